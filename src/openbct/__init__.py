@@ -1,0 +1,1 @@
+"""OpenBCT: bone strength, density and fracture-risk assessment from clinical CT scans. Research use only."""

@@ -1,0 +1,469 @@
+"""Every record that flows through OpenBCT, and every plug-in type: reading this page is reading the architecture.
+
+::
+
+    Scan ──segmenter──▶ Segmentation ──calibrator(scan, segmentation)──▶ CalibratedVolume
+      per bone:  anatomy ▶ BoneRegion ──loadcase.mount──▶ Specimen ──femodel(law, loadcase)──▶ FEModel
+                 strength(fe.solve) ▶ StrengthResult;  measures ▶ BoneMeasures
+      then:      assessment ▶ Assessment;  Case = all of these;  report ▶ pages
+
+A record is frozen, has no behaviour, and its arrays are read-only by convention. A stage is a pure function from record
+to record. ``step`` has no default: a stage that does not say what it did cannot build its record. Units are mm, N, MPa,
+HU and mg/cm³ unless a field's name says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from .volume import Affine, Volume
+
+Array = np.ndarray
+Mark = Literal["seen", "code", "computed", "recalled", "design"]
+"""How sure we are of a fact: seen in the source's own text; seen as a constant in public code; computed by us from such;
+recalled from the literature, text not seen; our own design choice."""
+Mineral = Literal["K2HPO4", "CHA"]
+"""Mineral in whose equivalent an image density is expressed."""
+DensityKind = Literal["K2HPO4", "CHA", "ash", "apparent"]
+"""What a density means; a law says which it needs."""
+Status = Literal["ok", "caution", "refused"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A source, and how sure we are of what we took from it."""
+
+    text: str
+    """Authors, journal, volume:page (year)."""
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a stage did: one piece of the Methods paragraph."""
+
+    stage: str
+    sentence: str
+    references: tuple[Reference, ...] = ()
+    cautions: tuple[str, ...] = ()
+    """Doubts that go with the result into the report, each a full sentence with its number and its effect."""
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Who was scanned; every field may be unknown."""
+
+    name: str | None = None
+    identifier: str | None = None
+    birth_date: str | None = None
+    """ISO date."""
+    sex: Literal["F", "M"] | None = None
+    age: float | None = None
+    """At the scan [years]."""
+    height_cm: float | None = None
+    weight_kg: float | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Field name to where it came from: ``"image header"`` or ``"user"``."""
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """How the scan was made, in DICOM's words; every field may be unknown."""
+
+    kvp: float | None = None
+    kernel: str | None = None
+    slice_thickness: float | None = None
+    """[mm]"""
+    manufacturer: str | None = None
+    model: str | None = None
+    contrast: str | None = None
+    """Contrast agent or phase as the header names it; ``None`` says that the header is silent."""
+    study_date: str | None = None
+    """ISO date."""
+    image_type: tuple[str, ...] = ()
+    series_description: str | None = None
+    study_uid: str | None = None
+    series_uid: str | None = None
+    frame_of_reference_uid: str | None = None
+    accession_number: str | None = None
+    referring_physician: str | None = None
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A CT image in canonical orientation, with what its header knows."""
+
+    image: Volume
+    """[HU]; or [mg/cm3 ...] where an already calibrated image was given."""
+    patient: Patient
+    acquisition: Acquisition
+    source: str
+    """What was read: ``"DICOM series of 120 slices"``; no path, no name."""
+    digest: str
+    """SHA-256 over the pixel data and the affine."""
+    step: Step
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Structures drawn by a segmenter or a person, in one naming."""
+
+    volume: Volume
+    """Integers; 0 is background."""
+    names: Mapping[int, str]
+    """Integer to structure: ``"vertebrae_L1"``, ``"vertebral_body_L1"``, ``"femur_left"`` ... as in TotalSegmentator."""
+    source: str
+
+
+@dataclass(frozen=True)
+class BoneMask:
+    """One bone found in the scan."""
+
+    bone: str
+    """``"C1"`` ... ``"L5"``, ``"femur_left"``, ``"femur_right"``."""
+    mask: Volume
+    """Boolean, a sub-box of the scan's own voxels."""
+    part: Literal["body", "whole"]
+    """A vertebral body, or the whole bone."""
+    confidence: float
+    """0 to 1: how far the mask can be trusted."""
+    touches_edge: bool
+    """The bone is cut by the border of the image."""
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Where the bones and the reference tissues are."""
+
+    bones: Mapping[str, BoneMask]
+    tissues: Mapping[str, Volume]
+    """``"aorta"``, ``"muscle"`` ... boolean sub-boxes of the scan, for calibration."""
+    step: Step
+
+
+@dataclass(frozen=True)
+class ReferenceSample:
+    """One reference (tissue or rod) as measured in the scan."""
+
+    name: str
+    mean: float
+    """[HU]"""
+    deviation: float
+    """Standard deviation of the voxels [HU]."""
+    n_voxels: int
+    expected: float
+    """[HU] or [mg/cm3] that the fit aims at; the calibrator's step says which."""
+    residual: float
+    """Measured less fitted, in the unit of ``expected``."""
+    where: Volume | None = None
+    """Boolean sub-box of the scan: where it was sampled."""
+
+
+@dataclass(frozen=True)
+class CalibratedVolume:
+    """The scan in mineral density: ``density = slope * HU + intercept``."""
+
+    density: Volume
+    """[mg/cm3] of ``mineral`` equivalent; the unit string names it."""
+    mineral: Mineral
+    method: str
+    slope: float
+    """[mg/cm3 per HU]"""
+    intercept: float
+    """[mg/cm3]"""
+    covariance: Float[Array, "2 2"]
+    """Of (slope, intercept)."""
+    samples: tuple[ReferenceSample, ...]
+    step: Step
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An orthonormal right-handed frame in the patient."""
+
+    origin: Float[Array, "3"]
+    """Patient LPS [mm]."""
+    axes: Float[Array, "3 3"]
+    """Columns: the frame's x, y, z as unit vectors in patient LPS."""
+
+
+@dataclass(frozen=True)
+class BoneRegion:
+    """One bone with its density, its frame and its landmarks, ready for mounting and measuring."""
+
+    bone: str
+    kind: Literal["vertebra", "femur"]
+    side: Literal["left", "right"] | None
+    density: Volume
+    """[mg/cm3], a sub-box of the scan with a margin around the bone."""
+    mask: Volume
+    """Boolean, on the grid of ``density``: the vertebral body, or the whole proximal femur."""
+    frame: Frame
+    """Vertebra: x left, y posterior, z superior (endplate normal), origin at the body centre. Femur: z along the shaft to
+    proximal, y posterior, x to the patient's left, origin at the head centre."""
+    landmarks: Mapping[str, Float[Array, "3"]]
+    """Points in patient LPS [mm]: ``"head_centre"``, ``"neck_centre"``, ``"superior_endplate"`` ..."""
+    lengths: Mapping[str, float]
+    """[mm], [degrees] where the name says so: ``"height"``, ``"head_radius"``, ``"neck_shaft_angle_deg"`` ..."""
+    step: Step
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """A bone in the virtual testing machine. Axis 2 is the load axis; voxels are cubes."""
+
+    bone: str
+    density: Float[Array, "i j k"]
+    """[mg/cm3]; meaningful inside ``mask``."""
+    mineral: Mineral
+    mask: Bool[Array, "i j k"]
+    """Bone."""
+    pad: Bool[Array, "i j k"]
+    """PMMA; never overlaps ``mask``."""
+    spacing: float
+    """Voxel edge [mm]."""
+    to_patient: Affine
+    """Index to patient LPS [mm]; a mirrored specimen has a negative determinant."""
+    gauge_length: float
+    """Length that apparent strain refers to [mm]: endplate distance, or the span between the pads."""
+    step: Step
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """What is held, what moves, and where the load is read; displacements are for one millimetre of travel."""
+
+    fixed: Bool[Array, "i1 j1 k1 3"]
+    displacement: Float[Array, "i1 j1 k1 3"]
+    """[mm] per millimetre of travel, where ``fixed``."""
+    loaded: Bool[Array, "i1 j1 k1"]
+    """Nodes whose reaction is the load."""
+    direction: Float[Array, "3"]
+    """Unit vector along which the load is read: positive in compression."""
+    description: str
+    """One sentence, stored with the result."""
+
+
+@dataclass(frozen=True)
+class FEModel:
+    """A well-posed problem for the kernel."""
+
+    bone: str
+    youngs_modulus: Float[Array, "i j k"]
+    """0 where there is no element [MPa]."""
+    yield_stress: Float[Array, "i j k"]
+    """In compression; infinite where the material stays elastic [MPa]."""
+    tension_ratio: float
+    """Tensile over compressive yield stress [-]."""
+    poisson_ratio: float
+    mask: Bool[Array, "i j k"]
+    """Elements that are bone."""
+    spacing: float
+    """[mm]"""
+    gauge_length: float
+    """[mm]"""
+    boundary: Boundary
+    to_patient: Affine
+    step: Step
+
+
+@dataclass(frozen=True)
+class StrengthResult:
+    """How the bone bore the load."""
+
+    bone: str
+    strength: float
+    """[N], by ``criterion``."""
+    stiffness: float
+    """[N/mm]"""
+    curve: Float[Array, "n 2"]
+    """Travel [mm] and force [N], from (0, 0)."""
+    criterion: str
+    boundary_conditions: str
+    quantities: Mapping[str, float]
+    """Neighbours of the strength: ``"yield_force_n"``, ``"maximum_force_n"``, ``"linear_estimate_n"`` ..."""
+    failed: Float[Array, "i j k"]
+    """Equivalent plastic strain of each element at the strength [-]; 0 where elastic or void."""
+    displacement: Float[Array, "i1 j1 k1 3"]
+    """At the strength, in specimen axes [mm]."""
+    mesh: Mapping[str, float]
+    """``"n_elements"``, ``"n_nodes"``, ``"n_dof"``, ``"voxel_mm"``."""
+    seconds: float
+    step: Step
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number taken from the density image."""
+
+    value: float
+    unit: str
+    region: str
+    """Where, in words: ``"ellipse inside the cortex, middle third of the body"``."""
+    uncertainty: float | None = None
+    """One standard deviation, from the calibration alone, in ``unit``; ``None`` where unknown."""
+
+
+@dataclass(frozen=True)
+class BoneMeasures:
+    """Densities and sizes of one bone."""
+
+    bone: str
+    values: Mapping[str, Measure]
+    """``"trabecular_vbmd"``, ``"integral_vbmd"``, ``"femoral_neck_abmd"``, ``"total_hip_abmd"``, ``"volume"`` ..."""
+    regions: Mapping[str, Volume]
+    """Boolean sub-boxes of the scan, or projected images, for the pictures."""
+    step: Step
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One quantity beside its thresholds."""
+
+    quantity: str
+    bone: str
+    value: float
+    unit: str
+    t_score: float | None
+    category: str | None
+    """``"osteoporosis"``, ``"low bone mass"``, ``"normal"``; ``None`` where no class may be given."""
+    against: str
+    """The thresholds in words, or why there is no class."""
+    thresholds: tuple[float, ...]
+    """Rising, in ``unit`` (or in T where ``t_score`` decides)."""
+    reference: Reference
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What the numbers mean for this patient."""
+
+    findings: tuple[Finding, ...]
+    category: str | None
+    """The BMD class of the case; ``None`` where none may be given."""
+    reason: str
+    """Why that class, or why none."""
+    load: float | None
+    """Impact force of a sideways fall [N]."""
+    load_to_strength: Mapping[str, float]
+    """By femur; empty where load or strength is unknown."""
+    step: Step
+
+
+@dataclass(frozen=True)
+class BoneResult:
+    """Everything about one bone; what was reached before a refusal is kept."""
+
+    bone: str
+    status: Status
+    reason: str | None
+    """Why it was refused."""
+    cautions: tuple[str, ...]
+    steps: tuple[Step, ...]
+    region: BoneRegion | None = None
+    specimen: Specimen | None = None
+    model: FEModel | None = None
+    strength: StrengthResult | None = None
+    measures: BoneMeasures | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Wall time by stage [s]."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan, from image to meaning."""
+
+    scan: Scan
+    segmentation: Segmentation
+    calibration: CalibratedVolume | None
+    bones: tuple[BoneResult, ...]
+    assessment: Assessment
+    protocol: str
+    """Name and version of the protocol."""
+    settings: Mapping[str, object]
+    """Plain tables, as the protocol file has them: repeats the run."""
+    versions: Mapping[str, str]
+    seconds: Mapping[str, float]
+    """Wall time by stage [s]."""
+    cautions: tuple[str, ...] = ()
+    """Those of the case as a whole."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every step in the order in which it was done, without repeats."""
+        collected = [self.scan.step, self.segmentation.step]
+        collected += [self.calibration.step] if self.calibration else []
+        for bone in self.bones:
+            collected += bone.steps
+        collected.append(self.assessment.step)
+        unique: list[Step] = []
+        for step in collected:
+            if all(step.sentence != other.sentence for other in unique):
+                unique.append(step)
+        return tuple(unique)
+
+
+# Plug-in types -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MaterialLaw:
+    """A published relation from density to stiffness and strength; densities in g/cm³, results in MPa."""
+
+    name: str
+    density: DensityKind
+    """The kind that the paper used; images are converted to it."""
+    youngs_modulus: Callable[[Float[Array, "..."]], Float[Array, "..."]]
+    yield_stress: Callable[[Float[Array, "..."]], Float[Array, "..."]]
+    """In compression."""
+    clip: tuple[float, float]
+    """Densities are clipped to this range before the law [g/cm³]; the clipped fractions are reported."""
+    valid: tuple[float, float]
+    """Range that the paper fitted [g/cm³]; outside: a caution with the fraction."""
+    reference: Reference
+    check: tuple[float, float, float]
+    """Density [g/cm³], modulus [MPa] and yield stress [MPa] of one point worked out by hand from the printed formula."""
+    poisson_ratio: float = 0.3
+    tension_ratio: float = 1.0
+    """Tensile over compressive yield stress."""
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Finds bones in a scan."""
+
+    def __call__(self, scan: Scan) -> Segmentation:
+        """Return the bones and reference tissues of a scan."""
+        ...
+
+
+@runtime_checkable
+class Calibrator(Protocol):
+    """Turns HU into mineral density; labels may help it."""
+
+    def __call__(self, scan: Scan, segmentation: Segmentation) -> CalibratedVolume:
+        """Return the scan in mineral density."""
+        ...
+
+
+@runtime_checkable
+class LoadCase(Protocol):
+    """Mounts a bone and says what is held and what moves."""
+
+    @property
+    def name(self) -> str:
+        """Key in settings and results."""
+        ...
+
+    def mount(self, region: BoneRegion) -> Specimen:
+        """Return the bone in the testing machine, with its pads."""
+        ...
+
+    def constrain(self, specimen: Specimen) -> Boundary:
+        """Return what is held, what moves and where the load is read."""
+        ...
