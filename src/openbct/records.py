@@ -144,6 +144,8 @@ class Segmentation:
     tissues: Mapping[str, Volume]
     """``"aorta"``, ``"muscle"`` ... boolean sub-boxes of the scan, for calibration."""
     step: Step
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Bones that were asked for, or are expected, and are not there, with the reason in plain words."""
 
 
 @dataclass(frozen=True)
