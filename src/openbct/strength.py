@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +44,9 @@ VERTEBRA_TEST = Test(
     strength_strain=0.019,
     strains=(0.001, 0.0025, 0.005, 0.0075, 0.010, 0.0125, 0.015, 0.0175, 0.019, 0.0225, 0.026, 0.030),
     criterion="force at 1.9 % apparent strain of the endplate distance, von Mises perfect plasticity",
-    reference=Reference("Force at 1.9 % strain as vertebral strength: convention of Keaveny, Kopperdahl and co-workers", "recalled"),
+    reference=Reference(
+        "Force at 1.9 % strain as vertebral strength: convention of Keaveny, Kopperdahl and co-workers", "recalled"
+    ),
     linear_coefficient=0.0068,
 )
 """Default vertebral test; the coefficient 0.0068 is Crawford's as in public FE code [SC]."""
@@ -53,7 +55,9 @@ FEMUR_TEST = Test(
     strength_strain=0.04,
     strains=(0.001, 0.0025, 0.005, 0.0075, 0.010, 0.015, 0.020, 0.025, 0.030, 0.035, 0.040),
     criterion="force at 4 % deformation of the span between the pads, von Mises perfect plasticity",
-    reference=Reference("Force at 4 % deformation as femoral strength: convention of Keaveny, Kopperdahl and co-workers", "recalled"),
+    reference=Reference(
+        "Force at 4 % deformation as femoral strength: convention of Keaveny, Kopperdahl and co-workers", "recalled"
+    ),
 )
 """Default femoral test."""
 
@@ -182,8 +186,3 @@ def _n_nodes(active: Array) -> int:
             for dk in (0, 1):
                 nodes[di : di + active.shape[0], dj : dj + active.shape[1], dk : dk + active.shape[2]] |= active
     return int(nodes.sum())
-
-
-def strains_up_to(test: Test, strains: Sequence[float]) -> tuple[float, ...]:
-    """Return rising strains that contain the strength abscissa."""
-    return tuple(sorted({*strains, test.strength_strain}))
