@@ -34,7 +34,9 @@ def build_model(specimen: Specimen, boundary: Boundary, law: MaterialLaw) -> FEM
         raise ModelError(f"found no bone voxel in the specimen of {specimen.bone}, expected at least one; check the mask")
     density = specimen.density[bone] / 1000.0
     if not np.isfinite(density).all():
-        raise ModelError(f"found {int((~np.isfinite(density)).sum())} bone voxels of {specimen.bone} without a density; check the image")
+        raise ModelError(
+            f"found {int((~np.isfinite(density)).sum())} bone voxels of {specimen.bone} without a density; check the image"
+        )
     rho, references = _in_kind(density, specimen.mineral, law)
     low, high = law.clip
     clipped = np.clip(rho, low, high)

@@ -215,6 +215,8 @@ def _value(label: str, key: str, value: Any, where: str) -> Any:
     expected = default_types.get(key, str)
     if not isinstance(value, expected):
         raise SettingsError(f"{where}: found {label} = {value!r}, expected {expected.__name__}")
-    if key == "strains" and not (value and all(isinstance(v, float) and 0 < v <= 0.2 for v in value)):
+    if key == "strains" and isinstance(value, tuple) and not all(isinstance(v, float) and 0 < v <= 0.2 for v in value):
         raise SettingsError(f"{where}: found {label} = {list(value)}, expected numbers above 0 and up to 0.2")
+    if isinstance(value, tuple) and not value:
+        raise SettingsError(f"{where}: found an empty {label}, expected at least one entry")
     return value

@@ -7,8 +7,6 @@ from .kopperdahl2002 import KOPPERDAHL_2002
 from .modifiers import side_artefact
 from .morgan2003 import MORGAN_2003_NECK
 
-MATERIALS = {
-    law.name: law for law in (KEYAK_2005, KOPPERDAHL_2002, MORGAN_2003_NECK, side_artefact(KOPPERDAHL_2002))
-}
+MATERIALS = {law.name: law for law in (KEYAK_2005, KOPPERDAHL_2002, MORGAN_2003_NECK, side_artefact(KOPPERDAHL_2002))}
 
 __all__ = ["KEYAK_2005", "KOPPERDAHL_2002", "MATERIALS", "MORGAN_2003_NECK", "side_artefact"]

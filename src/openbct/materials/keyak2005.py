@@ -13,7 +13,8 @@ KEYAK_2005 = MaterialLaw(
     clip=(0.02, 1.17),
     valid=(0.1, 1.2),
     reference=Reference(
-        "Keyak JH et al. Clin Orthop Relat Res 437:219 (2005); constants as coded by Sas A et al. (2020), softening branch left out", "code"
+        "Keyak JH et al. Clin Orthop Relat Res 437:219 (2005); constants as coded by Sas A et al. (2020), softening branch left out",
+        "code",
     ),
     check=(0.5, 4104.6, 29.292),
 )

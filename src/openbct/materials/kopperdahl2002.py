@@ -14,7 +14,8 @@ KOPPERDAHL_2002 = MaterialLaw(
     # The range is recalled from the paper's figure, not read: a caution, never a refusal, hangs on it.
     valid=(0.05, 0.3),
     reference=Reference(
-        "Kopperdahl DL, Morgan EF, Keaveny TM. J Orthop Res 20:801 (2002); coefficients as in public FE code for vertebrae", "code"
+        "Kopperdahl DL, Morgan EF, Keaveny TM. J Orthop Res 20:801 (2002); coefficients as in public FE code for vertebrae",
+        "code",
     ),
     check=(0.1, 265.59, 1.5236),
 )

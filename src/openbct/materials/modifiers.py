@@ -10,7 +10,9 @@ SIDE_ARTEFACT_FACTOR = 1.28
 """Cores cut from trabecular bone lose load sharing at their sides and measure too soft; factor as in public FE code [SC]."""
 PLATEAU_FACTOR = 1.20
 """From the yield point to the plateau that perfect plasticity stands for; our reading of public FE code [R]."""
-SIDE_ARTEFACT_REFERENCE = Reference("Side-artefact correction 1.28 and plateau factor 1.20, as constants in public voxel-FE code", "code")
+SIDE_ARTEFACT_REFERENCE = Reference(
+    "Side-artefact correction 1.28 and plateau factor 1.20, as constants in public voxel-FE code", "code"
+)
 
 
 def side_artefact(law: MaterialLaw) -> MaterialLaw:
