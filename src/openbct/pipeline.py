@@ -1,0 +1,117 @@
+"""The order of the stages, and nothing else: the only module that knows it.
+
+One bone's refusal never loses another bone, and what a bone had reached before it was refused is kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .assessment import assess
+from .errors import CalibrationError, InputError, ModelError, SolveError
+from .femodel import build_model
+from .plan import Plan, Recipe, make_plan
+from .records import BoneMask, BoneResult, CalibratedVolume, Case, Scan, Segmenter, Step
+from .settings import Settings, to_tables
+from .strength import measure_strength
+from .versions import versions
+
+Observer = Callable[[str, str], None]
+"""Called with a stage and a bone's name (empty for the whole case) as the stage begins."""
+T = TypeVar("T")
+
+
+def analyze(
+    scan: Scan,
+    segmenter: Segmenter,
+    *,
+    settings: Settings,
+    observe: Observer = lambda stage, bone: None,
+    finished: Callable[[BoneResult], None] = lambda result: None,
+) -> Case:
+    """Return everything that can be said about the bones of a scan.
+
+    ``observe`` is told what begins; ``finished`` gets each bone's result as soon as it is there.
+
+    Raises
+    ------
+    InputError
+        The scan holds no bone that was asked for.
+    SettingsError
+        A plug-in, a bone or a setting is unknown.
+    """
+    plan = make_plan(settings)
+    seconds: dict[str, float] = {}
+    segmentation = _timed("segmentation", "", lambda: segmenter(scan), observe, seconds)
+    calibration: CalibratedVolume | None = None
+    doubts: tuple[str, ...] = (*scan.step.cautions, *segmentation.step.cautions)
+    try:
+        calibration = _timed("calibration", "", lambda: plan.calibrator(scan, segmentation), observe, seconds)
+        doubts += calibration.step.cautions
+        refusal = ""
+    except CalibrationError as error:
+        refusal = f"density could not be calibrated: {error}"
+    bones = []
+    for name, mask in segmentation.bones.items():
+        if calibration is None:
+            result = BoneResult(name, "refused", refusal, (), ())
+        else:
+            result = analyze_bone(mask, calibration, plan.recipe(name), plan=plan, observe=observe, doubts=doubts)
+        bones.append(result)
+        finished(result)
+    bones += [BoneResult(name, "refused", reason, (), ()) for name, reason in segmentation.absent.items()]
+    measures = [result.measures for result in bones if result.measures]
+    strengths = [result.strength for result in bones if result.strength]
+    assessment = _timed("assessment", "", lambda: assess(scan.patient, measures, strengths, scale=plan.scale), observe, seconds)
+    return Case(
+        scan,
+        segmentation,
+        calibration,
+        tuple(bones),
+        assessment,
+        settings.title,
+        to_tables(settings),
+        versions(),
+        seconds,
+        doubts,
+    )
+
+
+def analyze_bone(
+    mask: BoneMask, calibration: CalibratedVolume, recipe: Recipe, *, plan: Plan, observe: Observer, doubts: tuple[str, ...] = ()
+) -> BoneResult:
+    """Return one bone's result; a refusal is a result with its reason and with what was reached."""
+    reached: dict[str, Any] = {}
+    seconds: dict[str, float] = {}
+    status, reason = "ok", None
+    bone = mask.bone
+
+    def run(stage: str, key: str, stage_function: Callable[[], T]) -> T:
+        reached[key] = result = _timed(stage, bone, stage_function, observe, seconds)
+        return result
+
+    try:
+        region = run("anatomy", "region", lambda: recipe.locate(mask, calibration))
+        run("measures", "measures", lambda: recipe.measure(region, calibration))
+        specimen = run("mount", "specimen", lambda: recipe.loadcase.mount(region))
+        boundary = recipe.loadcase.constrain(specimen)
+        model = run("model", "model", lambda: build_model(specimen, boundary, recipe.law))
+        run("strength", "strength", lambda: measure_strength(model, recipe.test, threads=plan.threads))
+    except (InputError, ModelError, SolveError) as error:
+        status, reason = "refused", str(error)
+    steps: tuple[Step, ...] = tuple(record.step for record in reached.values())
+    cautions = tuple(caution for step in steps for caution in step.cautions)
+    if status == "ok" and (cautions or doubts):
+        status = "caution"
+    return BoneResult(bone, status, reason, cautions, steps, seconds=seconds, **reached)  # type: ignore[arg-type]
+
+
+def _timed(stage: str, bone: str, function: Callable[[], T], observe: Observer, seconds: dict[str, float]) -> T:
+    observe(stage, bone)
+    begin = time.perf_counter()
+    try:
+        return function()
+    finally:
+        seconds[stage] = round(time.perf_counter() - begin, 4)

@@ -1,0 +1,117 @@
+"""From a protocol's names to the values that the pipeline calls: calibrator, load case, material law, test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from .anatomy import locate_femur, locate_vertebra
+from .calibration import Fixed, Given, Phantomless
+from .errors import SettingsError
+from .loadcases import AxialCompression, SidewaysFall
+from .materials import MATERIALS
+from .measures import measure_femur, measure_vertebra
+from .plugins import find, is_spec, load
+from .records import BoneMask, BoneMeasures, BoneRegion, CalibratedVolume, Calibrator, LoadCase, MaterialLaw
+from .settings import CalibrationSettings, FemurSettings, Settings, VertebraSettings
+from .strength import FEMUR_TEST, VERTEBRA_TEST, Test
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is done with one kind of bone."""
+
+    locate: Callable[[BoneMask, CalibratedVolume], BoneRegion]
+    measure: Callable[[BoneRegion, CalibratedVolume], BoneMeasures]
+    loadcase: LoadCase
+    law: MaterialLaw
+    test: Test
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every value that a run needs."""
+
+    calibrator: Calibrator
+    vertebra: Recipe
+    femur: Recipe
+    threads: int | None
+    scale: str
+
+    def recipe(self, bone: str) -> Recipe:
+        """Return the recipe for a bone by its name."""
+        return self.femur if bone.startswith("femur") else self.vertebra
+
+
+def make_plan(settings: Settings) -> Plan:
+    """Return the values that a protocol names.
+
+    Raises
+    ------
+    SettingsError
+        A material law, a plug-in or a calibration is unknown.
+    """
+    vertebra, femur = settings.vertebra, settings.femur
+    return Plan(
+        calibrator=make_calibrator(settings.calibration),
+        vertebra=Recipe(
+            locate_vertebra,
+            measure_vertebra,
+            AxialCompression(voxel=vertebra.voxel_mm, cap=vertebra.cap_mm, superior=vertebra.superior),
+            _law(vertebra.material),
+            _test(VERTEBRA_TEST, vertebra),
+        ),
+        femur=Recipe(
+            locate_femur,
+            measure_femur,
+            SidewaysFall(
+                voxel=femur.voxel_mm, adduction_deg=femur.adduction_deg, internal_rotation_deg=femur.internal_rotation_deg
+            ),
+            _law(femur.material),
+            _test(FEMUR_TEST, femur),
+        ),
+        threads=settings.run.threads or None,
+        scale=settings.run.scale,
+    )
+
+
+def make_calibrator(settings: CalibrationSettings) -> Calibrator:
+    """Return the calibrator that the settings name."""
+    if is_spec(settings.method):
+        calibrator: Calibrator = load(settings.method)
+        return calibrator
+    if settings.method == "phantomless":
+        return Phantomless()
+    if settings.method == "given":
+        return Given()
+    if settings.method == "fixed" and settings.slope_mg_cm3_per_hu is not None and settings.intercept_mg_cm3 is not None:
+        mineral = "CHA" if settings.mineral == "CHA" else "K2HPO4"
+        return Fixed(slope=settings.slope_mg_cm3_per_hu, intercept=settings.intercept_mg_cm3, mineral=mineral)
+    raise SettingsError(
+        f"found calibration method {settings.method!r}, expected phantomless, fixed (with slope and intercept), given, or file.py:OBJECT"
+    )
+
+
+def _law(name: str) -> MaterialLaw:
+    law = find(name, MATERIALS, "material law")
+    if not isinstance(law, MaterialLaw):
+        raise SettingsError(f"found a {type(law).__name__} as material law {name!r}, expected an openbct MaterialLaw")
+    return law
+
+
+def _test(default: Test, settings: VertebraSettings | FemurSettings) -> Test:
+    """Return the default test with the protocol's abscissa; the words follow the numbers."""
+    names = {"von_mises": "von Mises", "paraboloid": "paraboloid", "mohr_coulomb": "Mohr–Coulomb"}
+    span = "the endplate distance" if default is VERTEBRA_TEST else "the span between the pads"
+    criterion = (
+        f"force at {100 * settings.strength_strain:g} % apparent strain of {span}, "
+        f"{names[settings.yield_criterion]} perfect plasticity"
+    )
+    return replace(
+        default,
+        strength_strain=settings.strength_strain,
+        strains=settings.strains,
+        yield_criterion=settings.yield_criterion,
+        bbar=settings.bbar,
+        criterion=criterion,
+    )
