@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": {"errors"},
     "plugins": {"errors"},
     "plan": LEAVES | {"anatomy", "calibration", "loadcases", "materials", "measures", "plugins", "settings", "strength"},
+    "patient": LEAVES,
     "pipeline": LEAVES | {"assessment", "femodel", "plan", "settings", "strength", "versions"},
 }
 """``cli`` and the package itself may import everything."""

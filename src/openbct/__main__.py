@@ -1,0 +1,5 @@
+"""``python -m openbct`` is the command ``openbct``."""
+
+from .cli import main
+
+main()

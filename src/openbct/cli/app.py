@@ -1,0 +1,209 @@
+"""The commands and their options. Each imports what it needs when it runs, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Bone strength, density and fracture-risk assessment from clinical CT scans. For research use; not a medical device.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+fe_app = typer.Typer(help="The finite-element kernel alone.", no_args_is_help=True)
+app.add_typer(fe_app, name="fe")
+
+ScanPath = Annotated[Path, typer.Argument(metavar="SCAN", help="DICOM folder, DICOM zip, or NIfTI file.")]
+Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")]
+Labels = Annotated[
+    list[Path] | None,
+    typer.Option("--labels", help="Label map (NIfTI) or folder of one-structure files; may be given more than once."),
+]
+LabelMapFile = Annotated[Path | None, typer.Option("--label-map", help="TOML table from label numbers to structure names.")]
+Bones = Annotated[str, typer.Option("--bones", help="auto, or names: L1,L2,femur_left.")]
+Protocol = Annotated[str, typer.Option("--protocol", help="Name of a built-in protocol, or a .toml file.")]
+Sex = Annotated[str | None, typer.Option("--sex", help="F or M; wins over the header.")]
+Age = Annotated[float | None, typer.Option("--age", help="Age at the scan [years].")]
+Height = Annotated[float | None, typer.Option("--height-cm", help="Body height [cm].")]
+Weight = Annotated[float | None, typer.Option("--weight-kg", help="Body weight [kg].")]
+Series = Annotated[str | None, typer.Option("--series", help="Which series, as `openbct inspect` names it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable object.")]
+NoReport = Annotated[bool, typer.Option("--no-report", help="Skip report.html and report.pdf.")]
+
+
+def _version(show: bool) -> None:
+    if show:
+        from .. import __version__
+
+        print(f"openbct {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    out: Out = Path("openbct-demo"),
+    bones: Bones = "L1,femur_left",
+    seed: Annotated[int, typer.Option(help="Seed of the simulated scan.")] = 1,
+    json: Json = False,
+) -> None:
+    """Simulate a CT scan and analyse it as a patient's: the first thing to try."""
+    from .demo import run_demo
+
+    run_demo(out, bones=bones, seed=seed, as_json=json)
+
+
+@app.command()
+def analyze(
+    scan: ScanPath,
+    out: Out,
+    labels: Labels = None,
+    label_map: LabelMapFile = None,
+    bones: Bones = "auto",
+    protocol: Protocol = "default",
+    sex: Sex = None,
+    age: Age = None,
+    height_cm: Height = None,
+    weight_kg: Weight = None,
+    series: Series = None,
+    json: Json = False,
+    no_report: NoReport = False,
+) -> None:
+    """From a CT scan to strength, density and a report."""
+    from .run import Request, run_analyze
+
+    request = Request(
+        scan=scan, out=out, labels=tuple(labels or ()), label_map=label_map, bones=bones, protocol=protocol,
+        sex=sex, age=age, height_cm=height_cm, weight_kg=weight_kg, series=series, report=not no_report,
+    )  # fmt: skip
+    run_analyze(request, as_json=json)
+
+
+@app.command()
+def strength(
+    density: Annotated[Path, typer.Argument(metavar="DENSITY", help="Already calibrated image (NIfTI) [mg/cm3].")],
+    out: Out,
+    labels: Labels = None,
+    label_map: LabelMapFile = None,
+    mineral: Annotated[str, typer.Option("--mineral", help="What the image is calibrated to: K2HPO4 or CHA.")] = "K2HPO4",
+    bones: Bones = "auto",
+    protocol: Protocol = "default",
+    sex: Sex = None,
+    age: Age = None,
+    height_cm: Height = None,
+    weight_kg: Weight = None,
+    json: Json = False,
+    no_report: NoReport = False,
+) -> None:
+    """From a calibrated density image and labels to strength, density and a report."""
+    from .run import Request, run_analyze
+
+    request = Request(
+        scan=density, out=out, labels=tuple(labels or ()), label_map=label_map, bones=bones, protocol=protocol,
+        sex=sex, age=age, height_cm=height_cm, weight_kg=weight_kg, report=not no_report, mineral=mineral,
+    )  # fmt: skip
+    run_analyze(request, as_json=json)
+
+
+@app.command()
+def batch(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder with one scan per entry, or a CSV table of scans.")],
+    out: Out,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Scans at the same time.")] = 1,
+    protocol: Protocol = "default",
+    bones: Bones = "auto",
+    json: Json = False,
+    no_report: NoReport = False,
+) -> None:
+    """The same for many scans; an interrupted batch goes on where it stopped."""
+    from .batch import run_batch
+
+    run_batch(folder, out, jobs=jobs, protocol=protocol, bones=bones, report=not no_report, as_json=json)
+
+
+@app.command()
+def inspect(scan: ScanPath, json: Json = False) -> None:
+    """List the image series of a scan, each with a verdict and its reasons."""
+    from .stages import run_inspect
+
+    run_inspect(scan, as_json=json)
+
+
+@app.command()
+def calibrate(
+    scan: ScanPath,
+    out: Out,
+    labels: Labels = None,
+    label_map: LabelMapFile = None,
+    protocol: Protocol = "default",
+    series: Series = None,
+    json: Json = False,
+) -> None:
+    """Write the scan in mineral density, with the calibration line and its references."""
+    from .run import Request
+    from .stages import run_calibrate
+
+    request = Request(
+        scan=scan, out=out, labels=tuple(labels or ()), label_map=label_map, bones="auto", protocol=protocol, series=series
+    )
+    run_calibrate(request, as_json=json)
+
+
+@app.command()
+def segment(
+    scan: ScanPath,
+    out: Out,
+    labels: Labels = None,
+    label_map: LabelMapFile = None,
+    bones: Bones = "auto",
+    series: Series = None,
+    json: Json = False,
+) -> None:
+    """Write the mask of every bone that is found, vertebral bodies cut from their posterior elements."""
+    from .run import Request
+    from .stages import run_segment
+
+    request = Request(
+        scan=scan, out=out, labels=tuple(labels or ()), label_map=label_map, bones=bones, protocol="default", series=series
+    )
+    run_segment(request, as_json=json)
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Result folder of an earlier run.")],
+    json: Json = False,
+) -> None:
+    """Make report.html and report.pdf again from a result folder."""
+    from .stages import run_report
+
+    run_report(out, as_json=json)
+
+
+@app.command()
+def protocols(
+    show: Annotated[str | None, typer.Option("--show", help="Print one protocol as TOML.")] = None,
+    json: Json = False,
+) -> None:
+    """List protocols and material laws, or print one protocol to start from."""
+    from .stages import run_protocols
+
+    run_protocols(show, as_json=json)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Say what this installation can do: versions, image decoders, report engine, first solve."""
+    from .doctor import run_doctor
+
+    run_doctor(as_json=json)
