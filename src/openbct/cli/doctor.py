@@ -1,0 +1,88 @@
+"""What this installation can do, found out by doing it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+DECODERS = {
+    "1.2.840.10008.1.2.4.57": "JPEG Lossless",
+    "1.2.840.10008.1.2.4.70": "JPEG Lossless SV1",
+    "1.2.840.10008.1.2.4.80": "JPEG-LS Lossless",
+    "1.2.840.10008.1.2.4.90": "JPEG 2000 Lossless",
+    "1.2.840.10008.1.2.5": "RLE Lossless",
+}
+
+
+def run_doctor(*, as_json: bool) -> None:
+    """Print one line per ability, or one object."""
+    from ..versions import versions
+
+    checks: dict[str, Callable[[], str]] = {
+        "image decoders": _decoders,
+        "finite-element kernel": _solve,
+        "PDF engine": _pdf,
+        "processors": lambda: f"{os.cpu_count()} cores",
+        "outside programs (optional)": _programs,
+    }
+    found: dict[str, Any] = {"versions": versions()}
+    failed = 0
+    for name, check in checks.items():
+        try:
+            found[name] = check()
+        except Exception as error:  # the doctor's purpose is to report what fails
+            found[name] = f"FAILS: {type(error).__name__}: {error}"
+            failed += 1
+    if as_json:
+        print(json.dumps({"schema": "openbct-doctor/1", "ok": failed == 0, **found}, ensure_ascii=False))
+    else:
+        print("versions: " + ", ".join(f"{key} {value}" for key, value in found["versions"].items()))
+        for name in checks:
+            print(f"{name}: {found[name]}")
+        print("OpenBCT is for research use; it is not cleared as a medical device.")
+    if failed:
+        raise SystemExit(1)
+
+
+def _decoders() -> str:
+    from pydicom.pixels import get_decoder
+
+    able = [name for uid, name in DECODERS.items() if get_decoder(uid).is_available]
+    missing = [name for name in DECODERS.values() if name not in able]
+    return "uncompressed, " + ", ".join(able) + (f"; MISSING {', '.join(missing)}" if missing else "")
+
+
+def _solve() -> str:
+    import numpy as np
+
+    from .. import fe
+
+    begin = time.perf_counter()
+    fixed = np.zeros((9, 9, 9, 3), dtype=bool)
+    fixed[:, :, (0, -1)] = True
+    travel = np.zeros(fixed.shape)
+    travel[:, :, -1, 2] = -0.08
+    solution = fe.solve(np.full((8, 8, 8), 1000.0), poisson_ratio=0.0, spacing=(1.0, 1.0, 1.0), fixed=fixed, displacement=travel)
+    force = -float(solution.force[:, :, -1, 2].sum())
+    if abs(force - 640.0) > 0.01:
+        raise ArithmeticError(f"a bar of known answer gives {force:.3f} N, expected 640 N")
+    return f"a bar of known answer is right; first solve after {time.perf_counter() - begin:.1f} s"
+
+
+def _pdf() -> str:
+    import typst
+
+    page = typst.compile(b"#set page(width: 4cm, height: 3cm)\nOpenBCT")
+    return f"typst makes a page of {len(page)} bytes"
+
+
+def _programs() -> str:
+    names = ("TotalSegmentator", "ccx", "dcm2niix", "dciodvfy")
+    found = [name for name in names if shutil.which(name)]
+    extra = [name for name in ("pyamg", "highdicom") if importlib.util.find_spec(name)]
+    return ", ".join(found + extra) or "none found; none is needed"
