@@ -1,0 +1,126 @@
+"""Stored pixel values to Hounsfield units, plane by plane, with padding made air."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Shaped
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.pixels import pixel_array
+
+from ..errors import ScanError
+from ..volume import Affine, Volume
+from .archive import Blob
+from .header import Slice, number, quiet
+
+Array = np.ndarray
+AIR = -1024
+"""What padding becomes [HU]: air, at the lower end of 12-bit CT."""
+OUT_OF_FIELD = -1500
+"""Below this there is no tissue and no noise, only makers' padding such as -2000, -2048 or -3024 [HU] [D]."""
+PADDING_BELOW = -900
+"""A declared padding value is believed where it means this or less [HU] [D]; some headers declare 0, i.e. water."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A series in HU, and what padding was found in it."""
+
+    volume: Volume
+    padded: float
+    """Fraction of the voxels that were padding and became air [-]."""
+    cautions: tuple[str, ...]
+
+
+def read_volume(planes: Sequence[Slice], affine: Affine) -> Pixels:
+    """Return the planes in HU on the grid of ``affine``: int16 where that is exact, else float32.
+
+    Raises
+    ------
+    ScanError
+        Pixel data are cut or damaged, or no decoder is installed for their compression.
+    """
+    rows, columns = planes[0].rows or 0, planes[0].columns or 0
+    exact = all(float(value).is_integer() for plane in planes for value in (plane.slope or 0.0, plane.intercept or 0.0))
+    stack = np.empty((len(planes), rows, columns), dtype=np.int16 if exact else np.float32)
+    padded, ignored = 0, 0
+    for k, (plane, stored) in enumerate(zip(planes, read_planes(planes))):
+        slope, intercept = plane.slope or 0.0, plane.intercept or 0.0
+        values = stored * np.float64(slope) + intercept
+        padding, doubtful = _find_padding(stored, values, plane)
+        padded += int(np.count_nonzero(padding))
+        ignored += doubtful
+        values[padding] = AIR
+        if stack.dtype == np.int16 and (values.min() < -32768 or values.max() > 32767):
+            stack = stack.astype(np.float32)
+        stack[k] = values
+    cautions = ()
+    if ignored:
+        cautions = (
+            f"{ignored} slices declare a padding value that means tissue (above {PADDING_BELOW} HU); it was not taken as padding,"
+            " so an area outside the field of view may read as tissue",
+        )
+    # (k r c) in memory; the view's axes are column, row, plane: the affine's order.
+    return Pixels(Volume(stack.transpose(2, 1, 0), affine, "HU"), padded / stack.size, cautions)
+
+
+def _find_padding(stored: Shaped[Array, "r c"], values: Float[Array, "r c"], plane: Slice) -> tuple[Bool[Array, "r c"], bool]:
+    """Return where a plane is padding, and whether a declared padding value was disbelieved."""
+    padding = np.asarray(values < OUT_OF_FIELD)
+    first, last = _declared(plane.header, "PixelPaddingValue"), _declared(plane.header, "PixelPaddingRangeLimit")
+    if first is None:
+        return padding, False
+    low, high = (first, first) if last is None else (min(first, last), max(first, last))
+    inside = (stored >= low) & (stored <= high)
+    meant = max(low * (plane.slope or 0.0), high * (plane.slope or 0.0)) + (plane.intercept or 0.0)
+    if meant > PADDING_BELOW:
+        return padding, bool(inside.any())
+    return padding | inside, False
+
+
+def _declared(header: Dataset, keyword: str) -> float | None:
+    """Return a padding value in the pixels' own sign: some writers give the unsigned form of a negative one."""
+    value = number(header, keyword)
+    bits = int(number(header, "BitsAllocated") or 16)
+    if value is not None and number(header, "PixelRepresentation") == 1 and value >= 2 ** (bits - 1):
+        value -= 2**bits
+    return value
+
+
+def read_planes(planes: Sequence[Slice]) -> Iterator[Shaped[Array, "r c"]]:
+    """Yield the stored values of planes one by one; a multi-frame file is opened once and decoded frame by frame.
+
+    Raises
+    ------
+    ScanError
+        Pixel data are cut or damaged, or no decoder is installed for their compression.
+    """
+    held: Blob | None = None
+    dataset = Dataset()
+    for plane in planes:
+        try:
+            if plane.blob is not held:
+                with plane.blob.open() as stream, quiet():
+                    dataset, held = dcmread(stream, force=True), plane.blob
+            with quiet():
+                array = pixel_array(dataset, index=plane.frame)
+        except Exception as error:
+            # Decoders fail in every way there is; their words may quote the header, so only the kind is told.
+            raise _unreadable(plane, error) from None
+        if array.shape != (plane.rows, plane.columns):
+            raise _unreadable(plane, None)
+        yield np.asarray(array)
+
+
+def _unreadable(plane: Slice, error: Exception | None) -> ScanError:
+    """Return what to say of a plane that cannot be decoded."""
+    instance = number(plane.header, "InstanceNumber")
+    which = f"the slice with InstanceNumber {instance:g}" if instance is not None else "a slice"
+    kind = type(error).__name__ if error else "wrong size"
+    return ScanError(
+        f"found pixel data that cannot be read in {which} ({kind}), expected {plane.rows} x {plane.columns} whole pixels in a"
+        " supported compression; copy the series again"
+    )

@@ -1,0 +1,160 @@
+"""Reading a scan: DICOM folder, DICOM zip, DICOM file or NIfTI in; a :class:`~openbct.records.Scan` in canonical orientation out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ScanError
+from ..records import Acquisition, Mineral, Patient, Reference, Scan, Step
+from ..volume import Volume, canonical
+from .archive import open_files
+from .cautions import doubt_acquisition, doubt_values, name_orientation
+from .dicom import Stack, stack_series
+from .header import read_acquisition, read_patient, text
+from .nifti import check_density, check_hu, is_nifti, read_nifti
+from .pixels import Pixels, read_volume
+from .series import Found, Series, find_series
+
+DICOM_IMAGE = Reference("DICOM PS3.3: C.7.6.2 Image Plane, C.8.2.1 CT Image, C.7.6.16 Multi-frame Functional Groups", "recalled")
+
+
+def read_scan(path: Path, *, series: str | None = None) -> Scan:
+    """Return the CT image at a path, in HU and in canonical orientation, with what its header knows.
+
+    Parameters
+    ----------
+    path
+        DICOM folder (nested), DICOM zip, single DICOM file (enhanced multi-frame), or NIfTI file in HU.
+    series
+        Which series where there are several: its name as the error and :func:`~openbct.io.inspect_path` list it.
+
+    Raises
+    ------
+    ScanError
+        The image cannot be trusted or read; says what was found, what was expected and what to do.
+    """
+    path = Path(path)
+    if is_nifti(path):
+        return _read_nifti_scan(path, "HU")
+    with open_files(path) as blobs:
+        found = find_series(blobs)
+        chosen, stack, note = choose_series(found, series)
+        return _build_scan(chosen, stack, read_volume(stack.slices, stack.affine), found.passed_over + note)
+
+
+def read_density(path: Path, *, mineral: Mineral = "K2HPO4") -> Scan:
+    """Return an image that is already calibrated: its unit is ``mg/cm3`` of ``mineral`` equivalent.
+
+    Raises
+    ------
+    ScanError
+        The file cannot be read, has no place in the patient, or its values are no density in mg/cm³.
+    """
+    return _read_nifti_scan(Path(path), f"mg/cm3 {mineral}")
+
+
+def choose_series(found: Found, wanted: str | None) -> tuple[Series, Stack, tuple[str, ...]]:
+    """Return the series to use, its stack, and notes on the series that were refused.
+
+    Raises
+    ------
+    ScanError
+        None is usable, more than one is and none was chosen, or the chosen one is not there or not usable.
+    """
+    if wanted is not None:
+        key = wanted.strip().lstrip("#")
+        matches = [one for one in found.series if one.name.lstrip("#") == key or text(one.header, "SeriesInstanceUID") == wanted]
+        if len(matches) != 1:
+            raise ScanError(f"found no series of that name, expected one of: {_list_series(found.series)}; choose with --series")
+        return matches[0], stack_series(matches[0]), ()
+    usable: list[tuple[Series, Stack]] = []
+    refused: list[tuple[Series, ScanError]] = []
+    for one in found.series:
+        try:
+            usable.append((one, stack_series(one)))
+        except ScanError as error:
+            refused.append((one, error))
+    if len(usable) == 1:
+        note = tuple(f"series {one.name} ({len(one.slices)} images)" for one, _ in refused)
+        return usable[0][0], usable[0][1], note
+    if usable:
+        raise ScanError(
+            f"found {len(usable)} usable series, expected one: {_list_series([one for one, _ in usable])}; choose one with --series"
+        )
+    if len(refused) == 1:
+        raise refused[0][1]
+    reasons = "; ".join(f"series {one.name}: {error}" for one, error in refused[:5])
+    raise ScanError(f"found {len(refused)} series, none usable, expected one CT series ({reasons})")
+
+
+def _list_series(series: Sequence[Series]) -> str:
+    """Return the series with what tells them apart and nothing that tells whose they are."""
+    lines = []
+    for one in series[:12]:
+        acquisition = read_acquisition(one.header)
+        thickness = f"{acquisition.slice_thickness:g} mm thick" if acquisition.slice_thickness else "thickness unknown"
+        lines.append(f"{one.name}: {len(one.slices)} slices, {thickness}, kernel {acquisition.kernel or 'unknown'}")
+    return "; ".join(lines)
+
+
+def _build_scan(series: Series, stack: Stack, pixels: Pixels, passed_over: tuple[str, ...]) -> Scan:
+    """Return the record of a DICOM series."""
+    patient, patient_cautions = read_patient(series.header)
+    acquisition = read_acquisition(series.header)
+    lossy = any(text(plane.header, "LossyImageCompression") == "01" for plane in stack.slices)
+    name, _ = name_orientation(stack.affine)
+    spacing = np.linalg.norm(stack.affine[:3, :3], axis=0)
+    rows, columns = stack.slices[0].rows, stack.slices[0].columns
+    sentence = (
+        f"A CT series of {len(stack.slices)} {name} slices ({columns} x {rows} pixels of {spacing[0]:.3f} x {spacing[1]:.3f} mm,"
+        f" {spacing[2]:.3f} mm apart) was assembled from the slices' own positions and converted to HU with each slice's own rescale."
+    )
+    if pixels.padded > 0:
+        sentence += f" Voxels outside the field of view ({100 * pixels.padded:.1f} % of the image) were set to -1024 HU."
+    if series.localizers:
+        sentence += f" {series.localizers} localizer image(s) of the series were left out."
+    if passed_over:
+        sentence += f" Not used: {', '.join(passed_over)}."
+    cautions = (
+        *stack.cautions,
+        *pixels.cautions,
+        *doubt_acquisition(acquisition, stack.affine),
+        *doubt_values(pixels.volume, lossy=lossy),
+        *patient_cautions,
+    )
+    step = Step("input", sentence, (DICOM_IMAGE,), cautions)
+    volume = canonical(pixels.volume)
+    return Scan(volume, patient, acquisition, f"DICOM series of {len(stack.slices)} slices", digest_volume(volume), step)
+
+
+def _read_nifti_scan(path: Path, unit: str) -> Scan:
+    """Return the record of a NIfTI image."""
+    volume, notes = read_nifti(path, unit)
+    cautions = check_hu(volume) if unit == "HU" else check_density(volume)
+    spacing = volume.spacing
+    sentence = (
+        f"A NIfTI image of {' x '.join(str(n) for n in volume.shape)} voxels of {' x '.join(f'{s:.3f}' for s in spacing)} mm was read"
+        f" as {'HU' if unit == 'HU' else 'calibrated density, ' + unit + ' equivalent'}, its affine taken as it stands."
+    )
+    silent = (
+        "a NIfTI image does not say how it was made (kVp, kernel, slice thickness, maker, contrast) or who was scanned: nothing of"
+        " it could be checked, and sex and age must be given for a class",
+    )
+    step = Step("input", sentence, (), (*notes, *silent, *cautions))
+    volume = canonical(volume)
+    source = f"NIfTI image of {volume.shape[2]} slices"
+    return Scan(volume, Patient(), Acquisition(), source, digest_volume(volume), step)
+
+
+def digest_volume(volume: Volume) -> str:
+    """Return the SHA-256 over an image's voxels, in index order, and its affine to 1e-6 mm."""
+    sha = hashlib.sha256()
+    sha.update(f"{volume.array.dtype.str} {volume.shape} {volume.unit}".encode())
+    for k in range(volume.shape[2]):
+        sha.update(np.ascontiguousarray(volume.array[:, :, k]).tobytes())
+    sha.update((np.round(volume.affine, 6) + 0.0).astype("<f8").tobytes())
+    return sha.hexdigest()
