@@ -1,0 +1,157 @@
+"""A whole case in one file, so that a report can be made again without computing anything again.
+
+The file is a zip of one JSON tree and plain NumPy arrays; reading it runs no code (no pickle). What other stages can make
+again cheaply is left out: the boundary arrays of the FE model, and the density image, which is the scan's line.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import records, volume
+from ..errors import InputError, OutputError
+from ..records import CalibratedVolume, Case, Scan
+from ..volume import Volume
+
+FORMAT = "openbct-case/1"
+RECORDS: dict[str, type] = {
+    name: value
+    for module in (records, volume)
+    for name, value in vars(module).items()
+    if isinstance(value, type) and is_dataclass(value) and name not in ("MaterialLaw",)
+}
+MAX_ARRAY_BYTES = 4_000_000_000
+"""A larger array is no case of ours: the file is damaged or hostile [design]."""
+
+
+def write_case_file(case: Case, path: Path) -> None:
+    """Write a case; :func:`read_case_file` gives it back, arrays bit for bit, FE models left out.
+
+    Raises
+    ------
+    OutputError
+        The disk is full or the folder cannot be written.
+    """
+    arrays: list[np.ndarray] = []
+    slim = replace(case, bones=tuple(replace(bone, model=None) for bone in case.bones))
+    if case.calibration is not None:
+        slim = replace(slim, calibration=_without_density(case.calibration, case.scan))
+    tree = {"format": FORMAT, "case": _encode(slim, arrays)}
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            archive.writestr(_member("case.json"), json.dumps(tree, allow_nan=True))
+            for number, array in enumerate(arrays):
+                with archive.open(_member(f"{number}.npy"), "w", force_zip64=True) as stream:
+                    np.lib.format.write_array(stream, array, allow_pickle=False)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"the case file could not be written ({error.strerror}); check free space and permissions") from error
+
+
+def read_case_file(path: Path) -> Case:
+    """Return the case that was written.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it is damaged, or of another format.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            tree = json.loads(archive.read("case.json"))
+            if tree.get("format") != FORMAT:
+                raise InputError(
+                    f"found a case file of format {tree.get('format')!r}, expected {FORMAT!r}; analyse the scan again"
+                )
+            case = _decode(tree["case"], archive)
+    except FileNotFoundError as error:
+        raise InputError(f"found no {path.name} in the folder, expected the result of an earlier run; check the path") from error
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{path.name} is damaged ({type(error).__name__}); analyse the scan again") from error
+    if not isinstance(case, Case):
+        raise InputError(f"{path.name} holds no case; analyse the scan again")
+    calibration = case.calibration
+    if calibration is not None and calibration.density.array.size == 0:
+        case = replace(case, calibration=_with_density(calibration, case.scan))
+    return case
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    """Return an entry without the time of day, so that equal cases make equal files."""
+    info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+    info.compress_type = zipfile.ZIP_DEFLATED
+    return info
+
+
+def _line(calibration: CalibratedVolume, scan: Scan, dtype: np.dtype[Any]) -> np.ndarray:
+    return np.asarray(calibration.slope * scan.image.array.astype(np.float64) + calibration.intercept).astype(dtype)
+
+
+def _without_density(calibration: CalibratedVolume, scan: Scan) -> CalibratedVolume:
+    density = calibration.density
+    if density.shape != scan.image.shape or not np.array_equal(_line(calibration, scan, density.array.dtype), density.array):
+        return calibration
+    empty = np.zeros((0, 0, 0), dtype=density.array.dtype)
+    return replace(calibration, density=Volume(empty, density.affine, density.unit))
+
+
+def _with_density(calibration: CalibratedVolume, scan: Scan) -> CalibratedVolume:
+    stored = calibration.density
+    array = _line(calibration, scan, stored.array.dtype)
+    return replace(calibration, density=Volume(array, stored.affine, stored.unit))
+
+
+def _encode(value: Any, arrays: list[np.ndarray]) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        name = type(value).__name__
+        return {"record": name, "fields": {f.name: _encode(getattr(value, f.name), arrays) for f in fields(value)}}
+    if isinstance(value, np.ndarray):
+        arrays.append(np.packbits(value) if value.dtype == bool else np.ascontiguousarray(value))
+        entry: dict[str, Any] = {"array": len(arrays) - 1}
+        return entry | {"bits": list(value.shape)} if value.dtype == bool else entry
+    if isinstance(value, Mapping):
+        return {"map": [[key, _encode(item, arrays)] for key, item in value.items()]}
+    if isinstance(value, tuple | list):
+        return [_encode(item, arrays) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a {type(value).__name__} cannot stand in a case file")
+
+
+def _decode(value: Any, archive: zipfile.ZipFile) -> Any:
+    if isinstance(value, list):
+        return tuple(_decode(item, archive) for item in value)
+    if not isinstance(value, dict):
+        return value
+    if "map" in value:
+        return {key: _decode(item, archive) for key, item in value["map"]}
+    if "array" in value:
+        return _array(value, archive)
+    kind = RECORDS[value["record"]]
+    return kind(**{name: _decode(item, archive) for name, item in value["fields"].items()})
+
+
+def _array(entry: dict[str, Any], archive: zipfile.ZipFile) -> np.ndarray:
+    name = f"{int(entry['array'])}.npy"
+    if archive.getinfo(name).file_size > MAX_ARRAY_BYTES:
+        raise ValueError("array too large")
+    array = np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
+    if "bits" not in entry:
+        return np.asarray(array)
+    shape = tuple(int(n) for n in entry["bits"])
+    return np.unpackbits(array, count=int(np.prod(shape))).astype(bool).reshape(shape)
+
+
+__all__ = ["read_case_file", "write_case_file"]
