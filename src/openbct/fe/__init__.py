@@ -1,7 +1,9 @@
 """Finite elements on voxels: arrays in, a solution with its status out (mm, N, MPa); no bone, no file, no settings."""
 
 from openbct.fe.hex8 import Orthotropy
+from openbct.fe.plastic_curve import force_at, offset_yield
+from openbct.fe.plasticity import PlasticSolution, solve_plastic
 from openbct.fe.solution import Solution
 from openbct.fe.solve import solve
 
-__all__ = ["Orthotropy", "Solution", "solve"]
+__all__ = ["Orthotropy", "PlasticSolution", "Solution", "force_at", "offset_yield", "solve", "solve_plastic"]
