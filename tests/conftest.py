@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
-# Shapes in annotations are checked in the test run only: production pays nothing.
-install_import_hook("openbct", "beartype.beartype")
-
 ROOT = Path(__file__).resolve().parents[1]
+UNITS = sorted(p.stem for p in (ROOT / "src" / "openbct").iterdir() if p.stem not in ("fe", "cli") and not p.stem.startswith("_"))
+
+# Shapes in annotations are checked in the test run only: production pays nothing. The kernel is left out: its compiled
+# functions cannot be wrapped.
+install_import_hook([f"openbct.{unit}" for unit in UNITS], "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 
 @pytest.fixture(scope="session")

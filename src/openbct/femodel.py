@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .density import convert
-from .errors import ModelError, SettingsError
-from .records import Array, Boundary, DensityKind, FEModel, MaterialLaw, Mineral, Reference, Specimen, Step
+from .density import convert, convert_mineral
+from .errors import ModelError
+from .records import Array, Boundary, FEModel, MaterialLaw, Mineral, Reference, Specimen, Step
 
 PMMA_YOUNGS_MODULUS = 2500.0
 """Bone cement of the pads [MPa]; as in public voxel-FE code [SC]."""
@@ -23,8 +23,6 @@ def build_model(specimen: Specimen, boundary: Boundary, law: MaterialLaw) -> FEM
 
     Raises
     ------
-    SettingsError
-        The image's mineral cannot be converted to the density that the law was fitted to.
     ModelError
         The specimen holds no bone, or its density is not finite.
     """
@@ -37,7 +35,7 @@ def build_model(specimen: Specimen, boundary: Boundary, law: MaterialLaw) -> FEM
         raise ModelError(
             f"found {int((~np.isfinite(density)).sum())} bone voxels of {specimen.bone} without a density; check the image"
         )
-    rho, references = _in_kind(density, specimen.mineral, law)
+    rho, references, doubts = _in_kind(density, specimen.mineral, law)
     low, high = law.clip
     clipped = np.clip(rho, low, high)
     youngs_modulus = np.zeros(bone.shape)
@@ -56,26 +54,25 @@ def build_model(specimen: Specimen, boundary: Boundary, law: MaterialLaw) -> FEM
         gauge_length=specimen.gauge_length,
         boundary=boundary,
         to_patient=specimen.to_patient,
-        step=_describe(specimen, law, rho, references),
+        step=_describe(specimen, law, rho, references, doubts),
     )
 
 
-def _in_kind(density: Array, mineral: Mineral, law: MaterialLaw) -> tuple[Array, tuple[Reference, ...]]:
-    """Return the density in the kind that the law needs [g/cm³], and the papers of the conversion."""
-    kind: DensityKind = law.density
-    if mineral == kind:
-        return density, ()
-    try:
-        return convert(density, mineral, kind)
-    except SettingsError as error:
-        raise SettingsError(f"{error}; law {law.name!r} needs {kind} density, the image is in {mineral} equivalent") from error
+def _in_kind(density: Array, mineral: Mineral, law: MaterialLaw) -> tuple[Array, tuple[Reference, ...], tuple[str, ...]]:
+    """Return the density in the kind that the law needs [g/cm³], the papers of the conversion and its cautions."""
+    if law.density in ("K2HPO4", "CHA"):
+        return convert_mineral(density, mineral, law.density)
+    converted, references = convert(density, mineral, law.density)
+    return converted, references, ()
 
 
-def _describe(specimen: Specimen, law: MaterialLaw, rho: Array, references: tuple[Reference, ...]) -> Step:
+def _describe(
+    specimen: Specimen, law: MaterialLaw, rho: Array, references: tuple[Reference, ...], doubts: tuple[str, ...]
+) -> Step:
     low, high = law.clip
     below, above = float((rho < low).mean()), float((rho > high).mean())
     outside = float(((rho < law.valid[0]) | (rho > law.valid[1])).mean())
-    cautions: list[str] = []
+    cautions = [f"{specimen.bone}: {doubt}" for doubt in doubts]
     if below > CAUTION_FRACTION:
         cautions.append(
             f"{specimen.bone}: {100 * below:.0f} % of the bone voxels lie below {low:g} g/cm³ and were raised to it; "

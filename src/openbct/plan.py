@@ -14,7 +14,7 @@ from .measures import measure_femur, measure_vertebra
 from .plugins import find, is_spec, load
 from .records import BoneMask, BoneMeasures, BoneRegion, CalibratedVolume, Calibrator, LoadCase, MaterialLaw
 from .settings import CalibrationSettings, FemurSettings, Settings, VertebraSettings
-from .strength import FEMUR_TEST, VERTEBRA_TEST, Test
+from .strength import FEMUR_TEST, VERTEBRA_TEST, MechanicalTest
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Recipe:
     measure: Callable[[BoneRegion, CalibratedVolume], BoneMeasures]
     loadcase: LoadCase
     law: MaterialLaw
-    test: Test
+    test: MechanicalTest
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _law(name: str) -> MaterialLaw:
     return law
 
 
-def _test(default: Test, settings: VertebraSettings | FemurSettings) -> Test:
+def _test(default: MechanicalTest, settings: VertebraSettings | FemurSettings) -> MechanicalTest:
     """Return the default test with the protocol's abscissa; the words follow the numbers."""
     names = {"von_mises": "von Mises", "paraboloid": "paraboloid", "mohr_coulomb": "Mohr–Coulomb"}
     span = "the endplate distance" if default is VERTEBRA_TEST else "the span between the pads"

@@ -24,7 +24,7 @@ PLATEAU_REFUSAL = 0.30
 
 
 @dataclass(frozen=True)
-class Test:
+class MechanicalTest:
     """A displacement-controlled virtual test: how far, in which steps, and where the strength is read."""
 
     strength_strain: float
@@ -40,7 +40,7 @@ class Test:
     bbar: bool = True
 
 
-VERTEBRA_TEST = Test(
+VERTEBRA_TEST = MechanicalTest(
     strength_strain=0.019,
     strains=(0.001, 0.0025, 0.005, 0.0075, 0.010, 0.0125, 0.015, 0.0175, 0.019, 0.0225, 0.026, 0.030),
     criterion="force at 1.9 % apparent strain of the endplate distance, von Mises perfect plasticity",
@@ -51,7 +51,7 @@ VERTEBRA_TEST = Test(
 )
 """Default vertebral test; the coefficient 0.0068 is Crawford's as in public FE code [SC]."""
 
-FEMUR_TEST = Test(
+FEMUR_TEST = MechanicalTest(
     strength_strain=0.04,
     strains=(0.001, 0.0025, 0.005, 0.0075, 0.010, 0.015, 0.020, 0.025, 0.030, 0.035, 0.040),
     criterion="force at 4 % deformation of the span between the pads, von Mises perfect plasticity",
@@ -64,11 +64,11 @@ FEMUR_TEST = Test(
 
 def measure_strength(
     model: FEModel,
-    test: Test,
+    test: MechanicalTest,
     *,
     solver: PlasticSolver = fe.solve_plastic,
     threads: int | None = None,
-    progress: Callable[[float], None] | None = None,
+    progress: Callable[[float, str], None] | None = None,
 ) -> StrengthResult:
     """Return strength, stiffness and the force-displacement curve of a displacement-controlled test.
 
@@ -81,7 +81,7 @@ def measure_strength(
     """
     begin = time.perf_counter()
     gauge = model.gauge_length
-    travels = np.array(test.strains) * gauge
+    travels = [strain * gauge for strain in test.strains]
     boundary = model.boundary
     solution = solver(
         model.youngs_modulus,
@@ -95,6 +95,7 @@ def measure_strength(
         loaded=boundary.loaded,
         direction=boundary.direction,
         travels=travels,
+        keep_travels=[travels[test.strains.index(test.strength_strain)]],
         bbar=test.bbar,
         threads=threads,
         progress=progress,
@@ -116,7 +117,7 @@ def measure_strength(
     return _result(model, test, solution, strength=strength, stiffness=stiffness, seconds=time.perf_counter() - begin)
 
 
-def _reached(curve: Array, test: Test, gauge: float) -> float | None:
+def _reached(curve: Array, test: MechanicalTest, gauge: float) -> float | None:
     """Return the force at the strength abscissa, or ``None`` where the curve ends before it."""
     travel = test.strength_strain * gauge
     if curve[-1, 0] < travel * (1 - 1e-6):
@@ -125,20 +126,23 @@ def _reached(curve: Array, test: Test, gauge: float) -> float | None:
 
 
 def _result(
-    model: FEModel, test: Test, solution: fe.PlasticSolution, *, strength: float, stiffness: float, seconds: float
+    model: FEModel, test: MechanicalTest, solution: fe.PlasticSolution, *, strength: float, stiffness: float, seconds: float
 ) -> StrengthResult:
     gauge = model.gauge_length
-    index = int(np.argmin(np.abs(np.asarray(solution.travels) - test.strength_strain * gauge)))
-    failed = np.where(model.mask, solution.plastic_strain[index], 0.0)
+    travel = test.strength_strain * gauge
+    point = int(np.argmin(np.abs(solution.curve[:, 0] - travel)))
+    failed = np.where(model.mask, solution.plastic_strain[0], 0.0)
     end = float(solution.curve[-1, 1])
     rise = (end - strength) / strength
     quantities = {
-        "yield_force_n": fe.offset_yield(solution.curve, OFFSET_STRAIN, gauge),
         "maximum_force_n": float(solution.curve[:, 1].max()),
         "final_force_n": end,
-        "failed_fraction": float(solution.failed_fraction[index]),
+        "failed_fraction": float(solution.failed_fraction[point]),
         "gauge_length_mm": gauge,
     }
+    yield_force = fe.offset_yield(solution.curve, OFFSET_STRAIN, gauge)
+    if np.isfinite(yield_force):
+        quantities["yield_force_n"] = yield_force
     if test.linear_coefficient is not None:
         quantities["linear_estimate_n"] = test.linear_coefficient * stiffness * gauge
     active = model.youngs_modulus > 0
@@ -152,14 +156,14 @@ def _result(
         boundary_conditions=model.boundary.description,
         quantities=quantities,
         failed=failed,
-        displacement=np.asarray(solution.displacement[index]),
+        displacement=np.asarray(solution.displacement[0]),
         mesh={"n_elements": int(active.sum()), "n_nodes": n_nodes, "n_dof": 3 * n_nodes, "voxel_mm": model.spacing},
         seconds=seconds,
         step=_describe(model, test, rise, quantities, strength),
     )
 
 
-def _describe(model: FEModel, test: Test, rise: float, quantities: dict[str, float], strength: float) -> Step:
+def _describe(model: FEModel, test: MechanicalTest, rise: float, quantities: dict[str, float], strength: float) -> Step:
     cautions: list[str] = []
     if rise > PLATEAU_REFUSAL:
         raise ModelError(

@@ -1,0 +1,77 @@
+"""The virtual test on bodies of known answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from openbct.errors import ModelError, SolveError
+from openbct.records import Boundary, FEModel, Step
+from openbct.strength import VERTEBRA_TEST, MechanicalTest, measure_strength
+
+E, Y, N = 1000.0, 8.0, 4
+
+
+def column(yield_stress: float = Y, moved: bool = True) -> FEModel:
+    """A uniform block between frictionless platens: F = E A strain up to Y A."""
+    shape, nodes = (N, N, 2 * N), (N + 1, N + 1, 2 * N + 1)
+    fixed = np.zeros((*nodes, 3), dtype=bool)
+    fixed[:, :, (0, -1), 2] = True
+    fixed[0, 0, 0] = True
+    fixed[-1, 0, 0, 1] = True
+    displacement = np.zeros((*nodes, 3))
+    displacement[:, :, -1, 2] = -1.0 if moved else 0.0
+    loaded = np.zeros(nodes, dtype=bool)
+    loaded[:, :, -1] = True
+    boundary = Boundary(fixed, displacement, loaded, np.array([0.0, 0.0, -1.0]), "frictionless platens")
+    return FEModel(
+        "L1", np.full(shape, E), np.full(shape, yield_stress), 1.0, 0.3, np.ones(shape, dtype=bool), 1.0, 2.0 * N, boundary,
+        np.eye(4), Step("model", "A block."),
+    )  # fmt: skip
+
+
+def test_a_block_yields_at_its_yield_stress_times_its_area() -> None:
+    result = measure_strength(column(), VERTEBRA_TEST)
+    assert result.strength == pytest.approx(Y * N * N, rel=1e-4)
+    assert result.stiffness == pytest.approx(E * N * N / (2 * N), rel=1e-4)
+    assert result.quantities["yield_force_n"] == pytest.approx(Y * N * N, rel=1e-3)
+    assert result.quantities["failed_fraction"] == pytest.approx(1.0)
+    assert result.curve[0].tolist() == [0.0, 0.0]
+    assert result.mesh["n_elements"] == 2 * N**3 and result.mesh["n_nodes"] == (N + 1) ** 2 * (2 * N + 1)
+    np.testing.assert_allclose(result.failed, 0.019 - Y / E, rtol=1e-2)
+
+
+def test_strain_outputs_scale_with_the_gauge_length() -> None:
+    """0.2 % is a strain, not 0.2 mm: twice the gauge length, twice the travel at yield."""
+    long = replace(column(), gauge_length=4.0 * N)
+    a, b = measure_strength(column(), VERTEBRA_TEST), measure_strength(long, VERTEBRA_TEST)
+    assert b.curve[-1, 0] == pytest.approx(2 * a.curve[-1, 0])
+    assert b.stiffness == pytest.approx(a.stiffness, rel=1e-4)
+
+
+def test_a_load_that_does_no_work_is_an_error() -> None:
+    with pytest.raises(ModelError):
+        measure_strength(column(moved=False), VERTEBRA_TEST)
+
+
+def test_no_plateau_no_number() -> None:
+    with pytest.raises(ModelError, match="still rises"):
+        measure_strength(column(yield_stress=1e9), VERTEBRA_TEST)
+
+
+def test_a_history_that_stops_early_is_never_a_number() -> None:
+    def stops(*args: object, **kwargs: object) -> object:
+        from openbct import fe
+
+        whole = fe.solve_plastic(*args, **kwargs)  # type: ignore[arg-type]
+        return replace(whole, curve=whole.curve[:4], converged=False, status="cut for a test")
+
+    with pytest.raises(SolveError, match="stopped at"):
+        measure_strength(column(), VERTEBRA_TEST, solver=stops)  # type: ignore[arg-type]
+
+
+def test_an_abscissa_at_the_end_needs_no_plateau() -> None:
+    short = MechanicalTest(0.005, (0.001, 0.005), "force at 0.5 %", VERTEBRA_TEST.reference)
+    assert measure_strength(column(), short).strength == pytest.approx(E * 0.005 * N * N, rel=1e-4)
