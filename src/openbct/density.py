@@ -17,7 +17,9 @@ from .errors import SettingsError
 from .records import Array, CalibratedVolume, DensityKind, Mineral, Reference
 
 KEYAK_1994 = Reference("Keyak JH, Lee IY, Skinner HB. J Biomed Mater Res 28:1329 (1994); constants as coded in Ogo", "code")
-SCHILEO_2008 = Reference("Schileo E et al. J Biomech 41:2483 (2008); constants recalled, linearity seen in the abstract", "recalled")
+SCHILEO_2008 = Reference(
+    "Schileo E et al. J Biomech 41:2483 (2008); constants recalled, linearity seen in the abstract", "recalled"
+)
 SCHILEO_2008_RATIO = Reference("Schileo E et al. J Biomech 41:2483 (2008): ash over apparent density 0.598, used as 0.6", "seen")
 FAULKNER_1993 = Reference("Faulkner KG et al. Osteoporos Int 3:36 (1993): in-vivo ratio of the two scales", "recalled")
 
