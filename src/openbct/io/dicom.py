@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+
 from ..errors import ScanError
 from ..volume import Affine
 from .header import Slice, text
@@ -55,15 +56,15 @@ def stack_series(series: Series) -> Stack:
     orientation = _common_orientation(planes)
     normal = np.cross(orientation[0], orientation[1])
     order = np.argsort(positions @ normal, kind="stable")
-    planes, cautions = _drop_copies([planes[i] for i in order], normal)
-    if len(planes) < MIN_SLICES:
+    ordered, cautions = _drop_copies([planes[i] for i in order], normal)
+    if len(ordered) < MIN_SLICES:
         raise ScanError(
-            f"found {len(planes)} slice{'s' if len(planes) != 1 else ''} of a CT, expected at least {MIN_SLICES}; give the whole series"
+            f"found {len(ordered)} slice{'s' if len(ordered) != 1 else ''} of a CT, expected at least {MIN_SLICES}; give the whole series"
         )
-    spacing = planes[0].pixel_spacing or (1.0, 1.0)
-    affine = _fit_affine(np.array([plane.position for plane in planes]), orientation, spacing)
-    _check_corners(planes, affine)
-    return Stack(tuple(planes), affine, cautions)
+    spacing = ordered[0].pixel_spacing or (1.0, 1.0)
+    affine = _fit_affine(np.array([plane.position for plane in ordered]), orientation, spacing)
+    _check_corners(ordered, affine)
+    return Stack(tuple(ordered), affine, cautions)
 
 
 def _check_planes(series: Series) -> None:
@@ -139,7 +140,7 @@ def _common_orientation(planes: tuple[Slice, ...]) -> Float[Array, "2 3"]:
     return np.array([row, column / np.linalg.norm(column)])
 
 
-def _drop_copies(planes: list[Slice], normal: Float[Array, "3"]) -> tuple[list[Slice], tuple[str, ...]]:
+def _drop_copies(planes: list[Slice], normal: Float[Array, 3]) -> tuple[list[Slice], tuple[str, ...]]:
     """Return planes with one per position: equal copies are dropped with a caution, differing ones refused."""
     along = np.array([plane.position for plane in planes]) @ normal
     starts = [0, *(np.flatnonzero(np.diff(along) > SAME_POSITION) + 1).tolist(), len(planes)]

@@ -27,14 +27,21 @@ from .archive import Blob
 Array = np.ndarray
 ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 """Enhanced CT Image Storage and Legacy Converted Enhanced CT Image Storage (DICOM PS3.4 B.5)."""
-TAGS = """SOPClassUID SOPInstanceUID Modality ImageType SeriesInstanceUID StudyInstanceUID FrameOfReferenceUID SeriesNumber
-SeriesDescription StudyDate SeriesDate AcquisitionDate InstanceNumber Rows Columns NumberOfFrames SamplesPerPixel
-PhotometricInterpretation BitsAllocated BitsStored HighBit PixelRepresentation PixelSpacing ImageOrientationPatient
-ImagePositionPatient RescaleSlope RescaleIntercept RescaleType ModalityLUTSequence PixelPaddingValue PixelPaddingRangeLimit
-LossyImageCompression SliceThickness GantryDetectorTilt KVP ConvolutionKernel Manufacturer ManufacturerModelName
-ContrastBolusAgent ContrastBolusAgentSequence ContrastBolusVolume PatientName PatientID PatientBirthDate PatientSex PatientAge
-PatientSize PatientWeight AccessionNumber ReferringPhysicianName SharedFunctionalGroupsSequence
-PerFrameFunctionalGroupsSequence SpecificCharacterSet""".split()
+# fmt: off
+TAGS = (
+    "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "SeriesInstanceUID", "StudyInstanceUID",
+    "FrameOfReferenceUID", "SeriesNumber", "SeriesDescription", "StudyDate", "SeriesDate", "AcquisitionDate",
+    "InstanceNumber", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelSpacing", "ImageOrientationPatient",
+    "ImagePositionPatient", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence",
+    "PixelPaddingValue", "PixelPaddingRangeLimit", "LossyImageCompression", "SliceThickness", "GantryDetectorTilt",
+    "KVP", "ConvolutionKernel", "Manufacturer", "ManufacturerModelName", "ContrastBolusAgent",
+    "ContrastBolusAgentSequence", "ContrastBolusVolume", "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
+    "PatientAge", "PatientSize", "PatientWeight", "AccessionNumber", "ReferringPhysicianName",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "SpecificCharacterSet",
+)
+# fmt: on
+"""Everything that is ever read from a header."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class Slice:
     header: Dataset
     rows: int | None
     columns: int | None
-    position: Float[Array, "3"] | None
+    position: Float[Array, 3] | None
     """Centre of the first pixel, patient LPS [mm]."""
     orientation: Float[Array, "2 3"] | None
     """Unit vectors along a row and along a column."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from ..errors import OutputError, ScanError
+from ..errors import ScanError
 from ..volume import Affine, Volume, corners
 from .dicom import MAX_VOXELS
 from .header import quiet
@@ -47,8 +48,6 @@ def read_nifti(path: Path, unit: str) -> tuple[Volume, tuple[str, ...]]:
 
 def read_label_table(path: Path) -> dict[int, str]:
     """Return the label names that some writers keep in a NIfTI extension (Caret's XML), empty without one."""
-    import re
-
     found: dict[int, str] = {}
     for extension in getattr(_open(path).header, "extensions", []):
         content = extension.get_content()
@@ -64,7 +63,7 @@ def _open(path: Path) -> Any:
         raise ScanError("found no file at the given path, expected a NIfTI image (.nii or .nii.gz)")
     try:
         with quiet():
-            image = nib.load(path)  # type: ignore[attr-defined]
+            image: Any = nib.load(path)
     except Exception as error:
         raise ScanError(
             f"found a file that is no readable NIfTI image ({type(error).__name__}), expected .nii or .nii.gz; write it again"
@@ -123,7 +122,7 @@ def _read_array(image: Any) -> Array:
     """Return the voxels, scaled as the header says: int16 where that holds them exactly, else float32."""
     try:
         with quiet():
-            array = np.asanyarray(image.dataobj)
+            array: Array = np.asanyarray(image.dataobj)
     except (OSError, EOFError, ValueError, zlib.error, MemoryError, gzip.BadGzipFile) as error:
         raise ScanError(
             f"found voxel data that cannot be read ({type(error).__name__}), expected {'x'.join(map(str, image.shape))} whole voxels;"
@@ -138,7 +137,7 @@ def _read_array(image: Any) -> Array:
             raise ScanError(f"found {bad} voxels that are NaN or infinite, expected numbers everywhere; fill them, e.g. with -1024")
         return array.astype(np.float32, copy=False)
     low, high = int(array.min()), int(array.max())
-    return array.astype(np.int16 if -32768 <= low and high <= 32767 else np.float32, copy=False)
+    return array.astype(np.int16 if low >= -32768 and high <= 32767 else np.float32, copy=False)
 
 
 def check_hu(volume: Volume) -> tuple[str, ...]:
@@ -185,7 +184,7 @@ def check_density(volume: Volume) -> tuple[str, ...]:
     return ()
 
 
-def nifti_bytes(volume: Volume, *, label_names: dict[int, str] | None = None) -> bytes:
+def nifti_bytes(volume: Volume) -> bytes:
     """Return a gzipped NIfTI-1 file of a volume; booleans become bytes, 64-bit floats 32-bit."""
     array = volume.array
     if array.dtype == bool:
@@ -194,8 +193,9 @@ def nifti_bytes(volume: Volume, *, label_names: dict[int, str] | None = None) ->
         array = array.astype(np.float32)
     elif array.dtype == np.int64:
         array = array.astype(np.int32)
-    image = nib.Nifti1Image(np.asarray(array), RAS_LPS @ volume.affine)  # type: ignore[no-untyped-call]
-    image.header.set_xyzt_units("mm")
+    image: Any = nib.Nifti1Image(np.asarray(array), RAS_LPS @ volume.affine)  # type: ignore[no-untyped-call]
+    header: Any = image.header
+    header.set_xyzt_units("mm")
     image.set_sform(RAS_LPS @ volume.affine, code=1)
     try:
         image.set_qform(RAS_LPS @ volume.affine, code=1)
@@ -207,17 +207,3 @@ def nifti_bytes(volume: Volume, *, label_names: dict[int, str] | None = None) ->
     with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=4, mtime=0) as stream:
         stream.write(plain)
     return buffer.getvalue()
-
-
-def write_nifti(volume: Volume, path: Path) -> None:
-    """Write a volume as NIfTI (.nii.gz), LPS turned to RAS.
-
-    Raises
-    ------
-    OutputError
-        The file cannot be written.
-    """
-    try:
-        path.write_bytes(nifti_bytes(volume))
-    except OSError as error:
-        raise OutputError(f"found no way to write a NIfTI file ({error.strerror}), expected a writable folder with room") from None

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 
 from ..errors import ScanError
 from ..volume import Affine, Volume
@@ -57,7 +57,7 @@ def read_volume(planes: Sequence[Slice], affine: Affine) -> Pixels:
         if stack.dtype == np.int16 and (values.min() < -32768 or values.max() > 32767):
             stack = stack.astype(np.float32)
         stack[k] = values
-    cautions = ()
+    cautions: tuple[str, ...] = ()
     if ignored:
         cautions = (
             f"{ignored} slices declare a padding value that means tissue (above {PADDING_BELOW} HU); it was not taken as padding,"

@@ -1,0 +1,120 @@
+"""Telling numberings apart by anatomy: vertebrae lie in order from head to foot, one body height apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Float
+from scipy import ndimage
+
+from ..errors import SegmentationError
+from ..volume import Volume, to_patient
+
+Array = np.ndarray
+LEVELS = tuple([f"C{i}" for i in range(1, 8)] + [f"T{i}" for i in range(1, 13)] + [f"L{i}" for i in range(1, 7)] + ["S1"])
+BONES = ("vertebrae_", "femur_")
+STEP_MM = (8.0, 60.0)
+"""Distance of neighbouring vertebral centres [mm] [D]: from small cervical to large lumbar ones, labels cut by the image included."""
+BODY_DEPTH_MM = 52.0
+"""Front-to-back extent that tells a body from a whole vertebra, T4 to L5 [mm] [D]: bodies are about 20 to 45 mm deep, whole
+vertebrae with their spinous processes 60 to 95 mm (real label maps: 42 against 75 to 90)."""
+
+
+def recognise(volume: Volume, found: list[int], tables: Mapping[str, Mapping[int, str]]) -> tuple[dict[int, str], str]:
+    """Return the names under the numbering that fits the anatomy, and in words which that is.
+
+    Raises
+    ------
+    SegmentationError
+        No numbering fits, or there is nothing to tell them apart by.
+    """
+    listed = ", ".join(map(str, found[:20])) + (" ..." if len(found) > 20 else "")
+    known = {name: table for name, table in tables.items() if all(number in table for number in found)}
+    if not known:
+        raise SegmentationError(
+            f"found labels {listed}, which no known numbering ({', '.join(tables)}) covers; say what they are with --label-map"
+        )
+    centres = _centres(volume, found)
+    lengths = {name: _chain_length({number: table[number] for number in found}, centres) for name, table in known.items()}
+    best = max(lengths.values())
+    if best >= 2:
+        # Tables come in the order of trust: today's numbering wins where two fit equally.
+        chosen = next(name for name, length in lengths.items() if length == best)
+        return dict(known[chosen]), f"{chosen} numbering recognised by {best} vertebrae in order"
+    # Without a chain as proof the superseded numbering (total_v1, until 2023) is not considered.
+    holding = [name for name in known if name != "total_v1" and any(known[name][n].startswith(BONES) for n in found)]
+    if holding == ["total"]:
+        return dict(known["total"]), "total numbering, the only one in which these numbers hold a bone that is analysed"
+    meanings = "; ".join(f"{name}: {', '.join(table[number] for number in found[:3])}" for name, table in known.items())
+    raise SegmentationError(
+        f"found labels {listed}, which mean different things ({meanings}) and too few vertebrae to tell; say what they are with"
+        " --label-map (a TOML file, or total, total_v1, verse)"
+    )
+
+
+def _centres(volume: Volume, numbers: list[int]) -> dict[int, Float[Array, 3]]:
+    """Return the centre of each label in patient LPS [mm]."""
+    centres = ndimage.center_of_mass(np.ones(volume.shape, dtype=np.uint8), volume.array, numbers)
+    return dict(zip(numbers, to_patient(volume.affine, np.array(centres))))
+
+
+def _in_order(names: Mapping[int, str]) -> list[tuple[int, int]]:
+    """Return (place in the spine, label) of the vertebrae, from head to foot."""
+    levels = {number: name.rsplit("_", 1)[-1] for number, name in names.items() if name.startswith(("vertebrae_", "vertebral_body_"))}
+    return sorted((LEVELS.index(level), number) for number, level in levels.items() if level in LEVELS)
+
+
+def _chain_length(names: Mapping[int, str], centres: Mapping[int, Float[Array, 3]]) -> int:
+    """Return how many vertebrae a numbering has in the image, 0 where any lies out of order."""
+    chain = _in_order(names)
+    for (place, number), (next_place, next_number) in pairwise(chain):
+        steps = max(1, next_place - place)
+        down = float(centres[number][2] - centres[next_number][2])
+        apart = float(np.linalg.norm(centres[number] - centres[next_number]))
+        if down <= 0 or not STEP_MM[0] * steps <= apart <= STEP_MM[1] * steps:
+            return 0
+    return len(chain)
+
+
+def check_order(volume: Volume, names: Mapping[int, str]) -> None:
+    """Refuse vertebrae that are not in order from head to foot: a flipped map, or the wrong names.
+
+    Raises
+    ------
+    SegmentationError
+        One lies above a neighbour that should be above it.
+    """
+    for prefix in ("vertebrae_", "vertebral_body_"):
+        chain = _in_order({number: name for number, name in names.items() if name.startswith(prefix)})
+        if len(chain) < 2:
+            continue
+        centres = _centres(volume, [number for _, number in chain])
+        for (_, upper), (_, lower) in pairwise(chain):
+            down = float(centres[upper][2] - centres[lower][2])
+            if down <= 0:
+                raise SegmentationError(
+                    f"found {names[upper]} {-down:.0f} mm below {names[lower]}, expected it above: the labels are upside down or their"
+                    " numbers mean something else; check their orientation and --label-map"
+                )
+
+
+def name_bodies(volume: Volume, names: Mapping[int, str]) -> tuple[dict[int, str], str]:
+    """Return the names with vertebrae that have no processes called bodies, and in words why.
+
+    Some programs give vertebral bodies the plain names of vertebrae. A body is half as deep as its vertebra.
+    """
+    boxes = ndimage.find_objects(volume.array.astype(np.int32, copy=False))
+    depths = []
+    for place, number in _in_order({number: name for number, name in names.items() if name.startswith("vertebrae_")}):
+        box = boxes[number - 1] if number <= len(boxes) else None
+        if box is None or not LEVELS.index("T4") <= place <= LEVELS.index("L5"):
+            continue
+        if box[1].start == 0 or box[1].stop == volume.shape[1] or box[2].start == 0 or box[2].stop == volume.shape[2]:
+            continue  # cut by the image: its depth says nothing
+        depths.append((box[1].stop - box[1].start) * float(volume.spacing[1]))
+    if len(depths) < 2 or np.median(depths) >= BODY_DEPTH_MM:
+        return dict(names), ""
+    bodies = {number: name.replace("vertebrae_", "vertebral_body_") for number, name in names.items()}
+    return bodies, f"; vertebrae {np.median(depths):.0f} mm deep are bodies without processes"
