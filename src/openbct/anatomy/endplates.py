@@ -1,0 +1,155 @@
+"""The two endplates of a vertebral body, read off its mask: where they lie, how they are inclined, how far apart they are.
+
+The body is sampled as columns along a trial axis; planes fitted to the ends of the central columns give the next axis::
+
+          z superior
+          │   ___upper(x, y)___
+          │  (                 )     height(x, y) = upper - lower
+          │   )   columns     (      central columns: the innermost share of the footprint by area
+          │  (___lower(x, y)___)
+          └────────── x left, y posterior
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import ndimage
+
+from ..records import Array, Frame
+from ..volume import Volume, resample, to_patient
+
+FIT_SHARE = 0.6
+"""Innermost share of the footprint that the endplate planes are fitted to [D; fe-methods recipe]."""
+HEIGHT_SHARE = 0.5
+"""Innermost share of the footprint over which the endplate distance is averaged [D; fe-methods recipe]."""
+COLUMN_STEP = 1.0
+"""Distance between columns [mm] [D]."""
+HEIGHT_STEP = 0.25
+"""Sampling along a column [mm]; the ends are found to half of it [D]."""
+SETTLED_DEG = 0.1
+MAX_ROUNDS = 12
+"""The axis is refined until it moves less than ``SETTLED_DEG``, at most ``MAX_ROUNDS`` times [D]."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A body as columns along the z axis of a frame, in that frame's millimetres."""
+
+    x: Float[Array, " nx"]
+    y: Float[Array, " ny"]
+    lower: Float[Array, "nx ny"]
+    """Height of the lower end [mm]; NaN beside the body."""
+    upper: Float[Array, "nx ny"]
+    filled: Float[Array, "nx ny"]
+    """Bone along the column [mm]; less than upper - lower where the mask has gaps; 0 beside the body."""
+
+    @property
+    def footprint(self) -> Bool[Array, "nx ny"]:
+        """Columns that hold bone."""
+        return np.asarray(np.isfinite(self.upper))
+
+
+@dataclass(frozen=True)
+class Endplates:
+    """Both endplates and the frame that they define."""
+
+    frame: Frame
+    columns: Columns
+    superior_normal: Float[Array, "3"]
+    inferior_normal: Float[Array, "3"]
+    """Unit normals in patient LPS, both pointing superior."""
+
+    @property
+    def wedge_deg(self) -> float:
+        """Angle between the endplates [degrees]."""
+        cosine = float(np.clip(self.superior_normal @ self.inferior_normal, -1.0, 1.0))
+        return float(np.degrees(np.arccos(cosine)))
+
+
+def orthonormal(superior: Float[Array, "3"], left: Float[Array, "3"]) -> Float[Array, "3 3"]:
+    """Return right-handed axes (columns x left, y posterior, z superior) with z exact and x as near to ``left`` as can be."""
+    z = superior / np.linalg.norm(superior)
+    x = left - (left @ z) * z
+    x = x / np.linalg.norm(x)
+    return np.column_stack([x, np.cross(z, x), z])
+
+
+def padded(mask: Volume, n: int = 1) -> Volume:
+    """Return a mask with ``n`` empty voxels on every side, so that interpolation sees where it ends."""
+    affine = mask.affine.copy()
+    affine[:3, 3] = to_patient(mask.affine, np.full(3, -float(n)))
+    return Volume(np.pad(mask.array, n), affine, mask.unit)
+
+
+def sample_columns(mask: Volume, frame: Frame) -> Columns:
+    """Return the body as columns along the frame's z axis; the 0/1 field, empty at its border, is interpolated and cut at one half."""
+    index = np.argwhere(mask.array)
+    local = (to_patient(mask.affine, index) - frame.origin) @ frame.axes
+    reach = float(mask.spacing.max()) + COLUMN_STEP
+    low, high = local.min(axis=0) - reach, local.max(axis=0) + reach
+    steps = np.array([COLUMN_STEP, COLUMN_STEP, HEIGHT_STEP])
+    shape = np.ceil((high - low) / steps).astype(int) + 1
+    affine = np.eye(4)
+    affine[:3, :3] = frame.axes * steps
+    affine[:3, 3] = frame.origin + frame.axes @ low
+    inside = resample(mask, shape.tolist(), affine, order=1).array >= 0.5
+    z = low[2] + np.arange(shape[2]) * HEIGHT_STEP
+    any_bone = inside.any(axis=2)
+    lower = np.where(any_bone, z[np.argmax(inside, axis=2)] - HEIGHT_STEP / 2, np.nan)
+    upper = np.where(any_bone, z[shape[2] - 1 - np.argmax(inside[:, :, ::-1], axis=2)] + HEIGHT_STEP / 2, np.nan)
+    return Columns(
+        x=low[0] + np.arange(shape[0]) * COLUMN_STEP,
+        y=low[1] + np.arange(shape[1]) * COLUMN_STEP,
+        lower=lower,
+        upper=upper,
+        filled=inside.sum(axis=2) * HEIGHT_STEP,
+    )
+
+
+def central(footprint: Bool[Array, "nx ny"], share: float) -> Bool[Array, "nx ny"]:
+    """Return the innermost ``share`` of a footprint by area: the columns farthest from its outline."""
+    depth = ndimage.distance_transform_edt(np.pad(ndimage.binary_fill_holes(footprint), 1))[1:-1, 1:-1]
+    depth = np.where(footprint, depth, 0.0)
+    inside = depth[footprint]
+    return np.asarray(footprint & (depth >= np.quantile(inside, 1.0 - share)))
+
+
+def fit_endplates(mask: Volume, axes: Float[Array, "3 3"]) -> Endplates:
+    """Return the endplates of a vertebral body and the frame whose z is the mean of their unit normals.
+
+    Parameters
+    ----------
+    axes
+        Where to start: z within some tens of degrees of the body's axis; x is kept as near to its start as z allows.
+    """
+    mask = padded(mask)
+    centre = to_patient(mask.affine, np.argwhere(mask.array)).mean(axis=0)
+    left = axes[:, 0]
+    frame = Frame(centre, axes)
+    upper = lower = axes[:, 2]
+    columns = sample_columns(mask, frame)
+    for _ in range(MAX_ROUNDS):
+        upper, lower = _normals(columns, frame)
+        turned = Frame(centre, orthonormal(upper + lower, left))
+        moved = np.degrees(np.arccos(np.clip(turned.axes[:, 2] @ frame.axes[:, 2], -1.0, 1.0)))
+        frame = turned
+        columns = sample_columns(mask, frame)
+        if moved < SETTLED_DEG:
+            break
+    return Endplates(frame, columns, upper, lower)
+
+
+def _normals(columns: Columns, frame: Frame) -> tuple[Array, Array]:
+    """Return the unit normals, in patient LPS, of planes through the upper and the lower ends of the central columns."""
+    inner = central(columns.footprint, FIT_SHARE)
+    x, y = np.meshgrid(columns.x, columns.y, indexing="ij")
+    base = np.column_stack([x[inner], y[inner], np.ones(int(inner.sum()))])
+    normals = []
+    for heights in (columns.upper, columns.lower):
+        (a, b, _), *_ = np.linalg.lstsq(base, heights[inner], rcond=None)
+        normal = frame.axes @ np.array([-a, -b, 1.0])
+        normals.append(normal / np.linalg.norm(normal))
+    return normals[0], normals[1]

@@ -1,0 +1,302 @@
+"""A vertebral body with its frame: endplates, heights, and every reason not to trust it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+from scipy import ndimage
+
+from ..errors import SegmentationError
+from ..records import Array, BoneMask, BoneRegion, CalibratedVolume, Reference, Step
+from ..volume import Volume, bounding_box, crop, place_into
+from .endplates import HEIGHT_SHARE, Columns, Endplates, central, fit_endplates, orthonormal
+from .vertebral_body import BodyCut, isolate_body
+
+MARGIN = 12.0
+"""Room around the body in the sub-box [mm]: the calibrated image has to reach beyond caps and rotation [D]."""
+COARSE, TOO_COARSE = 3.05, 6.0
+"""Voxel edge above which a caution is due, and above which the body is refused [mm]; the recipe was tried to 3 mm [D]."""
+TILT_CAUTION, TILT_REFUSAL = 30.0, 60.0
+"""Angle between endplate normal and image axis [degrees]; the refusal is the review limit seen in public FE code [SC]."""
+WEDGE_CAUTION = 15.0
+"""Angle between the endplates beyond which one load axis serves neither [degrees] [D]."""
+STRAY_CAUTION, STRAY_REFUSAL = 0.005, 0.05
+"""Share of the mask outside its largest piece; the refusal is the review limit seen in public FE code [SC]."""
+HOLE_CAUTION, HOLE_REFUSAL = 0.01, 0.10
+"""Share of the body that were holes in the mask [D]."""
+HEIGHT_LOSS_CAUTION = 0.20
+"""Genant's lower limit of a mild fracture [seen]."""
+DENSE = 1200.0
+"""Upper end of the vertebral material recipe [mg/cm3]; more is metal, cement or dense cortex [fe-methods]."""
+DENSE_CAUTION, DENSE_REFUSAL = 0.005, 0.05
+"""Share of the body above ``DENSE`` [D]."""
+VOLUMES: dict[str, tuple[float, float]] = {"C": (2.0, 20.0), "T": (5.0, 65.0), "L": (15.0, 95.0)}
+"""Plausible volumes of an adult's body by region [cm³]: wide, they catch wrong labels and not small persons [D]."""
+HEIGHT_AT = {"anterior": 0.15, "middle": 0.50, "posterior": 0.85}
+"""Where along the depth of the body its heights are taken; as constants in public code [SC]."""
+GENANT = Reference(
+    "Genant's semiquantitative grades: 20-25 % loss of anterior, middle or posterior height is grade 1, as tabulated in a later review",
+    "seen",
+)
+HEIGHTS_REFERENCE = Reference(
+    "Vertebral heights at 15, 50 and 85 % of the antero-posterior axis, as constants in the TotalSegmentator repository", "code"
+)
+
+
+@dataclass(frozen=True)
+class _Body:
+    mask: Volume
+    axes: Float[Array, "3 3"]
+    cut: BodyCut | None
+    cautions: tuple[str, ...]
+
+
+def locate_vertebra(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRegion:
+    """Return a vertebral body with its frame, landmarks and heights.
+
+    A whole vertebra is cut at the posterior wall first. ``lengths`` holds ``"height"`` (mean endplate distance over the central
+    half of the footprint), ``"anterior_height"``, ``"middle_height"``, ``"posterior_height"`` (on the midline at 15, 50 and 85 %
+    of the depth), ``"width"``, ``"depth"`` [mm], ``"mean_area"`` (volume over height) [mm²], ``"tilt_deg"`` (between load axis
+    and image axis) and ``"wedge_deg"`` (between the endplates).
+
+    Raises
+    ------
+    SegmentationError
+        The body is cut by the image, in pieces, full of holes, filled with metal, of an impossible size or pose, or its voxels
+        are too coarse.
+    GeometryError
+        The mask is not made of voxels of the calibrated image.
+    """
+    bone = bone_mask.bone
+    _check_voxels(bone, calibrated.density)
+    body = _body(bone_mask)
+    _check_border(bone_mask, body, calibrated.density)
+    body = _repair(bone, body)
+    endplates = fit_endplates(body.mask, body.axes)
+    lower, upper = _box_in(calibrated.density, body.mask)
+    density = crop(calibrated.density, lower, upper)
+    first, last = bounding_box(body.mask)
+    mask = place_into(crop(body.mask, first.tolist(), last.tolist()), density, fill=False)
+    landmarks, lengths = _measure(endplates, mask)
+    cautions = (
+        *body.cautions,
+        *_voxel_cautions(bone, calibrated.density),
+        *_shape_cautions(bone, mask, lengths),
+        *_density_cautions(bone, density, mask),
+    )
+    return BoneRegion(
+        bone=bone,
+        kind="vertebra",
+        side=None,
+        density=density,
+        mask=mask,
+        frame=endplates.frame,
+        landmarks=landmarks,
+        lengths=lengths,
+        step=_describe(bone, body.cut, lengths, cautions),
+    )
+
+
+def _check_voxels(bone: str, image: Volume) -> None:
+    coarsest = float(image.spacing.max())
+    if coarsest > TOO_COARSE:
+        raise SegmentationError(
+            f"found voxels of {coarsest:.1f} mm, expected at most {TOO_COARSE:g} mm to shape the endplates of {bone}; use a thinner reconstruction"
+        )
+
+
+def _body(bone_mask: BoneMask) -> _Body:
+    """Return the body of the mask on a box with a margin of empty voxels, and where its left, back and top are."""
+    bone = bone_mask.bone
+    if not bone_mask.mask.array.any():
+        raise SegmentationError(f"found no voxel in the mask of {bone}, expected a vertebra; check the labels")
+    if bone_mask.part == "body":
+        return _Body(bone_mask.mask, orthonormal(np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0])), None, ())
+    cut = isolate_body(bone_mask.mask)
+    cautions: list[str] = []
+    if not cut.had_arch:
+        cautions.append(f"{bone}: the label holds no vertebral arch and was taken as a body already.")
+    elif cut.axes[1, 1] < 0.5:
+        cautions.append(
+            f"{bone}: its arch does not point to the patient's back as the image orientation has it; the header's orientation is "
+            "doubtful, left and right may be exchanged."
+        )
+    if cut.angle_deg > 20.0:
+        cautions.append(
+            f"{bone}: the cut at the posterior wall is {cut.angle_deg:.0f}° off the body's frontal plane (expected below 20°); look at the mask."
+        )
+    return _Body(cut.body, cut.axes, cut, tuple(cautions))
+
+
+def _check_border(bone_mask: BoneMask, body: _Body, image: Volume) -> None:
+    """Refuse a body that reaches the outermost voxels of the image."""
+    lower, upper = _box_in(image, body.mask, margin=0.0)
+    sides = [
+        name
+        for axis, (low_name, high_name) in enumerate((("right", "left"), ("front", "back"), ("lower", "upper")))
+        for name, cut in ((low_name, lower[axis] <= 0), (high_name, upper[axis] >= image.shape[axis]))
+        if cut
+    ]
+    if sides or (bone_mask.part == "body" and bone_mask.touches_edge):
+        where = " and ".join(sides) if sides else "image"
+        raise SegmentationError(
+            f"{bone_mask.bone} is cut by the {where} edge of the image: a complete vertebral body is needed; choose another level or a "
+            "scan that reaches farther"
+        )
+
+
+def _repair(bone: str, body: _Body) -> _Body:
+    """Return the body as one piece without holes; say what was done, refuse where it was much."""
+    cautions = list(body.cautions)
+    labels, count = ndimage.label(body.mask.array)
+    sizes = np.bincount(labels.ravel())[1:]
+    stray = 1.0 - float(sizes.max()) / float(sizes.sum())
+    if stray > STRAY_REFUSAL:
+        raise SegmentationError(
+            f"found {bone} in {count} pieces with {100 * stray:.1f} % of it outside the largest, expected one piece "
+            f"(at most {100 * STRAY_REFUSAL:g} % loose); mend the mask"
+        )
+    one = labels == 1 + int(np.argmax(sizes))
+    full = ndimage.binary_fill_holes(np.pad(one, 1))[1:-1, 1:-1, 1:-1]
+    holes = 1.0 - float(one.sum()) / float(full.sum())
+    if holes > HOLE_REFUSAL:
+        raise SegmentationError(
+            f"found holes of {100 * holes:.0f} % in the mask of {bone}, expected a filled body (at most {100 * HOLE_REFUSAL:g} %); mend the mask"
+        )
+    if stray > STRAY_CAUTION:
+        cautions.append(f"{bone}: {100 * stray:.1f} % of the mask lay apart from the body and was left out.")
+    if holes > HOLE_CAUTION:
+        cautions.append(f"{bone}: holes of {100 * holes:.1f} % in the mask were filled.")
+    return replace(body, mask=body.mask.with_array(full), cautions=tuple(cautions))
+
+
+def _box_in(image: Volume, part: Volume, margin: float = MARGIN) -> tuple[list[int], list[int]]:
+    """Return the box of ``image``'s voxels around the true voxels of ``part``."""
+    lower, upper = bounding_box(part)
+    offset = np.rint(np.linalg.inv(image.affine) @ np.append(part.affine[:3, 3], 1.0))[:3].astype(int)
+    pad = np.ceil(margin / image.spacing).astype(int)
+    return np.maximum(offset + lower - pad, 0).tolist(), np.minimum(offset + upper + pad, image.shape).tolist()
+
+
+def _measure(endplates: Endplates, mask: Volume) -> tuple[dict[str, Array], dict[str, float]]:
+    """Return landmarks in patient LPS and lengths."""
+    columns, frame = endplates.columns, endplates.frame
+    inner = central(columns.footprint, HEIGHT_SHARE)
+    height = float((columns.upper - columns.lower)[inner].mean())
+    x, y = np.meshgrid(columns.x, columns.y, indexing="ij")
+    at = (float(x[inner].mean()), float(y[inner].mean()))
+    points = {
+        "body_centre": np.zeros(3),
+        "superior_endplate": np.array([*at, float(columns.upper[inner].mean())]),
+        "inferior_endplate": np.array([*at, float(columns.lower[inner].mean())]),
+    }
+    lengths = {"height": height}
+    front, back, middle = _midline(columns)
+    for name, share in HEIGHT_AT.items():
+        upper, lower = _ends_at(columns, middle, front + share * (back - front))
+        points[f"superior_{name}"], points[f"inferior_{name}"] = upper, lower
+        lengths[f"{name}_height"] = float(upper[2] - lower[2])
+    across = columns.x[columns.footprint.any(axis=1)]
+    lengths["width"] = float(np.ptp(across))
+    lengths["depth"] = back - front
+    lengths["mean_area"] = float(mask.array.sum()) * mask.voxel_volume / height
+    lengths["tilt_deg"] = float(np.degrees(np.arccos(np.clip(frame.axes[2, 2], -1.0, 1.0))))
+    lengths["wedge_deg"] = endplates.wedge_deg
+    return {name: frame.origin + frame.axes @ point for name, point in points.items()}, lengths
+
+
+def _midline(columns: Columns) -> tuple[float, float, float]:
+    """Return front and back of the body on its midline, and where that midline is [mm in the frame]."""
+    across = columns.x[columns.footprint.any(axis=1)]
+    middle = float(across.mean())
+    strip = np.abs(columns.x - middle) <= 0.1 * float(np.ptp(across)) + 0.5
+    along = columns.y[columns.footprint[strip].any(axis=0)]
+    return float(along[0]), float(along[-1]), middle
+
+
+def _ends_at(columns: Columns, x: float, y: float) -> tuple[Array, Array]:
+    """Return the upper and the lower endplate point at (x, y): the mean of the columns within 3 mm of it."""
+    gx, gy = np.meshgrid(columns.x, columns.y, indexing="ij")
+    away = np.where(columns.footprint, np.hypot(gx - x, gy - y), np.inf)
+    near = away <= max(3.0, float(away.min()))
+    return np.array([x, y, float(columns.upper[near].mean())]), np.array([x, y, float(columns.lower[near].mean())])
+
+
+def _voxel_cautions(bone: str, image: Volume) -> list[str]:
+    coarsest = float(image.spacing.max())
+    if coarsest <= COARSE - 0.1:
+        return []
+    return [
+        f"{bone}: voxels of {coarsest:.1f} mm blur endplates and cortex; strengths from 1 and 2 mm models of one bone differ by about 14 %, "
+        "expect no better here."
+    ]
+
+
+def _shape_cautions(bone: str, mask: Volume, lengths: dict[str, float]) -> list[str]:
+    """Refuse what cannot be a vertebral body; caution what is unusual."""
+    found: list[str] = []
+    volume = float(mask.array.sum()) * mask.voxel_volume / 1000.0
+    low, high = VOLUMES.get(bone[0], (2.0, 95.0))
+    if not low / 3 <= volume <= high * 1.5:
+        raise SegmentationError(
+            f"found a body of {volume:.1f} cm³ for {bone}, expected {low:g} to {high:g} cm³; the label is wrong, incomplete or holds two bones"
+        )
+    if not low <= volume <= high:
+        found.append(f"{bone}: its volume of {volume:.1f} cm³ is unusual (expected {low:g} to {high:g} cm³); check the mask.")
+    tilt, wedge = lengths["tilt_deg"], lengths["wedge_deg"]
+    if tilt > TILT_REFUSAL:
+        raise SegmentationError(
+            f"found the endplates of {bone} tilted by {tilt:.0f}° against the image axis, expected at most {TILT_REFUSAL:g}°; "
+            "check the orientation of image and labels"
+        )
+    if tilt > TILT_CAUTION:
+        found.append(
+            f"{bone}: its endplates are tilted by {tilt:.0f}° against the image axis; the body was turned into the load axis."
+        )
+    if wedge > WEDGE_CAUTION:
+        found.append(f"{bone}: its endplates enclose {wedge:.0f}°; one load axis serves neither exactly.")
+    anterior, middle, posterior = (lengths[f"{name}_height"] for name in HEIGHT_AT)
+    loss = 1.0 - min(anterior, middle) / posterior
+    if loss >= HEIGHT_LOSS_CAUTION:
+        found.append(
+            f"{bone}: anterior or middle height is {100 * loss:.0f} % below the posterior height ({anterior:.1f}, {middle:.1f}, "
+            f"{posterior:.1f} mm); a fracture is possible, then strength and density of this level do not stand for the spine."
+        )
+    return found
+
+
+def _density_cautions(bone: str, density: Volume, mask: Volume) -> list[str]:
+    """Refuse metal and masks that do not lie on bone."""
+    inside = density.array[mask.array]
+    dense = float((inside > DENSE).mean())
+    if dense > DENSE_REFUSAL:
+        raise SegmentationError(
+            f"found {100 * dense:.0f} % of {bone} denser than {DENSE:g} mg/cm³, expected below {100 * DENSE_REFUSAL:g} %: metal or cement; "
+            "choose another level"
+        )
+    away = ndimage.distance_transform_edt(~mask.array, sampling=mask.spacing)
+    around = density.array[(away > 2.0) & (away <= 2.0 + 2 * float(mask.spacing.max()))]
+    if around.size and inside.mean() <= np.median(around):
+        raise SegmentationError(
+            f"found {inside.mean():.0f} mg/cm³ inside the mask of {bone} and {np.median(around):.0f} around it, expected bone to be denser; "
+            "the labels lie beside the bone or are flipped"
+        )
+    if dense > DENSE_CAUTION:
+        return [
+            f"{bone}: {100 * dense:.1f} % of the body is denser than {DENSE:g} mg/cm³; metal, cement or sclerosis raise strength and density."
+        ]
+    return []
+
+
+def _describe(bone: str, cut: BodyCut | None, lengths: dict[str, float], cautions: tuple[str, ...]) -> Step:
+    start = "The vertebral body was taken as labelled"
+    if cut is not None and cut.had_arch:
+        start = "The vertebral body was cut from the whole vertebra on the plane of the posterior wall"
+    sentence = (
+        f"{start}; its axis is the mean normal of planes through both endplates (innermost 60 % of the footprint), its height the "
+        f"mean endplate distance over the innermost half. {bone}: height {lengths['height']:.1f} mm, mean cross-section "
+        f"{lengths['mean_area']:.0f} mm², axis {lengths['tilt_deg']:.0f}° off the image axis."
+    )
+    return Step("anatomy", sentence, (HEIGHTS_REFERENCE, GENANT), cautions)

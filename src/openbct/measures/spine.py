@@ -1,0 +1,149 @@
+"""Densities and sizes of a vertebral body: trabecular and integral vBMD, volume, cross-section.
+
+The trabecular region, seen from above at mid-height (10 mm thick) and from the side::
+
+      ___________            superior
+     /  .-----.  \\             ┌──────────┐
+    |  / ROI   \\  |  anterior  │ ┌────┐   │  posterior
+    |  \\_______/  |            │ └────┘ v │   v: basivertebral vein, left out
+     \\___  v  ___/             └──────────┘
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import ndimage
+
+from ..density import density_uncertainty
+from ..errors import SegmentationError
+from ..records import Array, BoneMeasures, BoneRegion, CalibratedVolume, Measure, Reference, Step
+from ..volume import to_patient
+
+SLAB_HALF = 5.0
+"""Half the thickness of the mid-height slab [mm]: 9 to 10 mm is customary [R]."""
+SLAB_SHARE = 0.25
+"""The slab's half is at most this share of the height, so that a small body's endplates stay out [D]."""
+INSET = 2.5
+"""Distance kept from the mask's surface [mm], to which half a voxel is added for partial volume: 2-3 mm is customary [R, D]."""
+FRONT, BACK = 0.02, 0.70
+"""Reach of the ellipse along the inner depth of the body, from the front: the back third holds the basivertebral vein [D]."""
+WIDE = 0.90
+"""Width of the ellipse as a share of the inner width [D]."""
+SMALL_CAUTION, SMALL_REFUSAL = 2.0, 0.5
+"""Volume of the trabecular region below which a caution is due, and no value is given [cm³] [D]."""
+UNCALIBRATED = "given"
+"""Method of a calibration that knows no HU."""
+
+ROI_REFERENCE = Reference(
+    "Elliptical trabecular region in the anterior body at mid-height, 9-10 mm thick, 2-3 mm inside the cortex: customary in spine QCT",
+    "recalled",
+)
+
+
+@dataclass(frozen=True)
+class _Region:
+    trabecular: Bool[Array, "i j k"]
+    inner: Bool[Array, "i j k"]
+    inset: float
+    """[mm]"""
+    slab: float
+    """Thickness [mm]."""
+
+
+def measure_vertebra(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMeasures:
+    """Return density and size of a vertebral body.
+
+    ``"trabecular_vbmd"`` [mg/cm³] is the mean of an ellipse in the front of the body, in a slab at mid-height, inside the
+    cortex; ``"inner_vbmd"`` [mg/cm³] of the whole body that far inside its surface; ``"integral_vbmd"`` [mg/cm³] of all its voxels,
+    cortex included; ``"trabecular_hu"`` [HU] is the first before calibration; ``"volume"`` [cm³]; ``"mean_area"`` [mm²].
+
+    Raises
+    ------
+    SegmentationError
+        The mask holds no voxel.
+    """
+    mask = region.mask
+    if not mask.array.any():
+        raise SegmentationError(f"found no voxel in the mask of {region.bone}, expected a vertebral body; check the labels")
+    roi = _trabecular_region(region)
+    unit = f"mg/cm3 {calibrated.mineral}"
+    values: dict[str, Measure] = {}
+    cautions: list[str] = []
+
+    def add_density(name: str, where: Bool[Array, "i j k"], words: str) -> None:
+        mean = float(region.density.array[where].mean())
+        values[name] = Measure(mean, unit, words, density_uncertainty(calibrated, mean))
+
+    volume = float(roi.trabecular.sum()) * mask.voxel_volume / 1000.0
+    if volume < SMALL_REFUSAL:
+        cautions.append(
+            f"{region.bone}: the trabecular region holds {volume:.2f} cm³ (expected at least {SMALL_REFUSAL:g} cm³); no trabecular density is given."
+        )
+    else:
+        words = f"ellipse in the front of the body, {roi.slab:.0f} mm slab at mid-height, {roi.inset:.1f} mm inside the surface"
+        add_density("trabecular_vbmd", roi.trabecular, words)
+        if calibrated.method != UNCALIBRATED:
+            density = values["trabecular_vbmd"].value
+            values["trabecular_hu"] = Measure((density - calibrated.intercept) / calibrated.slope, "HU", words)
+        if volume < SMALL_CAUTION:
+            cautions.append(
+                f"{region.bone}: the trabecular region holds only {volume:.1f} cm³ (expected {SMALL_CAUTION:g} cm³ or more); its density is noisy."
+            )
+    if roi.inner.any():
+        add_density("inner_vbmd", roi.inner, f"whole body, {roi.inset:.1f} mm inside the surface")
+    add_density("integral_vbmd", mask.array, "whole body with its cortex")
+    values["volume"] = Measure(float(mask.array.sum()) * mask.voxel_volume / 1000.0, "cm3", "vertebral body")
+    values["mean_area"] = Measure(region.lengths["mean_area"], "mm2", "volume of the body over its height")
+    regions = {"body": mask, "trabecular": mask.with_array(roi.trabecular)}
+    return BoneMeasures(region.bone, values, regions, _describe(region, values, tuple(cautions)))
+
+
+def _trabecular_region(region: BoneRegion) -> _Region:
+    """Return the ellipse in the mid-height slab and the inner body, on the grid of the region."""
+    mask, frame = region.mask, region.frame
+    coarsest = float(mask.spacing.max())
+    inset = INSET + coarsest / 2
+    depth = ndimage.distance_transform_edt(np.pad(mask.array, 1), sampling=mask.spacing)[1:-1, 1:-1, 1:-1]
+    # the distance is to the nearest outer voxel's centre: its surface lies half a voxel nearer
+    inner = np.asarray(mask.array & (depth - coarsest / 2 >= inset))
+    index = np.argwhere(inner)
+    local = (to_patient(mask.affine, index) - frame.origin) @ frame.axes
+    height = region.lengths["height"]
+    half = min(SLAB_HALF, SLAB_SHARE * height)
+    inside = _in_ellipse(local, np.abs(local[:, 2] - _mid_height(region)) <= half)
+    trabecular = np.zeros(mask.shape, dtype=bool)
+    trabecular[tuple(index[inside].T)] = True
+    return _Region(trabecular, inner, inset, 2 * half)
+
+
+def _mid_height(region: BoneRegion) -> float:
+    """Return the level half-way between the endplates, in the frame [mm]."""
+    middle = (region.landmarks["superior_endplate"] + region.landmarks["inferior_endplate"]) / 2
+    return float((middle - region.frame.origin) @ region.frame.axes[:, 2])
+
+
+def _in_ellipse(local: Float[Array, "n 3"], slab: Bool[Array, " n"]) -> Bool[Array, " n"]:
+    """Return which points of the slab lie in the ellipse inscribed in the front of its outline."""
+    if not slab.any():
+        return slab
+    x, y = local[:, 0], local[:, 1]
+    left, right = np.quantile(x[slab], (0.005, 0.995))
+    front, back = np.quantile(y[slab], (0.005, 0.995))
+    first, last = front + FRONT * (back - front), front + BACK * (back - front)
+    semi = max(WIDE * (right - left) / 2, 1e-6), max((last - first) / 2, 1e-6)
+    away = ((x - (left + right) / 2) / semi[0]) ** 2 + ((y - (first + last) / 2) / semi[1]) ** 2
+    return np.asarray(slab & (away <= 1.0))
+
+
+def _describe(region: BoneRegion, values: dict[str, Measure], cautions: tuple[str, ...]) -> Step:
+    found = values.get("trabecular_vbmd")
+    reading = "no trabecular density could be taken" if found is None else f"trabecular {found.value:.0f} {found.unit}"
+    sentence = (
+        "Trabecular density is the mean of an elliptical region in the front of the body at mid-height, inside the cortex and clear of "
+        f"the basivertebral vein; integral density is that of the whole body. {region.bone}: {reading}, integral "
+        f"{values['integral_vbmd'].value:.0f} {values['integral_vbmd'].unit}, volume {values['volume'].value:.1f} cm³."
+    )
+    return Step("measures", sentence, (ROI_REFERENCE,), cautions)

@@ -1,0 +1,7 @@
+"""Segmenters: a scan in, bones and reference tissues out."""
+
+from __future__ import annotations
+
+from .given import EXPECTED, KNOWN_BONES, GivenLabels
+
+__all__ = ["EXPECTED", "KNOWN_BONES", "GivenLabels"]

@@ -1,0 +1,241 @@
+"""Bones and tissues from labels that somebody has drawn: a program's label map, a person's, or both.
+
+Names are TotalSegmentator's: ``vertebrae_L1`` (whole), ``vertebral_body_L1`` (body), ``femur_left``, ``aorta``,
+``autochthon_left`` ... Several numbers and several maps may share a name; they are united. Where a body and a whole
+vertebra of one level are there, the body is taken; a map of all bodies in one label (``vertebrae_body``) is shared out
+to the levels of the whole vertebrae.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool
+from scipy import ndimage
+
+from ..errors import GeometryError, SegmentationError, SettingsError
+from ..records import BoneMask, LabelMap, Scan, Segmentation, Step
+from ..volume import Volume, crop, same_grid
+
+LEVELS = tuple(f"T{n}" for n in range(1, 14)) + tuple(f"L{n}" for n in range(1, 7))
+FEMORA = ("femur_left", "femur_right")
+KNOWN_BONES = LEVELS + FEMORA
+"""Bones that can be asked for."""
+EXPECTED = ("T12", "L1", "L2", "L3", "L4", *FEMORA)
+"""Bones that are looked for when none is named: the levels and the site that strength is read at."""
+TISSUES: dict[str, tuple[str, ...]] = {
+    "aorta": ("aorta",),
+    "muscle": (
+        *(f"{name}_{side}" for name in ("autochthon", "iliopsoas", "gluteus_maximus", "gluteus_medius", "gluteus_minimus")
+          for side in ("left", "right")),
+        "skeletal_muscle",
+    ),
+    "fat": ("subcutaneous_fat",),
+}  # fmt: skip
+"""Reference tissue of a calibration to the structures that it is made of."""
+STRAY_CAUTION, STRAY_REFUSAL = 0.01, 0.25
+"""Share of a label outside its largest piece: said, and refused as two bones or a broken label [D]."""
+HOLE_CAUTION = 0.01
+"""Share of a label that were holes [D]."""
+FULL_CONTRAST = 60.0
+"""Mean of a bone above its surroundings from which a label is not doubted [HU]: osteoporotic bodies show this much [D]."""
+SHELL_MM = (2.0, 6.0)
+"""Where a bone's surroundings are sampled: distance from the label [mm] [D]."""
+
+Where = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class GivenLabels:
+    """Takes bones and tissues from label maps on the scan's own grid."""
+
+    labels: tuple[LabelMap, ...]
+    bones: tuple[str, ...] | None = None
+    """Bones to look for; ``None``: T12 to L4 and both femora."""
+
+    def __call__(self, scan: Scan) -> Segmentation:
+        """Return the bones and reference tissues that the labels hold.
+
+        The confidence of a mask is the share of its label that was kept, times the share that was not filled holes, times
+        how clearly the image is brighter inside than around it (1 from 60 HU on, 0 where it is not), halved where the bone is cut
+        by the border of the image: 1 is a label that needed no repair and lies on bone.
+
+        Raises
+        ------
+        SettingsError
+            A bone that is asked for has an unknown name.
+        GeometryError
+            Labels lie on another grid than the scan.
+        SegmentationError
+            None of the bones is in the labels.
+        """
+        wanted = _wanted(self.bones)
+        places = _places(self.labels, scan)
+        found: dict[str, BoneMask] = {}
+        absent: dict[str, str] = {}
+        cautions: list[str] = []
+        for bone in wanted:
+            try:
+                mask, part = self._bone(bone, places)
+                found[bone], said = _repaired(bone, mask, part, scan.image)
+                cautions += said
+            except SegmentationError as error:
+                absent[bone] = str(error)
+        if not found:
+            there = ", ".join(sorted(places)) or "nothing"
+            raise SegmentationError(
+                f"found none of {', '.join(wanted)} in the labels, which hold {there}; check --labels, --label-map and --bones"
+            )
+        tissues = {name: volume for name, parts in TISSUES.items() if (volume := self._united(parts, places)) is not None}
+        sentence = f"Bones were taken from given labels ({'; '.join(one.source for one in self.labels)}): {', '.join(found)}."
+        return Segmentation(found, tissues, Step("segmentation", sentence, (), tuple(cautions)), absent)
+
+    def _bone(self, bone: str, places: dict[str, list[tuple[int, int, Where]]]) -> tuple[Volume, str]:
+        """Return the label of a bone as a mask, and whether it is a body or whole."""
+        if bone in FEMORA:
+            femur = self._united((bone,), places)
+            if femur is None:
+                raise SegmentationError(f"no label of {bone} was given")
+            return femur, "whole"
+        body = self._united((f"vertebral_body_{bone}",), places)
+        if body is not None:
+            return body, "body"
+        whole = self._united((f"vertebrae_{bone}",), places)
+        if whole is None:
+            raise SegmentationError(f"no label of {bone} was given")
+        bodies = self._united(("vertebrae_body", "vertebral_bodies"), places)
+        if bodies is not None:
+            shared = _common(whole, bodies)
+            if shared.array.any():
+                return shared, "body"
+        return whole, "whole"
+
+    def _united(self, names: tuple[str, ...], places: dict[str, list[tuple[int, int, Where]]]) -> Volume | None:
+        """Return the union of structures on the smallest box that holds them; ``None`` where there is none."""
+        spots = [spot for name in names for spot in places.get(name, [])]
+        if not spots:
+            return None
+        low = [min(where[axis].start for _, _, where in spots) for axis in range(3)]
+        high = [max(where[axis].stop for _, _, where in spots) for axis in range(3)]
+        box = crop(self.labels[spots[0][0]].volume, low, high)
+        array = np.zeros(box.shape, dtype=bool)
+        for n_map, value, where in spots:
+            inside = tuple(slice(axis.start - start, axis.stop - start) for axis, start in zip(where, low))
+            array[inside] |= self.labels[n_map].volume.array[where] == value
+        return Volume(array, box.affine, "mask")
+
+
+def _wanted(bones: tuple[str, ...] | None) -> tuple[str, ...]:
+    if bones is None:
+        return EXPECTED
+    for bone in bones:
+        if bone not in KNOWN_BONES:
+            near = difflib.get_close_matches(bone, KNOWN_BONES, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise SettingsError(f"found bone {bone!r}, expected T1 to L6, femur_left or femur_right{hint}")
+    if not bones:
+        raise SettingsError("found an empty list of bones, expected at least one of T1 to L6, femur_left, femur_right")
+    return tuple(dict.fromkeys(bones))
+
+
+def _places(labels: tuple[LabelMap, ...], scan: Scan) -> dict[str, list[tuple[int, int, Where]]]:
+    """Return for each structure that has voxels: in which map, under which number, in which box."""
+    if not labels:
+        raise SettingsError("found no label map, expected at least one; give --labels")
+    places: dict[str, list[tuple[int, int, Where]]] = {}
+    for n_map, one in enumerate(labels):
+        if not same_grid(one.volume, scan.image):
+            raise GeometryError(
+                f"found labels ({one.source}) on a grid of {one.volume.shape} voxels of {_sizes(one.volume)} mm, expected the scan's "
+                f"{scan.image.shape} of {_sizes(scan.image)} mm in the same place; make the labels on this scan or resample them"
+            )
+        array = one.volume.array
+        if array.dtype.kind not in "iu":
+            array = array.astype(np.int32)
+        boxes = ndimage.find_objects(array)
+        for value, name in one.names.items():
+            if 0 < value <= len(boxes) and boxes[value - 1] is not None:
+                where = boxes[value - 1]
+                places.setdefault(name, []).append((n_map, value, (where[0], where[1], where[2])))
+    return places
+
+
+def _sizes(volume: Volume) -> str:
+    return " x ".join(f"{size:.2f}" for size in volume.spacing)
+
+
+def _common(a: Volume, b: Volume) -> Volume:
+    """Return where two sub-boxes of one grid are both true, on the box of the first."""
+    offset = np.rint(np.linalg.solve(a.affine[:3, :3], b.affine[:3, 3] - a.affine[:3, 3])).astype(int)
+    low = np.maximum(offset, 0)
+    high = np.minimum(offset + np.array(b.shape), a.shape)
+    array = np.zeros(a.shape, dtype=bool)
+    if np.all(high > low):
+        mine = tuple(slice(int(start), int(stop)) for start, stop in zip(low, high))
+        other = tuple(slice(int(start), int(stop)) for start, stop in zip(low - offset, high - offset))
+        array[mine] = a.array[mine] & b.array[other]
+    return a.with_array(array)
+
+
+def _repaired(bone: str, mask: Volume, part: str, image: Volume) -> tuple[BoneMask, list[str]]:
+    """Return one piece without holes, with its confidence, and what was done to it."""
+    cautions = []
+    labels, count = ndimage.label(mask.array, structure=np.ones((3, 3, 3)))
+    sizes = np.bincount(labels.ravel())[1:]
+    stray = 1.0 - float(sizes.max()) / float(sizes.sum())
+    if stray > STRAY_REFUSAL:
+        raise SegmentationError(
+            f"found the label of {bone} in {count} pieces with {100 * stray:.0f} % of it outside the largest, expected one bone "
+            f"(at most {100 * STRAY_REFUSAL:g} % apart); mend the labels"
+        )
+    if stray > STRAY_CAUTION:
+        cautions.append(f"{bone}: {100 * stray:.1f} % of the label lay apart from the bone and was left out.")
+    one = labels == 1 + int(np.argmax(sizes))
+    full = ndimage.binary_fill_holes(np.pad(one, 1))[1:-1, 1:-1, 1:-1]
+    holes = 1.0 - float(one.sum()) / float(full.sum())
+    if holes > HOLE_CAUTION:
+        cautions.append(f"{bone}: holes of {100 * holes:.1f} % in the label were filled.")
+    repaired = mask.with_array(full)
+    contrast = _contrast(repaired, image)
+    if contrast < FULL_CONTRAST / 2:
+        cautions.append(
+            f"{bone}: the image is only {contrast:.0f} HU brighter inside the label than around it (expected {FULL_CONTRAST:g} or more); "
+            "the label may lie beside the bone."
+        )
+    cut = _touches_edge(repaired, image)
+    clear = float(np.clip(contrast / FULL_CONTRAST, 0.0, 1.0))
+    confidence = (1.0 - stray) * (1.0 - holes) * clear * (0.5 if cut else 1.0)
+    return BoneMask(bone, repaired, "body" if part == "body" else "whole", confidence, cut), cautions
+
+
+def _start(part: Volume, image: Volume) -> tuple[int, int, int]:
+    i, j, k = np.rint(np.linalg.solve(image.affine[:3, :3], part.affine[:3, 3] - image.affine[:3, 3])).astype(int).tolist()
+    return i, j, k
+
+
+def _touches_edge(mask: Volume, image: Volume) -> bool:
+    """Tell whether a mask reaches the outermost voxels of the image."""
+    start = _start(mask, image)
+    for axis in range(3):
+        used = np.flatnonzero(mask.array.any(axis=tuple(other for other in range(3) if other != axis)))
+        if start[axis] + used[0] <= 0 or start[axis] + used[-1] >= image.shape[axis] - 1:
+            return True
+    return False
+
+
+def _contrast(mask: Volume, image: Volume) -> float:
+    """Return how much brighter the image is inside a mask than around it: mean against median."""
+    pad = np.ceil(SHELL_MM[1] / image.spacing).astype(int)
+    start = np.array(_start(mask, image))
+    low, high = np.maximum(start - pad, 0), np.minimum(start + np.array(mask.shape) + pad, image.shape)
+    part = image.array[tuple(slice(int(a), int(b)) for a, b in zip(low, high))]
+    inside: Bool[np.ndarray, "i j k"] = np.zeros(part.shape, dtype=bool)
+    at = start - low
+    inside[tuple(slice(int(a), int(a) + n) for a, n in zip(at, mask.shape))] = mask.array
+    away = ndimage.distance_transform_edt(~inside, sampling=image.spacing)
+    around = part[(away > SHELL_MM[0]) & (away <= SHELL_MM[1])]
+    if around.size == 0:
+        return FULL_CONTRAST
+    return float(part[inside].mean() - np.median(around))
