@@ -1,0 +1,20 @@
+"""Simulated CT scans and bones with known truth."""
+
+from .femur import FemurShape
+from .pelvis import PelvisShape
+from .scanner import ScannerSettings
+from .spine import VertebraShape
+from .torso import SimulatedScan, TorsoSettings, as_scan, simulate_hip, simulate_torso, simulate_vertebra
+
+__all__ = [
+    "FemurShape",
+    "PelvisShape",
+    "ScannerSettings",
+    "SimulatedScan",
+    "TorsoSettings",
+    "VertebraShape",
+    "as_scan",
+    "simulate_hip",
+    "simulate_torso",
+    "simulate_vertebra",
+]

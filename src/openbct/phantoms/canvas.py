@@ -1,0 +1,237 @@
+"""Painting tissues and bones into an image with partial volume, and keeping the truth while doing so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int, Integer, Shaped
+from scipy import ndimage
+
+from ..volume import to_index
+from .beam import Beam
+from .shapes import Coordinates, Field, Point, coverage
+from .tissues import MATRIX_MINERAL, mix
+
+Array = np.ndarray
+Shape = Callable[[Coordinates], Field]
+"""Signed distance [mm] of points in patient LPS [mm]."""
+
+
+@dataclass(frozen=True)
+class BoneField:
+    """What a bone is at some points."""
+
+    distance: Field
+    """To the outer surface, negative inside [mm]."""
+    shell: Field
+    """Thickness of the cortex [mm]."""
+    compact: Field
+    """Density of the cortex as an ideal K2HPO4 calibration reads it [mg/cm³]."""
+    cancellous: Field
+    """The same inside the cortex [mg/cm³]; marrow without bone reads below zero where it is fatty."""
+    part: Field
+    """Signed distance to a named part of the bone, such as the vertebral body [mm]."""
+
+
+@dataclass(frozen=True)
+class Bone:
+    """A bone in its own frame."""
+
+    field: Callable[[Coordinates], BoneField]
+    distance: Shape
+    """The outer distance alone, for a first look; may be off by some millimetres far away."""
+    lower: tuple[float, float, float]
+    """Corner of a box around it, own frame [mm]."""
+    upper: tuple[float, float, float]
+    yellow: float
+    """Fatty share of its marrow by volume [-]."""
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The image while it is painted; the only thing in the simulator that changes in place."""
+
+    affine: Float[Array, "4 4"]
+    hu: Float[Array, "i j k"]
+    """Noise-free, before blur [HU]."""
+    mineral: Float[Array, "i j k"]
+    """Hydroxyapatite mass over volume [mg/cm³]."""
+    labels: Integer[Array, "i j k"]
+    beam: Beam
+
+    @property
+    def spacing(self) -> Float[Array, "3"]:
+        """Voxel edges [mm]."""
+        return np.asarray(np.diag(self.affine)[:3])
+
+    def box(self, lower: Point, upper: Point) -> tuple[slice, slice, slice] | None:
+        """Return the voxels whose centres lie within a box in patient LPS [mm], or ``None`` where there are none."""
+        ends = to_index(self.affine, np.array([lower, upper], dtype=float))
+        low = np.maximum(np.floor(ends[0]).astype(int), 0)
+        high = np.minimum(np.ceil(ends[1]).astype(int) + 1, self.hu.shape)
+        if np.any(high <= low):
+            return None
+        return slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])
+
+    def axes(self, box: tuple[slice, slice, slice]) -> Coordinates:
+        """Return open x, y, z coordinate arrays of a box [mm]."""
+        x, y, z = (
+            (self.affine[axis, 3] + self.spacing[axis] * np.arange(part.start, part.stop)).astype(np.float32)
+            for axis, part in enumerate(box)
+        )
+        return x[:, None, None], y[None, :, None], z[None, None, :]
+
+    def paint(
+        self,
+        shape: Shape,
+        bounds: tuple[Point, Point],
+        *layers: tuple[float, str, int],
+        texture: float = 0.0,
+    ) -> None:
+        """Blend soft tissues over what is there.
+
+        Parameters
+        ----------
+        bounds
+            Box that holds the shape, patient LPS [mm].
+        layers
+            From outside to inside: depth below the surface [mm], tissue, label. The label overwrites where more than half
+            of the voxel is covered.
+        texture
+            Amplitude of slow variations within the tissues [HU].
+        """
+        box = self.box(*bounds)
+        if box is None:
+            return
+        # Slabs keep the temporary arrays of body-sized shapes small.
+        for start in range(box[2].start, box[2].stop, 24):
+            part = (box[0], box[1], slice(start, min(start + 24, box[2].stop)))
+            points = self.axes(part)
+            distance = shape(points)
+            ripple = np.float32(texture) * _ripple(points) if texture else np.float32(0)
+            for depth, tissue, label in layers:
+                share = coverage(distance + np.float32(depth), float(self.spacing[0]) * 1.2)
+                target = self.hu[part]
+                target += share * (np.float32(self.beam.hounsfield(tissue)) + ripple - target)
+                self.mineral[part] *= 1 - share
+                np.copyto(self.labels[part], np.uint8(label), where=share > 0.5)
+
+    def paint_bone(self, bone: Bone, frame: Float[Array, "4 4"], label: int, *, supersample: Sequence[int] = (2, 2, 3)) -> Array:
+        """Paint a bone placed by ``frame`` (own frame to patient) and return the share of its part in each voxel.
+
+        Far voxels are skipped after a coarse look; voxels near the outer or inner surface of the cortex are the mean of
+        ``supersample`` points along each axis, each of which knows its own share of bone, shell and inside.
+
+        Returns
+        -------
+        Array
+            Boolean mask of the named part on the whole grid.
+        """
+        part = np.zeros(self.hu.shape, dtype=bool)
+        corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (
+            np.array(bone.upper) - bone.lower
+        ) + np.array(bone.lower)
+        placed = corners @ frame[:3, :3].T + frame[:3, 3]
+        box = self.box(placed.min(axis=0) - 2, placed.max(axis=0) + 2)
+        if box is None:
+            return part
+        index = self._near(bone, frame, box)
+        painter = _BonePainter(self, bone, np.linalg.inv(frame), tuple(supersample))
+        hu, mineral, share, inside = painter.voxels(index)
+        where = (index[0], index[1], index[2])
+        self.hu[where] = self.hu[where] * (1 - share) + hu
+        self.mineral[where] = self.mineral[where] * (1 - share) + mineral
+        self.labels[where] = np.where(share > 0.5, label, self.labels[where])
+        part[where] = inside & (share > 0.5)
+        return part
+
+    def _near(self, bone: Bone, frame: Float[Array, "4 4"], box: tuple[slice, slice, slice]) -> Int[Array, "3 n"]:
+        """Return the indices of voxels of a box that are inside the bone or near it."""
+        stride = np.maximum(1, np.rint(4.0 / self.spacing).astype(int))
+        shape = tuple(part.stop - part.start for part in box)
+        samples = [np.arange(part.start, part.stop + step, step) for part, step in zip(box, stride)]
+        grid = np.meshgrid(*[self.affine[a, 3] + self.spacing[a] * samples[a] for a in range(3)], indexing="ij")
+        local = _transform(np.linalg.inv(frame), (grid[0], grid[1], grid[2]))
+        distance = bone.distance(local)
+        look: list[Array] = [np.arange(size) / step for size, step in zip(shape, stride)]
+        for axis, position in enumerate(look):
+            base = np.minimum(position.astype(int), distance.shape[axis] - 2)
+            weight = (position - base).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
+            distance = np.take(distance, base, axis) * (1 - weight) + np.take(distance, base + 1, axis) * weight
+        found = np.array(np.nonzero(distance < 4.0))
+        return np.asarray(found + np.array([[part.start] for part in box]))
+
+
+@dataclass(frozen=True)
+class _BonePainter:
+    canvas: Canvas
+    bone: Bone
+    to_bone: Float[Array, "4 4"]
+    supersample: tuple[int, ...]
+
+    def voxels(self, index: Int[Array, "3 n"]) -> tuple[Array, Array, Array, Array]:
+        """Return HU and mineral (both times share), share of bone, and whether the centre lies in the part."""
+        spacing = self.canvas.spacing
+        centres = self.canvas.affine[:3, 3:4] + spacing[:, None] * index
+        local = _transform(self.to_bone, (centres[0], centres[1], centres[2]))
+        field = self.bone.field(local)
+        hu, mineral, share = self._mixture(field, float(spacing.mean()))
+        band = float(np.linalg.norm(spacing)) * 0.6
+        fine = np.flatnonzero((field.distance < band) & (field.distance > -(field.shell + band)))
+        offsets = [((np.arange(n) + 0.5) / n - 0.5) * step for n, step in zip(self.supersample, spacing)]
+        width = float(np.mean([step / n for n, step in zip(self.supersample, spacing)]))
+        total = np.zeros((3, fine.size), dtype=np.float32)
+        for dx in offsets[0]:
+            for dy in offsets[1]:
+                for dz in offsets[2]:
+                    x, y, z = (centres[axis, fine] + shift for axis, shift in enumerate((dx, dy, dz)))
+                    total += np.array(self._mixture(self.bone.field(_transform(self.to_bone, (x, y, z))), width))
+        total /= np.prod(self.supersample)
+        hu[fine], mineral[fine], share[fine] = total
+        return hu, mineral, share, field.part < 0
+
+    def _mixture(self, field: BoneField, width: float) -> tuple[Array, Array, Array]:
+        beam = self.canvas.beam
+        outer = coverage(field.distance, width)
+        inner = coverage(field.distance + field.shell, width)
+        reading = ((outer - inner) * field.compact + inner * field.cancellous) * np.float32(beam.phosphate_slope)
+        marrow = beam.hounsfield(mix({"yellow_marrow": self.bone.yellow, "red_marrow": 1 - self.bone.yellow}))
+        matrix = beam.hounsfield("bone_matrix")
+        mineral = np.maximum(reading - outer * np.float32(marrow), 0) * np.float32(MATRIX_MINERAL / (matrix - marrow))
+        return reading, mineral, outer
+
+
+def _ripple(points: Coordinates) -> Field:
+    """Return a slow wavy pattern between -1 and 1, so that soft tissues are not flat."""
+    x, y, z = points
+    return np.asarray(np.sin(x / 5 + np.sin(y / 7)) * np.sin(y / 6 + np.sin(z / 9)) * np.cos(z / 8))
+
+
+def _transform(matrix: Float[Array, "4 4"], points: Coordinates) -> Coordinates:
+    m = matrix
+    x, y, z = points
+    out = [(m[a, 0] * x + m[a, 1] * y + m[a, 2] * z + m[a, 3]).astype(np.float32) for a in range(3)]
+    return out[0], out[1], out[2]
+
+
+def texture_tile(seed: int, stretch: float, size: int = 64) -> Float[Array, "i j k"]:
+    """Return a periodic random field of zero mean and unit deviation, 1 mm voxels, stretched ``stretch`` times along z."""
+    noise = np.random.default_rng(seed).standard_normal((size, size, size)).astype(np.float32)
+    field = ndimage.gaussian_filter(noise, (0.9, 0.9, 0.9 * stretch), mode="wrap")
+    return np.asarray((field - field.mean()) / field.std(), dtype=np.float32)
+
+
+def sample_tile(tile: Float[Array, "i j k"], points: Coordinates) -> Field:
+    """Return the tile's value at the nearest of its voxels, repeated without end."""
+    size = tile.shape[0]
+    x, y, z = (np.rint(value).astype(np.int32) % size for value in points)
+    return np.asarray(tile[x, y, z])
+
+
+def empty(shape: tuple[int, int, int], affine: Float[Array, "4 4"], beam: Beam) -> Canvas:
+    """Return a canvas of air."""
+    air = np.float32(beam.hounsfield("air"))
+    zeros: Shaped[Array, "i j k"] = np.zeros(shape, dtype=np.float32)
+    return Canvas(affine, np.full(shape, air, dtype=np.float32), zeros, np.zeros(shape, dtype=np.uint8), beam)

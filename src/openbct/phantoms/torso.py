@@ -1,0 +1,232 @@
+"""A simulated CT of a torso, from the eleventh thoracic vertebra to below the lesser trochanters, with its truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from ..errors import SettingsError
+from ..records import Acquisition, LabelMap, Patient, Scan, Step
+from ..volume import Volume, to_patient
+from .beam import Beam, scanner_beam
+from .canvas import Canvas, empty
+from .femur import FemurShape, femur, femur_frame
+from .pelvis import PelvisShape, hip_bone, sacrum
+from .scanner import ScannerSettings, expose
+from .softtissue import (
+    LABELS,
+    paint_body,
+    paint_column_surroundings,
+    paint_joint,
+    paint_organs,
+    paint_table,
+    paint_vessels,
+)
+from .spine import LEVELS, Placed, VertebraShape, column, vertebra
+
+Array = np.ndarray
+Side = Literal["left", "right"]
+
+BODY_LABELS: Mapping[str, int] = MappingProxyType({"T11": 18, "T12": 19, "L1": 20, "L2": 21, "L3": 22, "L4": 23, "L5": 24})
+"""Integers of the truth mask of vertebral bodies."""
+PATIENT = Patient(
+    name="Simulated^Patient", identifier="OPENBCT-SIM-0001", sex="F", age=72.0, height_cm=160.0, weight_kg=62.0,
+    sources=MappingProxyType(dict.fromkeys(("name", "identifier", "sex", "age", "height_cm", "weight_kg"), "simulation")),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TorsoSettings:
+    """What is simulated; lengths in mm, densities in mg/cm³ as an ideal K2HPO4 calibration reads them."""
+
+    spacing: tuple[float, float, float] = (1.0, 1.0, 2.0)
+    field_of_view: float = 400.0
+    """Edge of the square image."""
+    centre: tuple[float, float] = (0.0, 10.0)
+    """Of the image in the plane; x = 0 is the midline, y = 0 the height of the femoral heads."""
+    bottom: float = -118.0
+    """Lowest slice; z = 0 is at the femoral heads."""
+    top: float = 336.0
+    """Highest slice: cuts T11, leaves T12 whole."""
+    trabecular_density: float = 95.0
+    """Of L1."""
+    level_densities: Mapping[str, float] = field(default_factory=dict)
+    """Of single levels, overriding ``trabecular_density``: ``{"L3": 40.0}``."""
+    vertebra: VertebraShape = field(default_factory=VertebraShape)
+    """Cortex, waist and texture of every vertebra; sizes come from the column."""
+    femur_left: FemurShape = field(default_factory=FemurShape)
+    femur_right: FemurShape = field(default_factory=lambda: FemurShape(seed=3))
+    pelvis: PelvisShape = field(default_factory=PelvisShape)
+    shaft_tilt_deg: float = 6.0
+    """Lean of the femoral shafts towards the midline [degrees]."""
+    scanner: ScannerSettings = field(default_factory=ScannerSettings)
+    patient: Patient = PATIENT
+    seed: int = 0
+    """Of bowel and noise."""
+
+
+@dataclass(frozen=True)
+class SimulatedScan:
+    """A simulated image and everything that is true about it; the truth never enters a stage."""
+
+    image: Volume
+    """What a scanner stores [HU], 16-bit integers."""
+    labels: LabelMap
+    """Structures by TotalSegmentator's names and numbers."""
+    bodies: LabelMap
+    """Vertebral bodies without arches."""
+    density: Volume
+    """What an ideal calibration with aqueous K2HPO4 rods would read before blur and noise [mg/cm³]."""
+    mineral: Volume
+    """Hydroxyapatite mass over volume [mg/cm³]."""
+    landmarks: Mapping[str, Float[Array, "3"]]
+    """Patient LPS [mm]: ``"L1_centre"``, ``"femur_left_head_centre"`` ..."""
+    acquisition: Acquisition
+    patient: Patient
+    beam: Beam
+    settings: TorsoSettings
+
+
+def simulate_torso(settings: TorsoSettings | None = None) -> SimulatedScan:
+    """Return a simulated CT of a torso with its true labels, densities and landmarks.
+
+    The same settings give the same scan. Bones without a share in the image are left out.
+
+    Raises
+    ------
+    SettingsError
+        A voxel edge, field of view or range of slices that cannot be an image.
+    """
+    chosen = settings if settings is not None else TorsoSettings()
+    canvas = _blank(chosen)
+    levels = column()
+    paint_table(canvas)
+    paint_body(canvas)
+    paint_organs(canvas, chosen.seed)
+    paint_vessels(canvas, levels)
+    paint_column_surroundings(canvas, levels)
+    landmarks: dict[str, Array] = {}
+    _paint_hips(canvas, chosen, landmarks)
+    bodies = _paint_spine(canvas, chosen, levels, landmarks)
+    image = expose(canvas, replace(chosen.scanner, seed=chosen.scanner.seed + 7919 * chosen.seed))
+    return _scan(canvas, chosen, image, bodies, landmarks)
+
+
+def as_scan(simulated: SimulatedScan) -> Scan:
+    """Return the image as the record that the stages take, as if it had been read from files."""
+    image = simulated.image
+    digest = sha256(np.ascontiguousarray(image.array).tobytes() + image.affine.tobytes()).hexdigest()
+    step = Step("reading", "A simulated CT scan was used.")
+    return Scan(image, simulated.patient, simulated.acquisition, "simulated CT scan", digest, step)
+
+
+def simulate_vertebra(level: str = "L1", settings: TorsoSettings | None = None) -> SimulatedScan:
+    """Return the slices of a torso that hold one vertebra whole, with at least 6 mm above and below its body.
+
+    Raises
+    ------
+    SettingsError
+        An unknown level.
+    """
+    if level not in LEVELS:
+        raise SettingsError(f"found the level {level!r}, expected one of {', '.join(LEVELS)}; choose one of these")
+    chosen = settings if settings is not None else TorsoSettings()
+    centre = next(placed.frame[2, 3] for placed in column() if placed.level == level)
+    height = LEVELS[level].height
+    return simulate_torso(replace(chosen, bottom=float(centre - height - 10), top=float(centre + 0.75 * height + 8)))
+
+
+def simulate_hip(settings: TorsoSettings | None = None) -> SimulatedScan:
+    """Return the slices of a torso that hold both femora, from above the heads to the lower end of the shafts."""
+    chosen = settings if settings is not None else TorsoSettings()
+    return simulate_torso(replace(chosen, top=40.0))
+
+
+def _blank(settings: TorsoSettings) -> Canvas:
+    spacing = np.array(settings.spacing, dtype=float)
+    length = settings.top - settings.bottom
+    if (
+        np.any(spacing < 0.2)
+        or np.any(spacing > 10)
+        or not 20 <= settings.field_of_view <= 700
+        or not spacing[2] <= length <= 2000
+    ):
+        raise SettingsError(
+            f"found voxels of {settings.spacing} mm, a field of view of {settings.field_of_view} mm and slices over {length} mm, "
+            "expected voxels of 0.2 to 10 mm, a field of 20 to 700 mm and at least one slice; change the settings"
+        )
+    counts = np.maximum(np.rint(np.array([settings.field_of_view, settings.field_of_view, length]) / spacing).astype(int), 1)
+    affine = np.diag([*spacing, 1.0])
+    affine[:2, 3] = np.array(settings.centre) - spacing[:2] * (counts[:2] - 1) / 2
+    affine[2, 3] = settings.bottom
+    beam = scanner_beam(settings.scanner.kvp, settings.scanner.water_cm)
+    return empty((int(counts[0]), int(counts[1]), int(counts[2])), affine, beam)
+
+
+def _paint_hips(canvas: Canvas, settings: TorsoSettings, landmarks: dict[str, Array]) -> None:
+    """Paint sacrum, hip bones and femora."""
+    pelvis = settings.pelvis
+    canvas.paint_bone(sacrum(pelvis), np.eye(4), LABELS["sacrum"])
+    sides: tuple[tuple[Side, FemurShape], ...] = (("left", settings.femur_left), ("right", settings.femur_right))
+    for side, shape in sides:
+        sign = 1.0 if side == "left" else -1.0
+        centre = (sign * pelvis.head_centre[0], pelvis.head_centre[1], pelvis.head_centre[2])
+        paint_joint(canvas, centre, pelvis.head_radius + pelvis.joint_space)
+        canvas.paint_bone(hip_bone(side, pelvis), np.eye(4), LABELS[f"hip_{side}"])
+        thigh = femur(shape)
+        frame = femur_frame(side, centre, settings.shaft_tilt_deg)
+        canvas.paint_bone(thigh.bone(side), frame, LABELS[f"femur_{side}"])
+        for name, point in thigh.landmarks.items():
+            landmarks[f"femur_{side}_{name}"] = to_patient(frame, point * (sign, 1.0, 1.0))
+
+
+def _paint_spine(
+    canvas: Canvas, settings: TorsoSettings, levels: tuple[Placed, ...], landmarks: dict[str, Array]
+) -> Integer[Array, "i j k"]:
+    """Paint the vertebrae and return the integers of their bodies."""
+    bodies = np.zeros(canvas.hu.shape, dtype=np.uint8)
+    for order, placed in enumerate(levels):
+        size = LEVELS[placed.level]
+        density = settings.level_densities.get(placed.level, settings.trabecular_density)
+        shape = replace(
+            settings.vertebra, width=size.width, depth=size.depth, height=size.height, wedge_deg=size.wedge_deg,
+            process_reach=size.reach, trabecular_density=density, seed=settings.vertebra.seed + order,
+        )  # fmt: skip
+        part = canvas.paint_bone(vertebra(shape).bone(), placed.frame, LABELS[f"vertebrae_{placed.level}"])
+        bodies[part] = BODY_LABELS[placed.level]
+        landmarks[f"{placed.level}_centre"] = placed.frame[:3, 3].copy()
+        for name, end in (("superior", 0.5), ("inferior", -0.5)):
+            landmarks[f"{placed.level}_{name}_endplate"] = to_patient(placed.frame, np.array([0.0, 0.0, end * size.height]))
+    return bodies
+
+
+def _scan(canvas: Canvas, settings: TorsoSettings, image: Array, bodies: Array, landmarks: Mapping[str, Array]) -> SimulatedScan:
+    affine = canvas.affine
+    source = "simulation: drawn from the shapes themselves"
+    present = set(np.unique(canvas.labels).tolist())
+    names = {value: name for name, value in LABELS.items() if value in present}
+    body_names = {value: f"vertebral_body_{level}" for level, value in BODY_LABELS.items() if np.any(bodies == value)}
+    acquisition = Acquisition(
+        kvp=settings.scanner.kvp, kernel="STANDARD", slice_thickness=float(settings.spacing[2]), manufacturer="OpenBCT",
+        model="Simulator", study_date="2024-01-15", image_type=("ORIGINAL", "PRIMARY", "AXIAL"),
+        series_description="Simulated CT, no patient",
+    )  # fmt: skip
+    density = canvas.hu / np.float32(canvas.beam.phosphate_slope)
+    return SimulatedScan(
+        image=Volume(image, affine, "HU"),
+        labels=LabelMap(Volume(canvas.labels, affine, "label"), names, source),
+        bodies=LabelMap(Volume(bodies, affine, "label"), body_names, source),
+        density=Volume(density, affine, "mg/cm3 K2HPO4"),
+        mineral=Volume(canvas.mineral, affine, "mg/cm3 CHA"),
+        landmarks=MappingProxyType(dict(landmarks)),
+        acquisition=acquisition,
+        patient=settings.patient,
+        beam=canvas.beam,
+        settings=settings,
+    )
