@@ -1,21 +1,35 @@
 """Everything that opens a path: scans and labels in, results out."""
 
+from .case_json import anonymise, calibration_to_json, csv_rows
 from .dicom_write import write_ct_series
 from .files import prepare_folder, write_bytes, write_json, write_table, write_volume
+from .inspect import SeriesSummary, inspect_path
 from .labels import check_grid, read_labels
 from .scan import read_density, read_scan
+from .store import read_case, read_result, result_schema, write_bone, write_case, write_label_map
 from .toml_text import to_toml
 
 __all__ = [
+    "SeriesSummary",
+    "anonymise",
+    "calibration_to_json",
     "check_grid",
+    "csv_rows",
+    "inspect_path",
     "prepare_folder",
+    "read_case",
     "read_density",
     "read_labels",
+    "read_result",
     "read_scan",
+    "result_schema",
     "to_toml",
+    "write_bone",
     "write_bytes",
+    "write_case",
     "write_ct_series",
     "write_json",
+    "write_label_map",
     "write_table",
     "write_volume",
 ]

@@ -101,10 +101,14 @@ def _check_image_kind(planes: tuple[Slice, ...]) -> None:
     sizes = sorted({(plane.rows or 0, plane.columns or 0, plane.pixel_spacing) for plane in planes}, key=str)
     if len(sizes) > 1:
         listed = "; ".join(f"{rows} x {columns} pixels of {spacing} mm" for rows, columns, spacing in sizes[:4])
-        raise ScanError(f"found slices of {len(sizes)} sizes ({listed}), expected one; export each reconstruction as its own series")
+        raise ScanError(
+            f"found slices of {len(sizes)} sizes ({listed}), expected one; export each reconstruction as its own series"
+        )
     rows, columns, spacing = sizes[0]
     if rows * columns * len(planes) > MAX_VOXELS or min(rows, columns) < 2:
-        raise ScanError(f"found {rows} x {columns} x {len(planes)} voxels, expected 2 to {MAX_VOXELS:.1e} in all; check the headers")
+        raise ScanError(
+            f"found {rows} x {columns} x {len(planes)} voxels, expected 2 to {MAX_VOXELS:.1e} in all; check the headers"
+        )
     if spacing is None or not all(0.01 <= value <= 20 for value in spacing):
         raise ScanError(f"found a pixel spacing of {spacing} mm, expected 0.01 to 20 mm; check the headers")
     kinds = {text(plane.header, "PhotometricInterpretation") for plane in planes}
@@ -116,7 +120,9 @@ def _check_image_kind(planes: tuple[Slice, ...]) -> None:
         raise ScanError("found maximum- or minimum-intensity projections, expected sections: their values are no HU of a place")
     frames = {text(plane.header, "FrameOfReferenceUID") for plane in planes}
     if len(frames) > 1:
-        raise ScanError(f"found {len(frames)} frames of reference in one series, expected one; export each scan as its own series")
+        raise ScanError(
+            f"found {len(frames)} frames of reference in one series, expected one; export each scan as its own series"
+        )
 
 
 def _common_orientation(planes: tuple[Slice, ...]) -> Float[Array, "2 3"]:
@@ -159,7 +165,9 @@ def _drop_copies(planes: list[Slice], normal: Float[Array, 3]) -> tuple[list[Sli
         )
     if not dropped:
         return kept, ()
-    return kept, (f"{dropped} slices were exact copies of others at the same position and were dropped; this has no effect on values.",)
+    return kept, (
+        f"{dropped} slices were exact copies of others at the same position and were dropped; this has no effect on values.",
+    )
 
 
 def _fit_affine(

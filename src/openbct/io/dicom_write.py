@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from ..errors import OutputError
 from ..records import Acquisition, Patient
@@ -26,7 +26,13 @@ RIGHT_ANGLE = 1e-6
 
 
 def write_ct_series(
-    image: Volume, folder: Path, *, patient: Patient, acquisition: Acquisition, seed: int = 0, extra: Mapping[str, Any] | None = None
+    image: Volume,
+    folder: Path,
+    *,
+    patient: Patient,
+    acquisition: Acquisition,
+    seed: int = 0,
+    extra: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write an image in HU as a DICOM CT series, one file per plane along its third axis; returns the files.
 
@@ -88,10 +94,10 @@ def _make_uids(acquisition: Acquisition, seed: int) -> dict[str, str]:
         "series": acquisition.series_uid,
         "frame": acquisition.frame_of_reference_uid,
     }
-    return {name: uid or generate_uid(entropy_srcs=["openbct", str(seed), name]) for name, uid in given.items()}
+    return {name: uid or str(generate_uid(entropy_srcs=["openbct", str(seed), name])) for name, uid in given.items()}
 
 
-def _file_meta(instance: str) -> FileMetaDataset:
+def _file_meta(instance: UID) -> FileMetaDataset:
     """Return the file header."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
@@ -136,7 +142,11 @@ def _describe_series(dataset: Dataset, acquisition: Acquisition, uids: Mapping[s
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.ImageType = list(acquisition.image_type) or ["ORIGINAL", "PRIMARY", "AXIAL"]
     dataset.SOPClassUID, dataset.Modality = CTImageStorage, "CT"
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = uids["study"], uids["series"], uids["frame"]
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = (
+        uids["study"],
+        uids["series"],
+        uids["frame"],
+    )
     for keyword in ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"):
         setattr(dataset, keyword, day)
     for keyword in ("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime"):

@@ -230,9 +230,7 @@ def read_acquisition(header: Dataset) -> Acquisition:
     kernel = text(header, "ConvolutionKernel") or text(
         item(header, "SharedFunctionalGroupsSequence", "CTReconstructionSequence"), "ConvolutionKernel"
     )
-    kvp = number(header, "KVP") or number(
-        item(header, "SharedFunctionalGroupsSequence", "CTXRayDetailsSequence"), "KVP"
-    )
+    kvp = number(header, "KVP") or number(item(header, "SharedFunctionalGroupsSequence", "CTXRayDetailsSequence"), "KVP")
     thickness = number(header, "SliceThickness") or number(measures, "SliceThickness")
     return Acquisition(
         kvp=kvp if kvp and kvp > 0 else None,

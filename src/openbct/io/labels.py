@@ -228,7 +228,9 @@ def _read_folder(folder: Path, given: Mapping[str, str] | None) -> LabelMap:
         if mask.any():
             _paint(array, mask, number, names, name)
     if grid is None or array is None or not names:
-        raise SegmentationError(f"found {len(chosen)} label files, all empty, expected at least one structure; check the segmentation")
+        raise SegmentationError(
+            f"found {len(chosen)} label files, all empty, expected at least one structure; check the segmentation"
+        )
     merged, names = _merge(array, names)
     volume = grid.with_array(merged)
     names, note = name_bodies(volume, names)
@@ -274,6 +276,3 @@ def _check_sides(volume: Volume, names: Mapping[int, str]) -> None:
                 f"found {name} {right[0] - left[0]:.0f} mm to the right of {names[other]}, expected it to the left: the labels are"
                 " mirrored or their header lost its orientation; export them again"
             )
-
-
-

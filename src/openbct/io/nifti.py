@@ -112,7 +112,9 @@ def _read_affine(image: Any) -> tuple[Affine, tuple[str, ...]]:
                 " header, expected the same; convert the original again"
             )
         if apart > TWO_PLACES:
-            notes.append(f"sform and qform of the file lie up to {apart:.1f} mm apart; sform was used, so left and right follow it")
+            notes.append(
+                f"sform and qform of the file lie up to {apart:.1f} mm apart; sform was used, so left and right follow it"
+            )
     affine = RAS_LPS @ chosen
     affine[:3] *= scale
     return affine, tuple(notes)
@@ -134,7 +136,9 @@ def _read_array(image: Any) -> Array:
     if array.dtype.kind == "f":
         bad = int(array.size - np.count_nonzero(np.isfinite(array)))
         if bad:
-            raise ScanError(f"found {bad} voxels that are NaN or infinite, expected numbers everywhere; fill them, e.g. with -1024")
+            raise ScanError(
+                f"found {bad} voxels that are NaN or infinite, expected numbers everywhere; fill them, e.g. with -1024"
+            )
         return array.astype(np.float32, copy=False)
     low, high = int(array.min()), int(array.max())
     return array.astype(np.int16 if low >= -32768 and high <= 32767 else np.float32, copy=False)

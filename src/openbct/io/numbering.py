@@ -62,7 +62,9 @@ def _centres(volume: Volume, numbers: list[int]) -> dict[int, Float[Array, 3]]:
 
 def _in_order(names: Mapping[int, str]) -> list[tuple[int, int]]:
     """Return (place in the spine, label) of the vertebrae, from head to foot."""
-    levels = {number: name.rsplit("_", 1)[-1] for number, name in names.items() if name.startswith(("vertebrae_", "vertebral_body_"))}
+    levels = {
+        number: name.rsplit("_", 1)[-1] for number, name in names.items() if name.startswith(("vertebrae_", "vertebral_body_"))
+    }
     return sorted((LEVELS.index(level), number) for number, level in levels.items() if level in LEVELS)
 
 

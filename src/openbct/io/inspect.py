@@ -1,0 +1,127 @@
+"""What lies at a path: every series with a verdict and its reasons, and nothing that tells whose it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ..errors import ScanError
+from ..volume import canonical
+from .archive import open_files
+from .cautions import doubt_acquisition, name_orientation
+from .dicom import stack_series
+from .header import Slice, read_acquisition
+from .nifti import check_hu, is_nifti, read_nifti
+from .series import Series, find_series
+
+Verdict = Literal["usable", "usable with cautions", "refused"]
+
+
+@dataclass(frozen=True)
+class SeriesSummary:
+    """One series, as far as choosing needs to know it; ``None`` where the header is silent."""
+
+    name: str
+    """What ``--series`` takes."""
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    """Why it is refused, or what to be careful about."""
+    modality: str | None
+    n_slices: int
+    matrix: tuple[int, int] | None
+    """Columns, rows."""
+    spacing_mm: tuple[float, float, float] | None
+    """Between columns, between rows, between slices (from positions, never from the header's thickness)."""
+    orientation: str | None
+    """``"axial"``, ``"sagittal"``, ``"coronal"`` or ``"oblique"``."""
+    slice_thickness_mm: float | None
+    kvp: float | None
+    kernel: str | None
+    contrast: bool | None
+    """Whether the header names a contrast agent; ``None`` where there is no header."""
+    coverage_mm: float | None
+    """From the first to the last slice."""
+
+
+def inspect_path(path: Path) -> list[SeriesSummary]:
+    """Return every series found at a path, judged by its headers; pixels are read only to compare doubled slices.
+
+    Raises
+    ------
+    ScanError
+        There is no image at all, or a file cannot be read.
+    """
+    path = Path(path)
+    if is_nifti(path):
+        return [_inspect_nifti(path)]
+    with open_files(path) as blobs:
+        return [_inspect_series(series) for series in find_series(blobs).series]
+
+
+def _inspect_series(series: Series) -> SeriesSummary:
+    """Return the summary of one DICOM series."""
+    acquisition = read_acquisition(series.header)
+    first = series.slices[0]
+    spacing, orientation, coverage, count = None, _guess_orientation(first), None, len(series.slices)
+    try:
+        stack = stack_series(series)
+        lengths = np.linalg.norm(stack.affine[:3, :3], axis=0)
+        spacing = (round(float(lengths[0]), 4), round(float(lengths[1]), 4), round(float(lengths[2]), 4))
+        orientation, count = name_orientation(stack.affine)[0], len(stack.slices)
+        coverage = round(spacing[2] * (count - 1), 2)
+        reasons = (*stack.cautions, *doubt_acquisition(acquisition, stack.affine))
+        verdict: Verdict = "usable with cautions" if reasons else "usable"
+    except ScanError as error:
+        reasons, verdict = (str(error),), "refused"
+    if series.localizers and series.localizers < len(series.slices):
+        reasons += (f"{series.localizers} localizer image(s) in the series are left out",)
+    return SeriesSummary(
+        name=series.name,
+        verdict=verdict,
+        reasons=reasons,
+        modality=series.modality if series.modality and len(series.modality) <= 4 else None,
+        n_slices=count,
+        matrix=(first.columns, first.rows) if first.columns and first.rows else None,
+        spacing_mm=spacing,
+        orientation=orientation,
+        slice_thickness_mm=acquisition.slice_thickness,
+        kvp=acquisition.kvp,
+        kernel=acquisition.kernel,
+        contrast=acquisition.contrast is not None,
+        coverage_mm=coverage,
+    )
+
+
+def _guess_orientation(plane: Slice) -> str | None:
+    """Return the orientation word of one plane, for series that make no stack."""
+    if plane.orientation is None:
+        return None
+    affine = np.eye(4)
+    normal = np.cross(plane.orientation[0], plane.orientation[1])
+    if np.linalg.norm(normal) < 0.5:
+        return None
+    affine[:3, 2] = normal
+    return name_orientation(affine)[0]
+
+
+def _inspect_nifti(path: Path) -> SeriesSummary:
+    """Return the summary of a NIfTI file."""
+    reasons: tuple[str, ...]
+    try:
+        volume, notes = read_nifti(path, "HU")
+        reasons = (*notes, *check_hu(volume), "a NIfTI file does not say how it was made: nothing of it can be checked")
+        verdict: Verdict = "usable with cautions"
+    except ScanError as error:
+        return SeriesSummary("#1", "refused", (str(error),), None, 0, None, None, None, None, None, None, None, None)
+    orientation, _ = name_orientation(volume.affine)
+    volume = canonical(volume)
+    spacing = volume.spacing.round(4).tolist()
+    shape = volume.shape
+    coverage = round(spacing[2] * (shape[2] - 1), 2)
+    return SeriesSummary(
+        "#1", verdict, reasons, None, shape[2], (shape[0], shape[1]), (spacing[0], spacing[1], spacing[2]), orientation,
+        None, None, None, None, coverage,
+    )  # fmt: skip

@@ -1,0 +1,162 @@
+"""The result folder: result.json, results.csv, protocol.toml, each bone's fields, and the case file that a report is made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..records import BoneResult, Case, LabelMap
+from ..volume import Volume
+from .case_file import read_case_file, write_case_file
+from .case_json import SCHEMA, anonymise, case_to_tables, csv_rows
+from .files import prepare_folder, write_bytes, write_json, write_table, write_volume
+from .toml_text import to_toml
+from .vtu import vtu_bytes
+
+CASE_FILE = "case.openbct"
+RESULT, TABLE, PROTOCOL, BONES = "result.json", "results.csv", "protocol.toml", "bones"
+BONE_FILES = {"density": "density.nii.gz", "mask": "mask.nii.gz", "failed": "failed.nii.gz", "model": "model.vtu"}
+SCHEMA_FILE = Path(__file__).resolve().parents[1] / "data" / "result.schema.json"
+
+
+def write_case(case: Case, folder: Path, *, anonymous: bool = False, fields: bool = True) -> list[Path]:
+    """Write a case into a folder; returns the files, every one of them whole.
+
+    Parameters
+    ----------
+    anonymous
+        Leave out names, numbers, dates and UIDs.
+    fields
+        Also write each bone's fields; ``False`` where :func:`write_bone` has done so.
+
+    Raises
+    ------
+    OutputError
+        No room, no permission; what was written before stays.
+    """
+    folder = Path(folder)
+    prepare_folder(folder)
+    if anonymous:
+        case = anonymise(case)
+    written = [path for bone in case.bones for path in write_bone(bone, folder)] if fields else []
+    listed = {bone.bone: _files_of(bone, folder) for bone in case.bones}
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(folder / RESULT, case_to_tables(case, created=created, files=listed))
+    write_table(folder / TABLE, csv_rows(case))
+    write_bytes(folder / PROTOCOL, to_toml(case.settings).encode("utf-8"))
+    write_case_file(case, folder / CASE_FILE)
+    return [*written, *(folder / name for name in (RESULT, TABLE, PROTOCOL, CASE_FILE))]
+
+
+def _files_of(bone: BoneResult, folder: Path) -> dict[str, str]:
+    """Return what this result has on disk, as paths within the folder: an earlier run's files do not count."""
+    placed = bone.specimen is not None or bone.region is not None
+    expected = {"density": placed, "mask": placed, "failed": bone.strength is not None, "model": bone.model is not None}
+    found = {kind: f"{BONES}/{bone.bone}/{name}" for kind, name in BONE_FILES.items() if expected[kind]}
+    return {kind: name for kind, name in found.items() if (folder / name).is_file()}
+
+
+def write_bone(result: BoneResult, folder: Path) -> list[Path]:
+    """Write one bone's fields under ``bones/NAME``: density, mask (1 bone, 2 pad) and failure on the specimen's grid, the model.
+
+    A bone that was refused before it was mounted leaves its density and mask on the scan's grid; one never located nothing.
+    """
+    place = Path(folder) / BONES / result.bone
+    files = {kind: place / name for kind, name in BONE_FILES.items()}
+    written: list[Path] = []
+
+    def save(kind: str, volume: Volume) -> None:
+        write_volume(volume, files[kind])
+        written.append(files[kind])
+
+    if result.specimen is not None:
+        specimen = result.specimen
+        unit = f"mg/cm3 {specimen.mineral}"
+        save("density", Volume(np.where(specimen.mask, specimen.density, 0.0).astype(np.float32), specimen.to_patient, unit))
+        labels = specimen.mask.astype(np.uint8) + 2 * specimen.pad.astype(np.uint8)
+        save("mask", Volume(labels, specimen.to_patient, "label"))
+        if result.strength is not None:
+            affine = result.model.to_patient if result.model else specimen.to_patient
+            save("failed", Volume(result.strength.failed.astype(np.float32), affine, "strain"))
+    elif result.region is not None:
+        save(
+            "density",
+            Volume(result.region.density.array.astype(np.float32), result.region.density.affine, result.region.density.unit),
+        )
+        save("mask", Volume(result.region.mask.array.astype(np.uint8), result.region.mask.affine, "label"))
+    if result.model is not None:
+        write_bytes(files["model"], _model_bytes(result))
+        written.append(files["model"])
+    return written
+
+
+def _model_bytes(result: BoneResult) -> bytes:
+    """Return the finite-element model with what is known on it."""
+    model, strength = result.model, result.strength
+    assert model is not None
+    cells: dict[str, Any] = {"youngs_modulus_mpa": model.youngs_modulus, "is_bone": model.mask}
+    points: dict[str, Any] = {}
+    if strength is not None:
+        cells["equivalent_plastic_strain"] = strength.failed
+        points["displacement_mm"] = strength.displacement
+    return vtu_bytes(model.youngs_modulus > 0, model.to_patient, cells=cells, points=points)
+
+
+def write_label_map(labels: LabelMap, path: Path) -> Path:
+    """Write a label map as NIfTI and its names as TOML beside it; returns the TOML, for ``--label-map``.
+
+    Raises
+    ------
+    OutputError
+        No room, no permission.
+    """
+    path = Path(path)
+    write_volume(labels.volume, path)
+    names = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".toml")
+    write_bytes(names, to_toml({str(number): name for number, name in labels.names.items()}).encode("utf-8"))
+    return names
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """Return the content of a folder's result.json.
+
+    Raises
+    ------
+    InputError
+        There is none, it is damaged, or of another schema.
+    """
+    try:
+        table: Any = json.loads((Path(folder) / RESULT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"found no {RESULT} in the folder, expected the result of an earlier run; check the path") from None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"found a {RESULT} that cannot be read ({type(error).__name__}), expected JSON; analyse the scan again"
+        ) from None
+    schema = table.get("schema") if isinstance(table, Mapping) else None
+    if schema != SCHEMA:
+        raise InputError(f"found a result of schema {schema!r}, expected {SCHEMA!r}; analyse the scan again with this version")
+    return dict(table)
+
+
+def read_case(folder: Path) -> Case:
+    """Return the case of a result folder, FE models left out.
+
+    Raises
+    ------
+    InputError
+        There is none, or it is damaged.
+    """
+    return read_case_file(Path(folder) / CASE_FILE)
+
+
+def result_schema() -> dict[str, Any]:
+    """Return the JSON schema of result.json, as published with the package."""
+    schema: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    return schema
