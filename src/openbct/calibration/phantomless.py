@@ -22,31 +22,24 @@ from ..records import (
     CalibratedVolume,
     Mineral,
     Reference,
-    ReferenceSample,
     Scan,
     Segmentation,
     Step,
 )
 from ..volume import bounding_box
-from .attenuation import attenuation_reference, effective_energy, expected_hu, hu_per_mineral, load_table, load_tissues
-from .line import Line, fit_line
+from .attenuation import attenuation_reference, effective_energy, hu_per_mineral, load_table, load_tissues
+from .gates import TYPICAL, check_line, doubt_agreement, doubt_residuals, fit_references, judge, readings, spread_at
+from .line import Line
 from .outline import Outline, draw_outline
 from .tissues import Found, enhanced_vessel, find_air, find_blood, find_fat, find_muscle
 
-SLOPE_GATE = 0.15
-"""The line may differ from the scanner's own scale by this much [-]: clinical acceptance of the method [computed]."""
-RESIDUAL_LIMIT = 40.0
-"""A reference farther from the line refuses the calibration [HU] [design]."""
-RESIDUAL_CAUTION = 2.5
-"""A reference farther from the line than this many of its spreads is reported [design]."""
-AGREEMENT = 10.0
-"""Lines with one reference left out must agree at 100 mg/cm³ within this [mg/cm³]: two tissues should [computed]."""
-TYPICAL = 100.0
-"""Density at which uncertainty is stated: between the clinical cuts of 80 and 120 [mg/cm³]."""
 BONE_MARGIN = 30.0
 """References are taken from the slices of the bones, widened by this [mm]: beam hardening differs along the body [design]."""
 MIN_LENGTH = 60.0
 """Where the bones span less than this [mm], the whole scan is used [design]."""
+
+NO_CONTRAST = ("", "NO", "NONE", "N", "NO CONTRAST", "WITHOUT")
+"""What headers write where there was no contrast agent."""
 
 MICHALSKI_2020 = Reference("Michalski AS et al. Med Eng Phys 78:55 (2020): internal calibration on the patient's tissues", "seen")
 LEE_2017 = Reference("Lee DC et al. Bone 103:325 (2017): phantomless calibration on air, blood and fat", "seen")
@@ -91,16 +84,16 @@ class Phantomless:
         outline = draw_outline(scan.image, _slices(scan, segmentation))
         contrast = _contrast(outline, segmentation, scan.acquisition)
         found, missing = _find(outline, segmentation, contrast is not None)
-        used, spreads, doubts = _judge(found, missing, contrast)
+        used, spreads, doubts = judge(found, missing, contrast=contrast, per_mineral=hu_per_mineral(self.mineral, energy))
         cautions += doubts
         if len(used) < self.min_tissues:
             raise CalibrationError(
-                f"found {len(used)} usable reference tissues ({_values(used) or 'none'}), expected at least {self.min_tissues}; "
+                f"found {len(used)} usable reference tissues ({readings(used) or 'none'}), expected at least {self.min_tissues}; "
                 f"{' '.join(doubts)} Give labels of aorta, muscle and fat, or a calibration line with 'fixed'"
             )
-        line = _fit(used, spreads, energy)
-        samples = _check(line, used, spreads, energy)
-        cautions += _doubt_residuals(samples, spreads) + _doubt_agreement(used, spreads, energy, self.mineral)
+        line = fit_references(used, spreads, energy)
+        samples = check_line(line, used, spreads, energy)
+        cautions += doubt_residuals(samples, spreads) + doubt_agreement(used, spreads, energy, self.mineral)
         if len(used) == 2:
             cautions.append(
                 "Only two reference tissues were used: two points always fit a line, so nothing checks it; "
@@ -113,7 +106,7 @@ class Phantomless:
         sentence = (
             f"HU became density without a phantom: {', '.join(item.how for item in used)} gave the line, true HU = {line.slope:.3f} "
             f"HU {line.offset:+.1f}, at an effective energy of {energy:.0f} ± {energy_spread:.0f} keV ({per_mineral:.2f} HU per mg/cm³ of "
-            f"{self.mineral}). Standard deviation at {TYPICAL:g} mg/cm³: {_sd_at(TYPICAL, slope, intercept, covariance):.0f} mg/cm³."
+            f"{self.mineral}). Standard deviation at {TYPICAL:g} mg/cm³: {spread_at(TYPICAL, slope, intercept, covariance):.0f} mg/cm³."
         )
         references = (MICHALSKI_2020, LEE_2017, attenuation_reference(), *_table_references(used))
         return CalibratedVolume(
@@ -163,7 +156,7 @@ class Phantomless:
         total = line.covariance / per_mineral**2
         ends = []
         for shifted in (max(energy - energy_spread, 40.0), min(energy + energy_spread, 150.0)):
-            other = _fit(used, spreads, shifted)
+            other = fit_references(used, spreads, shifted)
             ends.append(np.array([other.slope, other.offset]) / hu_per_mineral(self.mineral, shifted))
         half = (ends[1] - ends[0]) / 2.0
         total = total + np.outer(half, half)
@@ -173,7 +166,7 @@ class Phantomless:
         least = float(table["scatter"]["sd_mg_cm3"])
         least *= float(table["scatter"]["two_tissue_factor"]) if len(used) == 2 else 1.0
         slope, intercept = line.slope / per_mineral, line.offset / per_mineral
-        total[1, 1] += max(0.0, least**2 - _sd_at(TYPICAL, slope, intercept, total) ** 2)
+        total[1, 1] += max(0.0, least**2 - spread_at(TYPICAL, slope, intercept, total) ** 2)
         return np.asarray(total)
 
 
@@ -211,113 +204,8 @@ def _contrast(outline: Outline, segmentation: Segmentation, acquisition: Acquisi
     reading = blood.mean if isinstance(blood, Found) else enhanced_vessel(outline, limit)
     if reading is not None and reading > limit:
         return f"blood reads {reading:.0f} HU"
-    return f"the header names {acquisition.contrast!r}" if acquisition.contrast else None
-
-
-def _judge(found: dict[str, Found], missing: dict[str, str], contrast: str | None) -> tuple[list[Found], list[float], list[str]]:
-    """Return the tissues to use with their spreads, and cautions.
-
-    Raises
-    ------
-    CalibrationError
-        Outside air is not where air is: the image is not in HU.
-    """
-    tissues, table = load_tissues(), load_table("phantomless.toml")["contrast"]
-    cautions = [f"No {name} was used for calibration: {why}." for name, why in missing.items() if name != "blood"]
-    if contrast:
-        shift = float(table["shift_hu"])
-        cautions.append(
-            f"Contrast agent: {contrast}. Blood was not used as a reference; enhanced marrow reads about {shift:g} HU higher, so "
-            f"trabecular density is overstated by about {shift / 1.4:.0f} mg/cm³. It was not corrected; the interval was widened by it."
-        )
-    used, spreads = [], []
-    for name, item in found.items():
-        low, high = tissues[name].gate
-        if name == "blood" and contrast:
-            continue
-        if low <= item.mean <= high:
-            used.append(item)
-            spreads.append(float(table["muscle_spread_hu"]) if name == "muscle" and contrast else tissues[name].spread)
-        elif name == "air":
-            raise CalibrationError(
-                f"found outside air at {item.mean:.0f} HU, expected {low:g} to {high:g}; the image is not in HU or its scale is off"
-            )
-        else:
-            cautions.append(f"{item.how.capitalize()} reads {item.mean:.0f} HU, expected {low:g} to {high:g}: it was not used.")
-    return used, spreads, cautions
-
-
-def _fit(used: Sequence[Found], spreads: Sequence[float], energy: float) -> Line:
-    tissues, scanner = load_tissues(), load_table("phantomless.toml")["scanner"]
-    return fit_line(
-        np.array([item.mean for item in used]),
-        np.array([expected_hu(tissues[item.name], energy) for item in used]),
-        np.array(spreads, dtype=float),
-        (float(scanner["slope_spread"]), float(scanner["offset_spread_hu"])),
-    )
-
-
-def _check(line: Line, used: Sequence[Found], spreads: Sequence[float], energy: float) -> tuple[ReferenceSample, ...]:
-    """Return the references beside the line.
-
-    Raises
-    ------
-    CalibrationError
-        The line or a residual is implausible.
-    """
-    tissues = load_tissues()
-    if abs(line.slope - 1.0) > SLOPE_GATE:
-        raise CalibrationError(
-            f"found a calibration line of slope {line.slope:.3f} true per measured HU ({_values(used)}), expected 1 within "
-            f"{SLOPE_GATE:g}; the image is not in HU, or the tube voltage in the header is wrong"
-        )
-    samples = []
-    for item in used:
-        target = expected_hu(tissues[item.name], energy)
-        residual = line.slope * item.mean + line.offset - target
-        if abs(residual) > RESIDUAL_LIMIT:
-            raise CalibrationError(
-                f"found {item.how} {residual:+.0f} HU from the calibration line ({_values(used)}), expected within {RESIDUAL_LIMIT:g}; "
-                "check the labels and whether the scan has artefacts"
-            )
-        samples.append(ReferenceSample(item.name, item.mean, item.deviation, item.n_voxels, target, residual, item.where))
-    return tuple(samples)
-
-
-def _doubt_residuals(samples: Sequence[ReferenceSample], spreads: Sequence[float]) -> list[str]:
-    return [
-        f"The reference {sample.name} lies {sample.residual:+.0f} HU from the calibration line, more than {RESIDUAL_CAUTION:g} times "
-        f"its spread of {spread:g} HU; the line gave it less weight."
-        for sample, spread in zip(samples, spreads)
-        if abs(sample.residual) > RESIDUAL_CAUTION * spread
-    ]
-
-
-def _doubt_agreement(used: Sequence[Found], spreads: Sequence[float], energy: float, mineral: Mineral) -> list[str]:
-    """Return a caution where one reference alone moves a typical density by more than 10 mg/cm³."""
-    if len(used) < 3:
-        return []
-    per_mineral = hu_per_mineral(mineral, energy)
-    whole = _fit(used, spreads, energy)
-    hu = (TYPICAL * per_mineral - whole.offset) / whole.slope
-    shifts = {}
-    for index, item in enumerate(used):
-        rest = [position for position in range(len(used)) if position != index]
-        line = _fit([used[position] for position in rest], [spreads[position] for position in rest], energy)
-        shifts[item.name] = (line.slope * hu + line.offset) / per_mineral - TYPICAL
-    name, shift = max(shifts.items(), key=lambda entry: abs(entry[1]))
-    if abs(shift) <= AGREEMENT:
-        return []
-    return [f"Without {name}, a density of {TYPICAL:g} mg/cm³ would read {TYPICAL + shift:.0f}: the references disagree."]
-
-
-def _sd_at(density: float, slope: float, intercept: float, covariance: Float[Array, "2 2"]) -> float:
-    gradient = np.array([(density - intercept) / slope, 1.0])
-    return float(np.sqrt(max(gradient @ covariance @ gradient, 0.0)))
-
-
-def _values(used: Sequence[Found]) -> str:
-    return ", ".join(f"{item.name} {item.mean:.0f} HU" for item in used)
+    named = (acquisition.contrast or "").strip()
+    return f"the header names {named!r}" if named.upper() not in NO_CONTRAST else None
 
 
 def _table_references(used: Sequence[Found]) -> tuple[Reference, ...]:

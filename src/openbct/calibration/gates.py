@@ -1,0 +1,139 @@
+"""What phantomless calibration refuses and what it doubts: every gate looks at measured values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from ..errors import CalibrationError
+from ..records import Array, Mineral, ReferenceSample
+from .attenuation import expected_hu, hu_per_mineral, load_table, load_tissues
+from .line import Line, fit_line
+from .tissues import Found
+
+SLOPE_GATE = 0.15
+"""The line may differ from the scanner's own scale by this much [-]: clinical acceptance of the method [computed]."""
+RESIDUAL_LIMIT = 40.0
+"""A reference farther from the line refuses the calibration [HU] [design]."""
+RESIDUAL_CAUTION = 2.5
+"""A reference farther from the line than this many of its spreads is reported [design]."""
+AGREEMENT = 10.0
+"""Lines with one reference left out must agree at 100 mg/cm³ within this [mg/cm³]: two tissues should [computed]."""
+TYPICAL = 100.0
+"""Density at which uncertainty is stated: between the clinical cuts of 80 and 120 [mg/cm³]."""
+
+
+def judge(
+    found: dict[str, Found], missing: dict[str, str], *, contrast: str | None, per_mineral: float
+) -> tuple[list[Found], list[float], list[str]]:
+    """Return the tissues to use with their spreads, and cautions.
+
+    ``contrast`` says in words what shows contrast agent; ``per_mineral`` is the rise in HU per mg/cm³.
+
+    Raises
+    ------
+    CalibrationError
+        Outside air is not where air is: the image is not in HU.
+    """
+    tissues, table = load_tissues(), load_table("phantomless.toml")["contrast"]
+    cautions = [f"No {name} was used for calibration: {why}." for name, why in missing.items() if name != "blood"]
+    if contrast:
+        shift = float(table["shift_hu"])
+        cautions.append(
+            f"Contrast agent: {contrast}. Blood was not used as a reference; enhanced marrow reads about {shift:g} HU higher, so "
+            f"trabecular density is overstated by about {shift / per_mineral:.0f} mg/cm³. It was not corrected; the interval was widened by it."
+        )
+    used, spreads = [], []
+    for name, item in found.items():
+        low, high = tissues[name].gate
+        if name == "blood" and contrast:
+            continue
+        if low <= item.mean <= high:
+            used.append(item)
+            spreads.append(float(table["muscle_spread_hu"]) if name == "muscle" and contrast else tissues[name].spread)
+        elif name == "air":
+            raise CalibrationError(
+                f"found outside air at {item.mean:.0f} HU, expected {low:g} to {high:g}; the image is not in HU or its scale is off"
+            )
+        else:
+            cautions.append(f"{item.how.capitalize()} reads {item.mean:.0f} HU, expected {low:g} to {high:g}: it was not used.")
+    return used, spreads, cautions
+
+
+def fit_references(used: Sequence[Found], spreads: Sequence[float], energy: float) -> Line:
+    """Return the line through the used tissues at an effective energy [keV]."""
+    tissues, scanner = load_tissues(), load_table("phantomless.toml")["scanner"]
+    return fit_line(
+        np.array([item.mean for item in used]),
+        np.array([expected_hu(tissues[item.name], energy) for item in used]),
+        np.array(spreads, dtype=float),
+        (float(scanner["slope_spread"]), float(scanner["offset_spread_hu"])),
+    )
+
+
+def check_line(line: Line, used: Sequence[Found], spreads: Sequence[float], energy: float) -> tuple[ReferenceSample, ...]:
+    """Return the references beside the line.
+
+    Raises
+    ------
+    CalibrationError
+        The line or a residual is implausible.
+    """
+    tissues = load_tissues()
+    if abs(line.slope - 1.0) > SLOPE_GATE:
+        raise CalibrationError(
+            f"found a calibration line of slope {line.slope:.3f} true per measured HU ({readings(used)}), expected 1 within "
+            f"{SLOPE_GATE:g}; the image is not in HU, or the tube voltage in the header is wrong"
+        )
+    samples = []
+    for item in used:
+        target = expected_hu(tissues[item.name], energy)
+        residual = line.slope * item.mean + line.offset - target
+        if abs(residual) > RESIDUAL_LIMIT:
+            raise CalibrationError(
+                f"found {item.how} {residual:+.0f} HU from the calibration line ({readings(used)}), expected within {RESIDUAL_LIMIT:g}; "
+                "check the labels and whether the scan has artefacts"
+            )
+        samples.append(ReferenceSample(item.name, item.mean, item.deviation, item.n_voxels, target, residual, item.where))
+    return tuple(samples)
+
+
+def doubt_residuals(samples: Sequence[ReferenceSample], spreads: Sequence[float]) -> list[str]:
+    """Return a caution for each reference that lies far from the line."""
+    return [
+        f"The reference {sample.name} lies {sample.residual:+.0f} HU from the calibration line, more than {RESIDUAL_CAUTION:g} times "
+        f"its spread of {spread:g} HU; the line gave it less weight."
+        for sample, spread in zip(samples, spreads)
+        if abs(sample.residual) > RESIDUAL_CAUTION * spread
+    ]
+
+
+def doubt_agreement(used: Sequence[Found], spreads: Sequence[float], energy: float, mineral: Mineral) -> list[str]:
+    """Return a caution where one reference alone moves a typical density by more than 10 mg/cm³."""
+    if len(used) < 3:
+        return []
+    per_mineral = hu_per_mineral(mineral, energy)
+    whole = fit_references(used, spreads, energy)
+    hu = (TYPICAL * per_mineral - whole.offset) / whole.slope
+    shifts = {}
+    for index, item in enumerate(used):
+        rest = [position for position in range(len(used)) if position != index]
+        line = fit_references([used[position] for position in rest], [spreads[position] for position in rest], energy)
+        shifts[item.name] = (line.slope * hu + line.offset) / per_mineral - TYPICAL
+    name, shift = max(shifts.items(), key=lambda entry: abs(entry[1]))
+    if abs(shift) <= AGREEMENT:
+        return []
+    return [f"Without {name}, a density of {TYPICAL:g} mg/cm³ would read {TYPICAL + shift:.0f}: the references disagree."]
+
+
+def spread_at(density: float, slope: float, intercept: float, covariance: Float[Array, "2 2"]) -> float:
+    """Return one standard deviation of a density that was read off the line [mg/cm³]."""
+    gradient = np.array([(density - intercept) / slope, 1.0])
+    return float(np.sqrt(max(gradient @ covariance @ gradient, 0.0)))
+
+
+def readings(used: Sequence[Found]) -> str:
+    """Return what the tissues read, in words."""
+    return ", ".join(f"{item.name} {item.mean:.0f} HU" for item in used)
