@@ -12,7 +12,7 @@ from ..errors import SegmentationError
 from ..records import Array, BoneMask, BoneRegion, CalibratedVolume, Reference, Step
 from ..volume import Volume, bounding_box, crop, place_into
 from .endplates import HEIGHT_SHARE, Columns, Endplates, central, fit_endplates, orthonormal
-from .vertebral_body import BodyCut, isolate_body
+from .vertebral_body import BodyCut, faces_front, isolate_body
 
 MARGIN = 12.0
 """Room around the body in the sub-box [mm]: the calibrated image has to reach beyond caps and rotation [D]."""
@@ -113,7 +113,7 @@ def _body(bone_mask: BoneMask) -> _Body:
     if not bone_mask.mask.array.any():
         raise SegmentationError(f"found no voxel in the mask of {bone}, expected a vertebra; check the labels")
     if bone_mask.part == "body":
-        return _Body(bone_mask.mask, orthonormal(np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0])), None, ())
+        return _given_body(bone_mask)
     cut = isolate_body(bone_mask.mask)
     cautions: list[str] = []
     if not cut.had_arch:
@@ -128,6 +128,19 @@ def _body(bone_mask: BoneMask) -> _Body:
             f"{bone}: the cut at the posterior wall is {cut.angle_deg:.0f}° off the body's frontal plane (expected below 20°); look at the mask."
         )
     return _Body(cut.body, cut.axes, cut, tuple(cautions))
+
+
+def _given_body(bone_mask: BoneMask) -> _Body:
+    """Return a body as labelled, its front where the bone has it."""
+    axes = orthonormal(np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0]))
+    turned = fit_endplates(bone_mask.mask, axes).frame.axes
+    if not faces_front(bone_mask.mask, turned):
+        return _Body(bone_mask.mask, axes, None, ())
+    caution = (
+        f"{bone_mask.bone}: the body's flat wall lies in front as the image orientation has it, so front and back were exchanged here; "
+        "the header's orientation is doubtful, left and right may be exchanged."
+    )
+    return _Body(bone_mask.mask, axes * np.array([-1.0, -1.0, 1.0]), None, (caution,))
 
 
 def _check_border(bone_mask: BoneMask, body: _Body, image: Volume) -> None:

@@ -1,0 +1,7 @@
+"""Load cases: a bone in, a mounted specimen and its boundary conditions out."""
+
+from __future__ import annotations
+
+from .axial_compression import AxialCompression
+
+__all__ = ["AxialCompression"]

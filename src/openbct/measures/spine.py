@@ -34,6 +34,8 @@ WIDE = 0.90
 """Width of the ellipse as a share of the inner width [D]."""
 SMALL_CAUTION, SMALL_REFUSAL = 2.0, 0.5
 """Volume of the trabecular region below which a caution is due, and no value is given [cm³] [D]."""
+SPOT, SPOT_CAUTION = 200.0, 0.01
+"""Excess over the median that makes a voxel a dense spot [mg/cm3], and their share of the region above which a caution is due [D]."""
 UNCALIBRATED = "given"
 """Method of a calibration that knows no HU."""
 
@@ -88,6 +90,7 @@ def measure_vertebra(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMe
         if calibrated.method != UNCALIBRATED:
             density = values["trabecular_vbmd"].value
             values["trabecular_hu"] = Measure((density - calibrated.intercept) / calibrated.slope, "HU", words)
+        cautions += _dense_spots(region, roi.trabecular)
         if volume < SMALL_CAUTION:
             cautions.append(
                 f"{region.bone}: the trabecular region holds only {volume:.1f} cm³ (expected {SMALL_CAUTION:g} cm³ or more); its density is noisy."
@@ -117,6 +120,19 @@ def _trabecular_region(region: BoneRegion) -> _Region:
     trabecular = np.zeros(mask.shape, dtype=bool)
     trabecular[tuple(index[inside].T)] = True
     return _Region(trabecular, inner, inset, 2 * half)
+
+
+def _dense_spots(region: BoneRegion, where: Bool[Array, "i j k"]) -> list[str]:
+    """Return a caution where sclerosis, a bone island or cement raises the trabecular mean."""
+    density = region.density.array[where]
+    spots = density > np.median(density) + SPOT
+    share = float(spots.mean())
+    if share <= SPOT_CAUTION:
+        return []
+    return [
+        f"{region.bone}: {100 * share:.0f} % of the trabecular region is more than {SPOT:g} mg/cm³ above its median (bone island, "
+        f"sclerosis or cement); without these voxels its density is {float(density[~spots].mean()):.0f} instead of {float(density.mean()):.0f} mg/cm³."
+    ]
 
 
 def _mid_height(region: BoneRegion) -> float:
