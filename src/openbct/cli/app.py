@@ -23,13 +23,19 @@ Labels = Annotated[
     list[Path] | None,
     typer.Option("--labels", help="Label map (NIfTI) or folder of one-structure files; may be given more than once."),
 ]
-LabelMapFile = Annotated[Path | None, typer.Option("--label-map", help="TOML table from label numbers to structure names.")]
+LabelMapFile = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--label-map",
+        help="TOML table from label numbers to structure names: one for all --labels, or one for each (auto: recognise).",
+    ),
+]
 Bones = Annotated[str, typer.Option("--bones", help="auto, or names: L1,L2,femur_left.")]
 Protocol = Annotated[str, typer.Option("--protocol", help="Name of a built-in protocol, or a .toml file.")]
 Sex = Annotated[str | None, typer.Option("--sex", help="F or M; wins over the header.")]
-Age = Annotated[float | None, typer.Option("--age", help="Age at the scan [years].")]
-Height = Annotated[float | None, typer.Option("--height-cm", help="Body height [cm].")]
-Weight = Annotated[float | None, typer.Option("--weight-kg", help="Body weight [kg].")]
+Age = Annotated[float | None, typer.Option("--age", help="Age at the scan, in years.")]
+Height = Annotated[float | None, typer.Option("--height-cm", help="Body height, in cm.")]
+Weight = Annotated[float | None, typer.Option("--weight-kg", help="Body weight, in kg.")]
 Series = Annotated[str | None, typer.Option("--series", help="Which series, as `openbct inspect` names it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable object.")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Skip report.html and report.pdf.")]
@@ -83,7 +89,7 @@ def analyze(
     from .run import Request, run_analyze
 
     request = Request(
-        scan=scan, out=out, labels=tuple(labels or ()), label_map=label_map, bones=bones, protocol=protocol,
+        scan=scan, out=out, labels=tuple(labels or ()), label_maps=tuple(label_map or ()), bones=bones, protocol=protocol,
         sex=sex, age=age, height_cm=height_cm, weight_kg=weight_kg, series=series, report=not no_report,
     )  # fmt: skip
     run_analyze(request, as_json=json)
@@ -91,7 +97,7 @@ def analyze(
 
 @app.command()
 def strength(
-    density: Annotated[Path, typer.Argument(metavar="DENSITY", help="Already calibrated image (NIfTI) [mg/cm3].")],
+    density: Annotated[Path, typer.Argument(metavar="DENSITY", help="Already calibrated image (NIfTI), in mg/cm³.")],
     out: Out,
     labels: Labels = None,
     label_map: LabelMapFile = None,
@@ -109,7 +115,7 @@ def strength(
     from .run import Request, run_analyze
 
     request = Request(
-        scan=density, out=out, labels=tuple(labels or ()), label_map=label_map, bones=bones, protocol=protocol,
+        scan=density, out=out, labels=tuple(labels or ()), label_maps=tuple(label_map or ()), bones=bones, protocol=protocol,
         sex=sex, age=age, height_cm=height_cm, weight_kg=weight_kg, report=not no_report, mineral=mineral,
     )  # fmt: skip
     run_analyze(request, as_json=json)
@@ -154,7 +160,13 @@ def calibrate(
     from .stages import run_calibrate
 
     request = Request(
-        scan=scan, out=out, labels=tuple(labels or ()), label_map=label_map, bones="auto", protocol=protocol, series=series
+        scan=scan,
+        out=out,
+        labels=tuple(labels or ()),
+        label_maps=tuple(label_map or ()),
+        bones="auto",
+        protocol=protocol,
+        series=series,
     )
     run_calibrate(request, as_json=json)
 
@@ -174,7 +186,13 @@ def segment(
     from .stages import run_segment
 
     request = Request(
-        scan=scan, out=out, labels=tuple(labels or ()), label_map=label_map, bones=bones, protocol="default", series=series
+        scan=scan,
+        out=out,
+        labels=tuple(labels or ()),
+        label_maps=tuple(label_map or ()),
+        bones=bones,
+        protocol="default",
+        series=series,
     )
     run_segment(request, as_json=json)
 

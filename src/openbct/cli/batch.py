@@ -113,7 +113,7 @@ def _from_table(table: Path, out: Path, base: Request) -> Iterator[Request]:
             scan=scan,
             out=out / cells.get("name", f"scan-{number - 1:04d}"),
             labels=tuple(table.parent / part for part in cells.get("labels", "").split(";") if part),
-            label_map=table.parent / cells["label_map"] if "label_map" in cells else None,
+            label_maps=(table.parent / cells["label_map"],) if "label_map" in cells else (),
             bones=cells.get("bones", base.bones),
             sex=cells.get("sex"),
             **numbers,
@@ -164,7 +164,7 @@ def _digest(request: Request) -> str:
     """Return a digest of what was asked, the protocol's content and the files' sizes and times included."""
     asked = {key: str(value) for key, value in asdict(request).items() if key != "out"}
     stamps = []
-    for path in (request.scan, *request.labels, *([request.label_map] if request.label_map else [])):
+    for path in (request.scan, *request.labels, *request.label_maps):
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         stamps += [f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in files if p.exists()]
     settings = repr(make_settings(request))

@@ -25,7 +25,7 @@ def run_demo(out: Path, *, bones: str, seed: int, as_json: bool) -> None:
     label_map = write_label_map(simulated.labels, labels)
     write_volume(simulated.density, out / "truth" / "density.nii.gz")
     progress(f"reading it back, as `openbct analyze {scan} --labels {labels}` would")
-    request = Request(scan=scan, out=out, labels=(labels,), label_map=label_map, bones=bones)
+    request = Request(scan=scan, out=out, labels=(labels,), label_maps=(label_map,), bones=bones)
     settings = make_settings(request)
     read, segmenter = read_inputs(request, settings)
     case, written = analyze_to_files(read, segmenter, settings, request, progress)

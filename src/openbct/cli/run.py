@@ -21,7 +21,8 @@ class Request:
     scan: Path
     out: Path
     labels: tuple[Path, ...] = ()
-    label_map: Path | None = None
+    label_maps: tuple[Path, ...] = ()
+    """None, one for all labels, or one for each; ``auto`` recognises the numbering."""
     bones: str = "auto"
     protocol: str = "default"
     sex: str | None = None
@@ -110,9 +111,23 @@ def read_inputs(request: Request, settings: Settings) -> tuple[Scan, Segmenter]:
         scan.patient, sex=request.sex, age=request.age, height_cm=request.height_cm, weight_kg=request.weight_kg
     )
     step = replace(scan.step, cautions=(*scan.step.cautions, *cautions))
-    labels = tuple(read_labels(path, mapping=request.label_map) for path in request.labels)
+    labels = tuple(read_labels(path, mapping=table, like=scan.image) for path, table in pair_labels(request))
     bones = None if settings.run.bones == ("auto",) else settings.run.bones
     return replace(scan, patient=patient, step=step), GivenLabels(labels, bones)
+
+
+def pair_labels(request: Request) -> list[tuple[Path, Path | None]]:
+    """Return each label file with the table of its numbers, or with ``None`` where the numbering is to be recognised."""
+    tables = request.label_maps
+    if len(tables) not in (0, 1, len(request.labels)):
+        raise SettingsError(
+            f"found {len(tables)} --label-map for {len(request.labels)} --labels, expected one for all, or one for each in the same order "
+            "(auto where the numbering is to be recognised)"
+        )
+    each = tables * len(request.labels) if len(tables) == 1 else tables or (None,) * len(request.labels)
+    return [
+        (path, None if table is None or str(table) == "auto" else table) for path, table in zip(request.labels, each, strict=True)
+    ]
 
 
 def run_analyze(request: Request, *, as_json: bool) -> Case:
