@@ -122,13 +122,13 @@ class Vertebra:
         distance = union(body, arch, 1.5)
         posterior = np.clip((body - arch) / np.float32(2) + np.float32(0.5), 0, 1)
         endplate = np.clip((np.abs(level) - np.float32(0.75)) / np.float32(0.2), 0, 1)
-        shell = (s.cortex + (s.endplate - s.cortex) * endplate) * (1 - posterior) + np.float32(1.0) * posterior
+        shell = (s.cortex + (s.endplate - s.cortex) * endplate) * (1 - posterior) + np.float32(0.8) * posterior
         # Bowls of density towards the endplates, of unit mean over the height; strands run along z.
         graded = (1 + np.float32(s.endplate_gradient) * level**2) / np.float32(1 + s.endplate_gradient / 3)
         trabecular = s.trabecular_density * graded * (1 + np.float32(s.texture) * sample_tile(self.tile, points))
         vein = cone(points, (0, s.depth / 2, 0), (0, 1.0, 0), 3.2, 0.8)
         trabecular = np.where(vein < 0, np.minimum(trabecular, np.float32(-5.0)), trabecular)
-        cancellous = trabecular * (1 - posterior) + np.float32(1.9 * s.trabecular_density) * posterior
+        cancellous = trabecular * (1 - posterior) + np.float32(1.4 * s.trabecular_density) * posterior
         compact = np.full_like(distance, s.cortical_density)
         # The body ends at the plane of its back wall, where the pedicles begin.
         part = np.maximum(distance, points[1] - np.float32(s.depth / 2 - 0.5))

@@ -17,24 +17,17 @@ from ..volume import Volume, to_patient
 from .beam import Beam, scanner_beam
 from .canvas import Canvas, empty
 from .femur import FemurShape, femur, femur_frame
+from .labels import BODY_LABELS, LABELS
+from .organs import paint_column_surroundings, paint_joints, paint_organs, paint_vessels
 from .pelvis import PelvisShape, hip_bone, sacrum
+from .ribs import rib
 from .scanner import ScannerSettings, expose
-from .softtissue import (
-    LABELS,
-    paint_body,
-    paint_column_surroundings,
-    paint_joint,
-    paint_organs,
-    paint_table,
-    paint_vessels,
-)
+from .softtissue import paint_body, paint_table
 from .spine import LEVELS, Placed, VertebraShape, column, vertebra
 
 Array = np.ndarray
 Side = Literal["left", "right"]
 
-BODY_LABELS: Mapping[str, int] = MappingProxyType({"T11": 18, "T12": 19, "L1": 20, "L2": 21, "L3": 22, "L4": 23, "L5": 24})
-"""Integers of the truth mask of vertebral bodies."""
 PATIENT = Patient(
     name="Simulated^Patient", identifier="OPENBCT-SIM-0001", sex="F", age=72.0, height_cm=160.0, weight_kg=62.0,
     sources=MappingProxyType(dict.fromkeys(("name", "identifier", "sex", "age", "height_cm", "weight_kg"), "simulation")),
@@ -172,12 +165,12 @@ def _blank(settings: TorsoSettings) -> Canvas:
 def _paint_hips(canvas: Canvas, settings: TorsoSettings, landmarks: dict[str, Array]) -> None:
     """Paint sacrum, hip bones and femora."""
     pelvis = settings.pelvis
+    paint_joints(canvas, pelvis.head_centre, pelvis.head_radius + pelvis.joint_space)
     canvas.paint_bone(sacrum(pelvis), np.eye(4), LABELS["sacrum"])
     sides: tuple[tuple[Side, FemurShape], ...] = (("left", settings.femur_left), ("right", settings.femur_right))
     for side, shape in sides:
         sign = 1.0 if side == "left" else -1.0
         centre = (sign * pelvis.head_centre[0], pelvis.head_centre[1], pelvis.head_centre[2])
-        paint_joint(canvas, centre, pelvis.head_radius + pelvis.joint_space)
         canvas.paint_bone(hip_bone(side, pelvis), np.eye(4), LABELS[f"hip_{side}"])
         thigh = femur(shape)
         frame = femur_frame(side, centre, settings.shaft_tilt_deg)
@@ -190,6 +183,9 @@ def _paint_spine(
     canvas: Canvas, settings: TorsoSettings, levels: tuple[Placed, ...], landmarks: dict[str, Array]
 ) -> Integer[Array, "i j k"]:
     """Paint the vertebrae and return the integers of their bodies."""
+    for number in ("10", "11", "12"):
+        for side in ("left", "right"):
+            canvas.paint_bone(rib(number, side), np.eye(4), LABELS[f"rib_{side}_{number}"])
     bodies = np.zeros(canvas.hu.shape, dtype=np.uint8)
     for order, placed in enumerate(levels):
         size = LEVELS[placed.level]
