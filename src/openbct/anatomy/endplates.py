@@ -27,8 +27,8 @@ HEIGHT_SHARE = 0.5
 """Innermost share of the footprint over which the endplate distance is averaged [D; fe-methods recipe]."""
 COLUMN_STEP = 1.0
 """Distance between columns [mm] [D]."""
-HEIGHT_STEP = 0.25
-"""Sampling along a column [mm]; the ends are found to half of it [D]."""
+HEIGHT_STEP = 0.5
+"""Sampling along a column [mm]; its ends are interpolated in between [D]."""
 SETTLED_DEG = 0.1
 MAX_ROUNDS = 12
 """The axis is refined until it moves less than ``SETTLED_DEG``, at most ``MAX_ROUNDS`` times [D]."""
@@ -43,8 +43,6 @@ class Columns:
     lower: Float[Array, "nx ny"]
     """Height of the lower end [mm]; NaN beside the body."""
     upper: Float[Array, "nx ny"]
-    filled: Float[Array, "nx ny"]
-    """Bone along the column [mm]; less than upper - lower where the mask has gaps; 0 beside the body."""
 
     @property
     def footprint(self) -> Bool[Array, "nx ny"]:
@@ -95,18 +93,24 @@ def sample_columns(mask: Volume, frame: Frame) -> Columns:
     affine = np.eye(4)
     affine[:3, :3] = frame.axes * steps
     affine[:3, 3] = frame.origin + frame.axes @ low
-    inside = resample(mask, shape.tolist(), affine, order=1).array >= 0.5
-    z = low[2] + np.arange(shape[2]) * HEIGHT_STEP
-    any_bone = inside.any(axis=2)
-    lower = np.where(any_bone, z[np.argmax(inside, axis=2)] - HEIGHT_STEP / 2, np.nan)
-    upper = np.where(any_bone, z[shape[2] - 1 - np.argmax(inside[:, :, ::-1], axis=2)] + HEIGHT_STEP / 2, np.nan)
+    share = resample(mask, shape.tolist(), affine, order=1).array
+    footprint = (share >= 0.5).any(axis=2)
     return Columns(
         x=low[0] + np.arange(shape[0]) * COLUMN_STEP,
         y=low[1] + np.arange(shape[1]) * COLUMN_STEP,
-        lower=lower,
-        upper=upper,
-        filled=inside.sum(axis=2) * HEIGHT_STEP,
+        lower=np.where(footprint, low[2] + (shape[2] - 1 - _last_crossing(share[:, :, ::-1])) * HEIGHT_STEP, np.nan),
+        upper=np.where(footprint, low[2] + _last_crossing(share) * HEIGHT_STEP, np.nan),
     )
+
+
+def _last_crossing(share: Float[Array, "nx ny nz"]) -> Float[Array, "nx ny"]:
+    """Return the fractional index where each column falls below one half for the last time; 0 where it never reaches it."""
+    n = share.shape[2]
+    inside = share >= 0.5
+    last = np.where(inside.any(axis=2), n - 1 - np.argmax(inside[:, :, ::-1], axis=2), 0)
+    here = np.take_along_axis(share, last[:, :, None], axis=2)[:, :, 0]
+    after = np.take_along_axis(share, np.minimum(last + 1, n - 1)[:, :, None], axis=2)[:, :, 0]
+    return np.asarray(last + (here - 0.5) / np.maximum(here - after, 1e-6))
 
 
 def central(footprint: Bool[Array, "nx ny"], share: float) -> Bool[Array, "nx ny"]:

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from ..errors import GeometryError, SegmentationError, SettingsError
 from ..records import BoneMask, LabelMap, Scan, Segmentation, Step
-from ..volume import Volume, crop, same_grid
+from ..volume import Volume, bounding_box, crop, same_grid
 
 LEVELS = tuple(f"T{n}" for n in range(1, 14)) + tuple(f"L{n}" for n in range(1, 7))
 FEMORA = ("femur_left", "femur_right")
@@ -198,10 +198,12 @@ def _repaired(bone: str, mask: Volume, part: str, image: Volume) -> tuple[BoneMa
     if holes > HOLE_CAUTION:
         cautions.append(f"{bone}: holes of {100 * holes:.1f} % in the label were filled.")
     repaired = mask.with_array(full)
+    first, last = bounding_box(repaired)
+    repaired = crop(repaired, first.tolist(), last.tolist())
     contrast = _contrast(repaired, image)
     if contrast < FULL_CONTRAST / 2:
         cautions.append(
-            f"{bone}: the image is only {contrast:.0f} HU brighter inside the label than around it (expected {FULL_CONTRAST:g} or more); "
+            f"{bone}: the image is only {contrast:.0f} {image.unit} brighter inside the label than around it (expected {FULL_CONTRAST:g} or more); "
             "the label may lie beside the bone."
         )
     cut = _touches_edge(repaired, image)
