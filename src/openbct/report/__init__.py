@@ -1,0 +1,58 @@
+"""The report: from a case to one content model, and from that to HTML and PDF. Pure: nothing is read or written here."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from ..records import Case
+from .bones import bone_section, calibration, has_pictures, location, overview_figure
+from .content import Figure, Report
+from .html import to_html
+from .pdf import to_pdf
+from .references import Numbering, methods, provenance, references
+from .results import adequacy, cautions, interpretation, results
+from .summary import summary
+from .texts import ENGLISH, Texts, clean, person
+
+__all__ = ["case_overview", "make_report", "to_html", "to_pdf"]
+
+
+def make_report(case: Case, *, texts: Texts = Texts(ENGLISH), made_on: date | None = None) -> Report:  # noqa: B008  frozen
+    """Return the report of a case, every picture drawn and every number rounded.
+
+    Parameters
+    ----------
+    texts
+        The language.
+    made_on
+        Date of the report; ``None`` is today. Reports of one case with one date are identical.
+    """
+    numbering = Numbering()
+    done = methods(case, texts, numbering)
+    sections = [summary(case, texts), adequacy(case, texts), results(case, texts, numbering), location(case, texts)]
+    sections += [bone_section(bone, case, texts) for bone in case.bones if has_pictures(bone, case)]
+    sections += [calibration(case, texts), cautions(case, texts), interpretation(texts)]
+    sections += [done, references(texts, numbering), provenance(case, texts)]
+    patient, scan = case.scan.patient, case.scan.acquisition
+    study = texts("subtitle.study", date=clean(scan.study_date)) if scan.study_date else ""
+    protocol = texts("subtitle.protocol", protocol=clean(case.protocol)) if case.protocol else ""
+    day = (made_on or date.today()).isoformat()
+    made = texts("subtitle.made", date=day)
+    who = [person(patient.name or ""), clean(patient.identifier or ""), study]
+    return Report(
+        title=texts("title"),
+        subtitle=" · ".join(part for part in (study, protocol, made) if part),
+        made_on=day,
+        language=texts("language"),
+        running=" · ".join(part for part in who if part) or texts("title"),
+        statement=texts("statement"),
+        page_word=texts("page"),
+        contents=texts("contents"),
+        missing_glyphs=texts("missing_glyphs"),
+        sections=tuple(sections),
+    )
+
+
+def case_overview(case: Case, *, texts: Texts = Texts(ENGLISH)) -> Figure | None:  # noqa: B008  frozen
+    """Return the scan from the front and from the side with every bone that was found; ``None`` where there is none."""
+    return overview_figure(case, texts)

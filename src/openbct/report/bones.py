@@ -1,0 +1,202 @@
+"""The pages of the single bones, the overview of the scan, and the calibration."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..records import BoneResult, Case
+from ..volume import Volume, to_index
+from . import drawing, plots, slices, views
+from .content import Block, Fact, Facts, Figure, Notice, Pair, Paragraph, Section, Table
+from .projection import projection
+from .texts import Texts, clean
+
+
+def location(case: Case, texts: Texts) -> Section:
+    """Return the whole scan with every bone that was found in it."""
+    figure = overview_figure(case, texts)
+    block: Block = figure if figure is not None else Paragraph(texts("overview.none"))
+    return Section("location", texts("section.location"), (block,))
+
+
+def overview_figure(case: Case, texts: Texts) -> Figure | None:
+    """Return the scan from the front and from the side with the bones outlined; ``None`` where no bone was found."""
+    image = case.scan.image
+    found = {name: mask.mask for name, mask in case.segmentation.bones.items() if _on_grid(mask.mask, image) and mask.mask.array.any()}
+    if not found:
+        return None
+    outlines = [slices.Outline(mask, drawing.CONTOUR, texts.short_bone(name)) for name, mask in found.items()]
+    names = ", ".join(texts.bone(name) for name in found)
+    data = slices.overview(image, outlines)
+    return Figure(data, "image/png", texts("overview.caption", window=_window(image, texts)), texts("overview.alt", bones=names))
+
+
+def bone_section(bone: BoneResult, case: Case, texts: Texts) -> Section:
+    """Return everything about one bone that fits its page."""
+    blocks: list[Block] = []
+    if bone.status == "refused":
+        blocks.append(Notice("refused", texts("bone.refused", bone=texts.bone(bone.bone)), (clean(bone.reason or texts("unknown")),)))
+        if bone.measures is not None or bone.strength is not None:
+            blocks.append(Paragraph(texts("bone.reached"), "note"))
+    planes = _planes(bone, case, texts)
+    blocks += [planes] if planes else []
+    if bone.region is not None and bone.region.mask.array.any():
+        blocks.append(_views(bone, texts))
+    blocks += _test(bone, texts)
+    return Section(f"bone-{_anchor(bone.bone)}", texts("section.bone", bone=texts.bone(bone.bone)), tuple(blocks), new_page=True)
+
+
+def has_pictures(bone: BoneResult, case: Case) -> bool:
+    """Tell whether there is anything to show of a bone beyond its row in the tables."""
+    return bone.region is not None or bone.bone in case.segmentation.bones
+
+
+def _planes(bone: BoneResult, case: Case, texts: Texts) -> Figure | None:
+    image = case.scan.image
+    mask = bone.region.mask if bone.region is not None else None
+    if mask is None and bone.bone in case.segmentation.bones:
+        mask = case.segmentation.bones[bone.bone].mask
+    if mask is None or not mask.array.any() or not _on_grid(mask, image):
+        return None
+    outlines = [slices.Outline(mask, drawing.CONTOUR)]
+    regions = bone.measures.regions if bone.measures is not None and bone.bone[:5] != "femur" else {}
+    usable = [region for region in regions.values() if region.array.dtype == bool and _on_grid(region, image)]
+    smallest = sorted(usable, key=lambda region: int(region.array.sum()))[:1]
+    outlines += [slices.Outline(region, drawing.REGION) for region in smallest]
+    caption = texts(
+        "bone.planes",
+        bone=texts.bone(bone.bone),
+        region=texts("bone.planes_region") if smallest else "",
+        window=_window(image, texts),
+    )
+    return Figure(slices.bone_planes(image, outlines), "image/png", caption, texts("bone.planes_alt", bone=texts.bone(bone.bone)))
+
+
+def _views(bone: BoneResult, texts: Texts) -> Figure:
+    data, top = views.bone_views(bone, texts)
+    name = texts.bone(bone.bone)
+    share = views.failed_share(bone)
+    note = " " + texts("bone.views_note", density=f"{views.DENSITY_DEPTH:g}", failure=f"{views.FAILURE_DEPTH:g}")
+    alt = texts("bone.views_alt", bone=name, top=texts.number(top))
+    if share is None:
+        return Figure(data, "image/png", texts("bone.views", bone=name), alt + ".")
+    percent = texts("unit.percent", value=texts.number(100 * share))
+    caption = texts("bone.views_failure", bone=name, share=percent) + note
+    return Figure(data, "image/png", caption, alt + texts("bone.views_alt_failure", share=percent) + ".")
+
+
+def _test(bone: BoneResult, texts: Texts) -> list[Block]:
+    """Return the virtual test: curve beside its facts, and the projection of a hip."""
+    blocks: list[Block] = []
+    strength = bone.strength
+    shadow = _projection(bone, texts)
+    if strength is not None and len(strength.curve) > 1:
+        facts = Facts(_test_facts(bone, texts), columns=1)
+        alt = texts(
+            "bone.curve_alt",
+            bone=texts.bone(bone.bone),
+            stiffness=f"{texts.quantity(strength.stiffness, 'N/mm')} N/mm",
+            strength=texts.force(strength.strength),
+            maximum=texts.force(float(strength.curve[:, 1].max())),
+            travel=texts.number(float(strength.curve[int(strength.curve[:, 1].argmax()), 0]), 2),
+        )
+        share = 0.5
+        curve = plots.force_curve(strength, texts, share)
+        figure = Figure(curve, "image/svg+xml", texts("bone.curve", criterion=clean(strength.criterion)), alt)
+        beside: tuple[Block, ...] = (shadow,) if shadow else (facts,)
+        blocks.append(Pair((figure,), beside, share + 0.02))
+        blocks += [facts] if shadow else []
+    elif shadow is not None:
+        blocks.append(shadow)
+    return blocks
+
+
+def _test_facts(bone: BoneResult, texts: Texts) -> tuple[Fact, ...]:
+    strength = bone.strength
+    assert strength is not None
+    facts = [
+        Fact(texts("bone.strength"), texts.force(strength.strength)),
+        Fact(texts("bone.stiffness"), f"{texts.quantity(strength.stiffness, 'N/mm')} N/mm"),
+        Fact(texts("bone.criterion"), clean(strength.criterion)),
+        Fact(texts("bone.conditions"), clean(strength.boundary_conditions)),
+    ]
+    share = views.failed_share(bone)
+    if share is not None:
+        facts.append(Fact(texts("bone.failed"), texts("unit.percent", value=texts.number(100 * share))))
+    elements, voxel = strength.mesh.get("n_elements"), strength.mesh.get("voxel_mm")
+    if elements is not None and voxel is not None:
+        text = texts("bone.mesh_text", elements=texts.number(elements), voxel=f"{voxel:g}", seconds=texts.seconds(strength.seconds))
+        facts.append(Fact(texts("bone.mesh"), text))
+    return tuple(facts)
+
+
+def _projection(bone: BoneResult, texts: Texts) -> Figure | None:
+    drawn = projection(bone)
+    if drawn is None:
+        return None
+    data, n_regions = drawn
+    name = texts.bone(bone.bone)
+    caption = texts("bone.projection" if n_regions else "bone.projection_plain", bone=name)
+    return Figure(data, "image/png", caption, texts("bone.projection_alt", bone=name))
+
+
+def calibration(case: Case, texts: Texts) -> Section:
+    """Return how HU became density, with the references that it rests on."""
+    title = texts("section.calibration")
+    found = case.calibration
+    if found is None:
+        return Section("calibration", title, (Notice("refused", title, (texts("calibration.none"),)),))
+    at = np.array([(100.0 - found.intercept) / found.slope if found.slope else 0.0, 1.0])
+    deviation = float(np.sqrt(max(float(at @ found.covariance @ at), 0.0)))
+    sign = "+ " if found.intercept >= 0 else "− "
+    line = texts(
+        "calibration.line_text", slope=texts.number(found.slope, 3), intercept=sign + texts.number(abs(found.intercept), 1)
+    )
+    facts = [
+        Fact(texts("calibration.method"), clean(found.method)),
+        Fact(texts("calibration.mineral"), texts("calibration.mineral_text", mineral=texts.unit(found.mineral))),
+    ]
+    if case.scan.image.unit == "HU":
+        facts.insert(1, Fact(texts("calibration.line"), line))
+    if deviation > 0:
+        facts.append(Fact(texts("calibration.uncertainty"), f"{texts.number(deviation, 1)} mg/cm³"))
+    block = Facts(tuple(facts), columns=1)
+    if not found.samples:
+        text = (Paragraph(texts("calibration.given"), "note"),) if case.scan.image.unit != "HU" else ()
+        return Section("calibration", title, (block, *text))
+    unit = texts("unit.density") if plots.aims_at_density(found) else "HU"
+    rows = tuple(
+        (
+            clean(sample.name).replace("_", " "),
+            f"{texts.number(sample.mean)} ± {texts.number(sample.deviation)}",
+            texts.number(sample.expected),
+            texts.number(sample.residual, 1),
+            texts.number(sample.n_voxels),
+        )
+        for sample in found.samples
+    )
+    heads = [texts(f"calibration.col_{key}", unit=unit) for key in ("name", "mean", "expected", "residual", "voxels")]
+    table = Table(texts("calibration.table"), tuple(heads), "lrrrr", (2, 1.3, 1.3, 1, 1), rows)
+    points = "; ".join(
+        texts("calibration.point", name=clean(s.name), mean=texts.number(s.mean), residual=texts.number(s.residual, 1))
+        for s in found.samples
+    )
+    alt = texts("calibration.alt", count=len(found.samples), points=points)
+    figure = Figure(plots.calibration_plot(found, texts), "image/svg+xml", texts("calibration.caption"), alt)
+    return Section("calibration", title, (Pair((figure,), (block,), 0.58), table))
+
+
+def _window(image: Volume, texts: Texts) -> str:
+    level, width = slices.window(image.unit)
+    return texts("bone.window", level=texts.number(level), width=texts.number(width), unit=texts.unit(image.unit.split(" ")[0]))
+
+
+def _on_grid(part: Volume, image: Volume) -> bool:
+    """Tell whether a part is made of the image's own voxels."""
+    start = to_index(image.affine, part.affine[:3, 3])
+    same = np.allclose(part.affine[:3, :3], image.affine[:3, :3], atol=1e-3)
+    return bool(same and np.abs(start - np.rint(start)).max() < 0.1)
+
+
+def _anchor(name: str) -> str:
+    return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name.lower())

@@ -1,0 +1,115 @@
+"""Blank figures and finished bytes: what every drawing of the report shares.
+
+Matplotlib is used through its object interface only; sizes are those of the printed page, so that a font of 8 pt is 8 pt
+on paper.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from importlib import resources
+from typing import Final
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
+
+from ..records import Array
+
+PAGE_WIDTH: Final = 174.0
+"""Width of the text on the printed page [mm]."""
+MILLIMETRES: Final = 25.4
+DPI: Final = 240
+"""Resolution of pictures at print size; crisp from 200 upwards [design]."""
+FONT_SIZE: Final = 8.0
+"""Smallest lettering in a picture [pt] [design]."""
+INK: Final = "#1c2733"
+QUIET: Final = "#5b6875"
+HAIRLINE: Final = "#c9d1d8"
+ACCENT: Final = "#0f5c6e"
+SIGNAL: Final = "#a8480f"
+CONTOUR: Final = "#ffb000"
+"""Outline of what was analysed: bright enough to stand out of bone in colour and in grey."""
+REGION: Final = "#56d3ff"
+
+
+def new_figure(share: float, height: float) -> Canvas:
+    """Return an empty figure of ``share`` of the line and ``height`` [mm]."""
+    return Canvas(figsize=(share * PAGE_WIDTH / MILLIMETRES, height / MILLIMETRES), layout="none", facecolor="white")
+
+
+def place(canvas: Canvas, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Return axes at a place given in millimetres from the lower left corner."""
+    full = canvas.get_size_inches() * MILLIMETRES
+    return canvas.add_axes((left / full[0], bottom / full[1], width / full[0], height / full[1]))
+
+
+def tidy(axes: Axes) -> None:
+    """Give plot axes the quiet look of the report."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(QUIET)
+        axes.spines[side].set_linewidth(0.7)
+    axes.tick_params(colors=INK, labelsize=FONT_SIZE, width=0.7, length=3, color=QUIET)
+    axes.grid(color=HAIRLINE, linewidth=0.4)
+    axes.set_axisbelow(True)
+
+
+def halo(colour: str = "black", width: float = 1.6) -> list[patheffects.AbstractPathEffect]:
+    """Return an outline that keeps a letter or a line legible on any picture."""
+    return [patheffects.withStroke(linewidth=width, foreground=colour)]
+
+
+def to_svg(canvas: Canvas) -> bytes:
+    """Return the figure as SVG, the same bytes every time."""
+    _letter(canvas)
+    stream = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "openbct", "svg.fonttype": "path"}):
+        canvas.savefig(stream, format="svg", metadata={"Date": None, "Creator": "OpenBCT"})
+    return stream.getvalue()
+
+
+def to_png(canvas: Canvas, dpi: int = DPI) -> bytes:
+    """Return the figure as PNG."""
+    _letter(canvas)
+    stream = io.BytesIO()
+    canvas.savefig(stream, format="png", dpi=dpi, metadata={"Software": "OpenBCT"}, pil_kwargs={"compress_level": 6})
+    return stream.getvalue()
+
+
+def nice_ceiling(value: float) -> float:
+    """Return the next of 1, 1.5, 2, 2.5, 3, 4, 5, 6, 8 times a power of ten at or above ``value``."""
+    if not np.isfinite(value) or value <= 0:
+        return 1.0
+    power = 10.0 ** np.floor(np.log10(value))
+    steps = np.array([1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0]) * power
+    return float(steps[steps >= value * (1 - 1e-9)][0])
+
+
+def as_image(values: Array) -> Array:
+    """Return red, green, blue, alpha of 0 to 1 as bytes."""
+    return np.asarray(np.clip(values * 255.0 + 0.5, 0, 255), dtype=np.uint8)
+
+
+@cache
+def _face(weight: str) -> FontProperties:
+    """Return the packaged typeface; matplotlib's global font list stays as it is."""
+    name = "SourceSans3-Semibold.ttf" if weight == "bold" else "SourceSans3-Regular.ttf"
+    with resources.as_file(resources.files("openbct.report") / "fonts" / name) as path:
+        return FontProperties(fname=str(path))
+
+
+def _letter(canvas: Canvas) -> None:
+    """Set all lettering in the packaged typeface."""
+    for text in canvas.findobj(Text):
+        assert isinstance(text, Text)
+        size = max(float(text.get_fontsize()), FONT_SIZE - 0.5)
+        face = _face(str(text.get_fontweight())).copy()
+        face.set_size(size)
+        text.set_fontproperties(face)

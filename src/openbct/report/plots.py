@@ -1,0 +1,119 @@
+"""Curves of the report: the virtual test and the calibration."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from ..records import CalibratedVolume, ReferenceSample, StrengthResult
+from . import drawing
+from .texts import Texts
+
+SYMBOLS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+
+def force_curve(strength: StrengthResult, texts: Texts, share: float = 0.56, height: float = 62.0) -> bytes:
+    """Return an SVG of force over travel with the strength point and the initial stiffness."""
+    canvas = drawing.new_figure(share, height)
+    axes = drawing.place(canvas, 14.0, 11.0, share * drawing.PAGE_WIDTH - 18.0, height - 14.0)
+    drawing.tidy(axes)
+    travel, force = strength.curve[:, 0], strength.curve[:, 1] / 1000.0
+    axes.plot(travel, force, color=drawing.ACCENT, linewidth=1.6, marker="o", markersize=2.6)
+    top = 1.18 * float(max(force.max(), strength.strength / 1000.0))
+    right = 1.04 * float(travel.max())
+    if strength.stiffness > 0:
+        end = min(0.93 * top / (strength.stiffness / 1000.0), right)
+        axes.plot([0, end], [0, end * strength.stiffness / 1000.0], color=drawing.QUIET, linewidth=0.9, linestyle=(0, (4, 3)))
+    at = _travel_at_strength(strength)
+    if at is not None:
+        point = strength.strength / 1000.0
+        axes.plot([at, at, 0], [0, point, point], color=drawing.SIGNAL, linewidth=0.8, linestyle=(0, (1.5, 2)))
+        axes.plot([at], [point], marker="D", markersize=5.5, color=drawing.SIGNAL, markeredgecolor="white", markeredgewidth=0.8)
+        near_right = at > 0.6 * right
+        axes.annotate(
+            texts("curve.strength", value=texts.force(strength.strength)),
+            (at, point),
+            xytext=(-4 if near_right else 6, 7),
+            textcoords="offset points",
+            ha="right" if near_right else "left",
+            fontsize=8.5,
+            fontweight="bold",
+            color=drawing.SIGNAL,
+        )
+    axes.set_xlim(0, right)
+    axes.set_ylim(0, top)
+    axes.set_xlabel(texts("curve.travel"), fontsize=drawing.FONT_SIZE, color=drawing.INK, labelpad=2)
+    axes.set_ylabel(texts("curve.force"), fontsize=drawing.FONT_SIZE, color=drawing.INK, labelpad=3)
+    return drawing.to_svg(canvas)
+
+
+def _travel_at_strength(strength: StrengthResult) -> float | None:
+    """Return the travel at which the curve bears the strength for the first time; ``None`` where it never does."""
+    travel, force = strength.curve[:, 0], strength.curve[:, 1]
+    named = strength.quantities.get("strength_travel_mm")
+    if named is not None:
+        return float(named)
+    reached = np.flatnonzero(force >= strength.strength * (1 - 1e-6))
+    if reached.size == 0:
+        return None
+    last = int(reached[0])
+    if last == 0:
+        return float(travel[0])
+    share = (strength.strength - force[last - 1]) / max(force[last] - force[last - 1], 1e-12)
+    return float(travel[last - 1] + share * (travel[last] - travel[last - 1]))
+
+
+def calibration_plot(calibration: CalibratedVolume, texts: Texts, share: float = 0.56, height: float = 74.0) -> bytes:
+    """Return an SVG of the references over what the scan shows, with their residuals below."""
+    canvas = drawing.new_figure(share, height)
+    width = share * drawing.PAGE_WIDTH - 20.0
+    upper = drawing.place(canvas, 16.0, 33.0, width, height - 36.0)
+    lower = drawing.place(canvas, 16.0, 11.0, width, 17.0)
+    samples = calibration.samples
+    means = np.array([sample.mean for sample in samples])
+    density = aims_at_density(calibration)
+    unit = texts("unit.density") if density else "HU"
+    span = max(float(np.ptp(means)), 50.0)
+    line = np.array([means.min() - 0.08 * span, means.max() + 0.08 * span])
+    # The fitted line, written in the unit that the references are expected in: measured less fitted is the residual.
+    fitted = np.array([sample.expected + sample.residual for sample in samples])
+    if density:
+        upper.plot(line, calibration.slope * line + calibration.intercept, color=drawing.ACCENT, linewidth=1.3)
+    elif len(samples) >= 2 and np.ptp(means) > 0:
+        upper.plot(line, np.polyval(np.polyfit(means, fitted, 1), line), color=drawing.ACCENT, linewidth=1.3)
+    for sample, symbol in zip(samples, SYMBOLS * (1 + len(samples) // len(SYMBOLS))):
+        _mark(upper, lower, sample, symbol)
+    lower.axhline(0, color=drawing.ACCENT, linewidth=1.0)
+    limit = 1.35 * max(float(max((abs(sample.residual) for sample in samples), default=1.0)), 1.0)
+    for axes in (upper, lower):
+        drawing.tidy(axes)
+        axes.set_xlim(*line)
+    lower.set_ylim(-limit, limit)
+    upper.tick_params(labelbottom=False)
+    upper.set_ylabel(texts("calibration.expected", unit=unit), fontsize=drawing.FONT_SIZE, color=drawing.INK)
+    lower.set_ylabel(texts("calibration.residual"), fontsize=drawing.FONT_SIZE, color=drawing.INK)
+    lower.set_xlabel(texts("calibration.measured"), fontsize=drawing.FONT_SIZE, color=drawing.INK, labelpad=2)
+    upper.legend(fontsize=drawing.FONT_SIZE, frameon=False, loc="upper left", handletextpad=0.3, borderaxespad=0.2)
+    return drawing.to_svg(canvas)
+
+
+def _mark(upper: drawing.Axes, lower: drawing.Axes, sample: ReferenceSample, symbol: str) -> None:
+    """Draw one reference with its own symbol, so that colour is not needed to tell them apart."""
+    look = {"color": drawing.INK, "markersize": 5.0, "linestyle": "none", "markerfacecolor": "white", "markeredgewidth": 1.2}
+    label = sample.name.replace("_", " ")
+    upper.errorbar(
+        [sample.mean], [sample.expected], xerr=[sample.deviation], marker=symbol, label=label, elinewidth=0.6, **look
+    )
+    lower.plot([sample.mean], [sample.residual], marker=symbol, **look)
+
+
+def aims_at_density(calibration: CalibratedVolume) -> bool:
+    """Tell whether the references are expected in density rather than in HU.
+
+    The record leaves it to the calibrator. Where the line ``slope * HU + intercept`` explains the references better than
+    the identity explains them as HU, they are densities.
+    """
+    as_density = sum(abs(calibration.slope * s.mean + calibration.intercept - s.expected) for s in calibration.samples)
+    as_hu = sum(abs(s.mean - s.expected) for s in calibration.samples)
+    return as_density < as_hu

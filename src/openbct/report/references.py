@@ -1,0 +1,83 @@
+"""Methods, references and what repeats the run: the last pages, collected from the steps that were done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..records import Case, Reference
+from .content import Block, Fact, Facts, Listing, Paragraph, Section, Table
+from .texts import Texts, clean
+
+
+class Numbering:
+    """Numbers references in the order of their first use."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Reference, int] = {}
+
+    def number(self, reference: Reference) -> int:
+        """Return the number of a reference, a new one at its first use."""
+        return self._numbers.setdefault(reference, len(self._numbers) + 1)
+
+    def marks(self, references: Iterable[Reference]) -> str:
+        """Return the numbers of several references as they stand in a sentence."""
+        numbers = sorted({self.number(reference) for reference in references})
+        return f" [{', '.join(str(number) for number in numbers)}]" if numbers else ""
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """Every reference, in order."""
+        return tuple(self._numbers)
+
+
+def methods(case: Case, texts: Texts, numbering: Numbering) -> Section:
+    """Return what was done, in the sentences of the stages that did it, then the references."""
+    stages: dict[str, list[str]] = {}
+    for step in case.steps:
+        sentence = clean(step.sentence) + numbering.marks(step.references)
+        stages.setdefault(texts.find(f"stage.{step.stage}", clean(step.stage).capitalize()), []).append(sentence)
+    blocks: list[Block] = [Facts(tuple(Fact(stage, " ".join(sentences)) for stage, sentences in stages.items()), columns=1)]
+    return Section("methods", texts("section.methods"), tuple(blocks), new_page=True)
+
+
+def references(texts: Texts, numbering: Numbering) -> Section:
+    """Return the numbered references with their marks."""
+    items = tuple(f"{clean(item.text)} ({texts(f'mark.{item.mark}')})" for item in numbering.references)
+    blocks: tuple[Block, ...] = (Listing(items, numbered=True), Paragraph(texts("methods.marks"), "note"))
+    return Section("references", texts("section.references"), blocks if items else (Paragraph(texts("none")),))
+
+
+def provenance(case: Case, texts: Texts) -> Section:
+    """Return versions, settings and digests: what repeats the run."""
+    scan = case.scan
+    facts = [
+        Fact(texts("provenance.source"), clean(scan.source)),
+        Fact(texts("provenance.digest"), clean(scan.digest)),
+        Fact(texts("provenance.protocol"), clean(case.protocol)),
+        Fact(texts("provenance.versions"), ", ".join(f"{clean(name)} {clean(version)}" for name, version in case.versions.items())),
+        Fact(texts("provenance.seconds"), ", ".join(f"{clean(k)} {texts.seconds(v)}" for k, v in case.seconds.items())),
+    ]
+    for key, value in (("study", scan.acquisition.study_uid), ("series", scan.acquisition.series_uid)):
+        if value:
+            facts.insert(2, Fact(texts(f"provenance.{key}"), clean(value)))
+    blocks: list[Block] = [Facts(tuple(fact for fact in facts if fact.value), columns=1)]
+    settings = flatten(case.settings)
+    if settings:
+        half = (len(settings) + 1) // 2
+        pairs = [(*settings[i], *(settings[i + half] if i + half < len(settings) else ("", ""))) for i in range(half)]
+        blocks.append(Table(texts("provenance.settings"), ("", "", "", ""), "llll", (1.6, 2, 1.6, 2), tuple(pairs)))
+    return Section("provenance", texts("section.provenance"), tuple(blocks))
+
+
+def flatten(tables: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
+    """Return nested settings as dotted keys with their values."""
+    rows: list[tuple[str, str]] = []
+    for key, value in tables.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            rows += flatten(value, f"{name}.")
+        elif isinstance(value, list | tuple):
+            rows.append((clean(name), ", ".join(clean(str(item)) for item in value)))
+        elif value is not None:
+            rows.append((clean(name), clean(str(value))))
+    return rows

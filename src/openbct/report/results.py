@@ -1,0 +1,145 @@
+"""Adequacy, measures, load-to-strength, cautions: the tables between the first page and the single bones."""
+
+from __future__ import annotations
+
+from ..records import BoneResult, Case, Finding, Measure
+from .content import Block, Notice, Paragraph, Section, Signature, Table
+from .references import Numbering
+from .summary import STATUS_KEYS, grouped_cautions, refusals
+from .texts import Texts, clean
+
+
+def adequacy(case: Case, texts: Texts) -> Section:
+    """Return which bones could be used, and why not where they could not."""
+    rows = [(texts.bone(bone.bone), texts(STATUS_KEYS[bone.status]), _why(bone, case, texts)) for bone in case.bones]
+    known = {bone.bone for bone in case.bones}
+    rows += [
+        (texts.bone(name), texts("status.absent"), clean(reason))
+        for name, reason in case.segmentation.absent.items()
+        if name not in known
+    ]
+    if not rows:
+        return Section("adequacy", texts("section.adequacy"), (Paragraph(texts("overview.none")),), new_page=True)
+    table = Table(
+        texts("adequacy.caption"),
+        (texts("adequacy.bone"), texts("adequacy.status"), texts("adequacy.reason")),
+        "lll",
+        (1.3, 1.5, 5.2),
+        tuple(rows),
+    )
+    return Section("adequacy", texts("section.adequacy"), (table,), new_page=True)
+
+
+def _why(bone: BoneResult, case: Case, texts: Texts) -> str:
+    if bone.reason:
+        return clean(bone.reason)
+    if bone.cautions:
+        return clean(bone.cautions[0]) + (f" ({texts('more', count=len(bone.cautions) - 1)})" if len(bone.cautions) > 1 else "")
+    return texts("adequacy.scan_only") if bone.status == "caution" or case.cautions else texts("adequacy.fine")
+
+
+def results(case: Case, texts: Texts, numbering: Numbering) -> Section:
+    """Return the table of measures, and load-to-strength."""
+    rows = [row for bone in case.bones for row in _rows(bone, case, texts, numbering)]
+    blocks: list[Block] = []
+    if rows:
+        heads = ("adequacy.bone", "results.measure", "results.value", "results.t", "results.class", "results.against")
+        blocks.append(
+            Table(
+                texts("results.caption"),
+                tuple(texts(head) for head in heads),
+                "llrrll",
+                (1.25, 1.5, 1.65, 0.75, 1.35, 2.5),
+                tuple(rows),
+                texts("results.note"),
+            )
+        )
+    else:
+        blocks.append(Paragraph(texts("results.none")))
+    blocks += _load(case, texts)
+    return Section("results", texts("section.results"), tuple(blocks))
+
+
+def _rows(bone: BoneResult, case: Case, texts: Texts, numbering: Numbering) -> list[tuple[str, ...]]:
+    """Return one row for each number of a bone; findings add class and thresholds."""
+    findings = {finding.quantity: finding for finding in case.assessment.findings if finding.bone == bone.bone}
+    rows = []
+    used: set[str] = set()
+    if bone.strength is not None:
+        name = next((key for key in findings if "strength" in key and "load" not in key), "strength")
+        used.add(name)
+        rows.append(_row(name, Measure(bone.strength.strength, "N", ""), findings.get(name), texts, numbering))
+        rows.append(_row("stiffness", Measure(bone.strength.stiffness, "N/mm", ""), None, texts, numbering))
+    for key, measure in (bone.measures.values if bone.measures else {}).items():
+        used.add(key)
+        rows.append(_row(key, measure, findings.get(key), texts, numbering))
+    for key, finding in findings.items():
+        if key not in used and "load" not in key:
+            rows.append(_row(key, Measure(finding.value, finding.unit, ""), finding, texts, numbering))
+    first = [texts.bone(bone.bone)] + [""] * (len(rows) - 1)
+    return [(head, *row) for head, row in zip(first, rows)]
+
+
+def _row(key: str, measure: Measure, finding: Finding | None, texts: Texts, numbering: Numbering) -> tuple[str, ...]:
+    value = texts.quantity(measure.value, measure.unit)
+    if measure.uncertainty:
+        value = texts("value.sd", value=value, sd=texts.quantity(measure.uncertainty, measure.unit))
+    value = f"{value} {texts.unit(measure.unit.split(' ')[0])}".strip()
+    name = texts.find(f"quantity.{key}", clean(key))
+    if finding is None:
+        return (name, value, "", "", "")
+    t_score = texts.number(finding.t_score, 1) if finding.t_score is not None else ""
+    category = texts.find(f"class.{finding.category}", clean(finding.category)) if finding.category else texts("scale.no_class")
+    return (name, value, t_score, category, f"{clean(finding.against)} [{numbering.number(finding.reference)}]")
+
+
+def _load(case: Case, texts: Texts) -> list[Block]:
+    """Return load-to-strength of each femur, or why there is none."""
+    ratios = case.assessment.load_to_strength
+    if not ratios:
+        femurs = any(bone.bone.startswith("femur") and bone.status != "refused" for bone in case.bones)
+        return [Paragraph(texts("results.load_unknown"), "note")] if femurs else []
+    strengths = {bone.bone: bone.strength.strength for bone in case.bones if bone.strength is not None}
+    load = case.assessment.load
+    rows = tuple(
+        (
+            texts.bone(name),
+            texts.force(load) if load is not None else texts("unknown"),
+            texts.force(strengths[name]) if name in strengths else texts("unknown"),
+            texts.number(ratio, 2),
+        )
+        for name, ratio in ratios.items()
+    )
+    heads = ("results.load_hip", "results.load_force", "results.load_strength", "results.load_ratio")
+    return [
+        Table(
+            texts("results.load_caption"), tuple(texts(head) for head in heads), "lrrr", (2, 1, 1, 1), rows, texts("results.load_note")
+        )
+    ]
+
+
+def cautions(case: Case, texts: Texts) -> Section:
+    """Return every caution, first those of the whole scan."""
+    found = grouped_cautions(case, texts)
+    refused = refusals(case, texts)
+    blocks: list[Block] = []
+    if refused:
+        blocks.append(Notice("refused", texts("section.adequacy"), refused))
+    whole = tuple(text for where, text in found if not where)
+    if whole:
+        blocks.append(Notice("caution", texts("cautions.case"), whole))
+    bones: dict[str, list[str]] = {}
+    for where, text in found:
+        if where:
+            bones.setdefault(where, []).append(text)
+    blocks += [Notice("caution", where, tuple(items)) for where, items in bones.items()]
+    if not blocks:
+        blocks.append(Paragraph(texts("cautions.none")))
+    return Section("cautions", texts("section.cautions"), tuple(blocks))
+
+
+def interpretation(texts: Texts) -> Section:
+    """Return room for the physician's own words."""
+    fields = tuple(texts(f"interpretation.{key}") for key in ("name", "date", "signature"))
+    blocks = (Paragraph(texts("interpretation.text")), Signature(texts("interpretation.title"), fields))
+    return Section("interpretation", texts("section.interpretation"), blocks)

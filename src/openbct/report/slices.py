@@ -1,0 +1,250 @@
+"""Bones in the CT: planes of the scan with the outline of what was analysed.
+
+Planes follow the scan's own voxels (canonical order: i to the patient's left, j posterior, k superior) and are shown as
+radiologists see them: the patient's right on the left of the picture, anterior on top or on the left, superior on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from scipy import ndimage
+
+from ..records import Array
+from ..volume import Volume, to_index
+from . import drawing
+
+HU_WINDOW: Final = (500.0, 2000.0)
+"""Level and width of the bone window [HU] [design, usual bone setting]."""
+DENSITY_WINDOW: Final = (400.0, 1300.0)
+"""Level and width where the image is already a density [mg/cm3] [design]."""
+SURROUNDINGS: Final = 28.0
+"""Shown around the bone [mm] [design]."""
+OPPOSITE: Final = {"L": "R", "R": "L", "P": "A", "A": "P", "S": "I", "I": "S"}
+PLANES: Final = (("axial", 2, 0, 1), ("coronal", 1, 0, 2), ("sagittal", 0, 1, 2))
+"""Name, axis across, axis to the right, axis upright."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A region to be drawn on planes."""
+
+    mask: Volume
+    """Boolean sub-box of the scan."""
+    colour: str
+    label: str = ""
+
+
+def window(unit: str) -> tuple[float, float]:
+    """Return level and width for an image in ``unit``."""
+    return HU_WINDOW if unit == "HU" else DENSITY_WINDOW
+
+
+def bone_planes(image: Volume, outlines: Sequence[Outline], height: float = 58.0) -> bytes:
+    """Return a PNG of the three planes through the middle of the first outline."""
+    low, high = _box(outlines[0].mask, image, SURROUNDINGS)
+    centre = np.rint(_middle(outlines[0].mask, image)).astype(int)
+    canvas = drawing.new_figure(1.0, height)
+    width = (drawing.PAGE_WIDTH - 4.0) / 3.0
+    for column, (name, across, right, up) in enumerate(PLANES):
+        axes = drawing.place(canvas, column * (width + 2.0), 0.0, width, height)
+        view = _View(image, across, right, up, int(centre[across]), low, high)
+        _draw_plane(axes, view, outlines, width / height)
+        _caption(axes, name)
+    return drawing.to_png(canvas)
+
+
+def overview(image: Volume, outlines: Sequence[Outline], height: float = 78.0) -> bytes:
+    """Return a PNG of the whole scan from the front and from the side, through the bones that were found."""
+    canvas = drawing.new_figure(1.0, height)
+    whole = (np.zeros(3, dtype=int), np.array(image.shape))
+    middles = [_middle(outline.mask, image) for outline in outlines] or [np.array(image.shape) / 2.0]
+    width = (drawing.PAGE_WIDTH - 2.0) / 2.0
+    for column, (name, across, right, up) in enumerate(PLANES[1:]):
+        axes = drawing.place(canvas, column * (width + 2.0), 0.0, width, height)
+        index = round(float(np.median([middle[across] for middle in middles])))
+        view = _View(image, across, right, up, index, *whole)
+        _draw_plane(axes, view, outlines, width / height, project=True)
+        _caption(axes, name)
+    return drawing.to_png(canvas)
+
+
+@dataclass(frozen=True)
+class _View:
+    """One plane of the image, cut to a box."""
+
+    image: Volume
+    across: int
+    right: int
+    up: int
+    index: int
+    low: Array
+    high: Array
+
+    def take(self, volume: Volume, project: bool = False) -> Float[Array, "u r"]:
+        """Return the plane of a sub-box of the image inside this view's box, rows along ``up``."""
+        start = np.rint(to_index(self.image.affine, volume.affine[:3, 3])).astype(int)
+        plane = np.zeros((self.high[self.up] - self.low[self.up], self.high[self.right] - self.low[self.right]))
+        level = self.index - start[self.across]
+        if project:
+            part = volume.array.any(axis=self.across)
+        elif 0 <= level < volume.shape[self.across]:
+            part = np.take(volume.array, level, axis=self.across)
+        else:
+            return plane
+        part = part.T if self.right < self.up else part
+        target, source = [], []
+        for axis, size in ((self.up, part.shape[0]), (self.right, part.shape[1])):
+            first = max(start[axis], self.low[axis])
+            last = min(start[axis] + size, self.high[axis])
+            if last <= first:
+                return plane
+            target.append(slice(first - self.low[axis], last - self.low[axis]))
+            source.append(slice(first - start[axis], last - start[axis]))
+        plane[tuple(target)] = part[tuple(source)]
+        return plane
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Left, right, bottom, top of the plane [mm]."""
+        spacing = self.image.spacing
+        wide = float((self.high[self.right] - self.low[self.right]) * spacing[self.right])
+        tall = float((self.high[self.up] - self.low[self.up]) * spacing[self.up])
+        return (0.0, wide, 0.0, tall)
+
+
+def _draw_plane(axes: Axes, view: _View, outlines: Sequence[Outline], aspect: float, project: bool = False) -> None:
+    """Draw the image in its window, the outlines, the letters and a scale."""
+    level, width = window(view.image.unit)
+    plane = view.take(view.image)
+    flip = view.up == 1  # axial: anterior on top, and j runs posterior
+    plane = plane[::-1] if flip else plane
+    extent = view.extent
+    axes.set_facecolor("black")
+    axes.imshow(
+        _enlarged(plane), cmap="gray", vmin=level - width / 2, vmax=level + width / 2, extent=extent, origin="lower", interpolation="bicubic"
+    )
+    for outline in outlines:
+        mask = view.take(outline.mask, project)
+        if mask.any():
+            _draw_outline(axes, mask[::-1] if flip else mask, extent, outline, named=project)
+    _fit(axes, extent, aspect)
+    _letters(axes, view)
+    _ruler(axes)
+
+
+def _draw_outline(
+    axes: Axes, mask: Float[Array, "u r"], extent: tuple[float, float, float, float], outline: Outline, named: bool
+) -> None:
+    """Draw a contour with a dark edge, so that it stands out in print without colour too."""
+    rows = (np.arange(mask.shape[0]) + 0.5) * extent[3] / mask.shape[0]
+    columns = (np.arange(mask.shape[1]) + 0.5) * extent[1] / mask.shape[1]
+    padded = np.pad(mask, 1)
+    step = (columns[1] - columns[0] if len(columns) > 1 else 1.0, rows[1] - rows[0] if len(rows) > 1 else 1.0)
+    u = np.concatenate([[columns[0] - step[0]], columns, [columns[-1] + step[0]]])
+    v = np.concatenate([[rows[0] - step[1]], rows, [rows[-1] + step[1]]])
+    contours = axes.contour(u, v, ndimage.gaussian_filter(padded.astype(float), 0.5), levels=[0.5], colors=[outline.colour], linewidths=1.1)
+    contours.set_path_effects(drawing.halo(width=2.1))
+    if named and outline.label:
+        v0, u0 = ndimage.center_of_mass(padded)
+        axes.text(
+            float(np.interp(u0, np.arange(len(u)), u)),
+            float(np.interp(v0, np.arange(len(v)), v)),
+            outline.label,
+            color="white",
+            fontsize=drawing.FONT_SIZE,
+            fontweight="bold",
+            ha="center",
+            va="center",
+            path_effects=drawing.halo(),
+        )
+
+
+def _fit(axes: Axes, extent: tuple[float, float, float, float], aspect: float) -> None:
+    """Centre the plane in its panel, black around it, pixels square in millimetres."""
+    wide, tall = extent[1], extent[3]
+    width = max(wide, tall * aspect)
+    height = width / aspect
+    axes.set_xlim(wide / 2 - width / 2, wide / 2 + width / 2)
+    axes.set_ylim(tall / 2 - height / 2, tall / 2 + height / 2)
+    axes.set_aspect("auto")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _letters(axes: Axes, view: _View) -> None:
+    """Write the side of the patient at the middle of each edge."""
+    toward = [_letter(view.image, view.right), _letter(view.image, view.up)]
+    top = OPPOSITE[toward[1]] if view.up == 1 else toward[1]
+    places = (
+        (0.02, 0.5, OPPOSITE[toward[0]], "left", "center"),
+        (0.98, 0.5, toward[0], "right", "center"),
+        (0.5, 0.975, top, "center", "top"),
+        (0.5, 0.025, OPPOSITE[top], "center", "bottom"),
+    )
+    for x, y, letter, horizontal, vertical in places:
+        axes.text(
+            x, y, letter, transform=axes.transAxes, color="white", fontsize=9, fontweight="bold",
+            ha=horizontal, va=vertical, path_effects=drawing.halo(),
+        )  # fmt: skip
+
+
+def _letter(image: Volume, axis: int) -> str:
+    """Return the side of the patient to which an array axis runs."""
+    direction = image.affine[:3, axis]
+    main = int(np.abs(direction).argmax())
+    return ("L", "P", "S")[main] if direction[main] > 0 else ("R", "A", "I")[main]
+
+
+def _ruler(axes: Axes, colour: str = "white") -> None:
+    """Draw a scale of a round length at the lower right."""
+    low, high = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    room = (high - low) * 0.36
+    length = max((n for n in (5, 10, 20, 50, 100, 200) if n <= room), default=5)
+    right, base = high - 0.05 * (high - low), bottom + 0.055 * (top - bottom)
+    outline = drawing.halo() if colour == "white" else []
+    axes.plot([right - length, right], [base, base], color=colour, linewidth=1.6, path_effects=outline, solid_capstyle="butt")
+    axes.text(
+        right - length / 2, base + 0.015 * (top - bottom), f"{length} mm", color=colour, fontsize=drawing.FONT_SIZE,
+        ha="center", va="bottom", path_effects=outline,
+    )  # fmt: skip
+
+
+def _caption(axes: Axes, text: str) -> None:
+    """Name a plane in its upper left corner."""
+    axes.text(
+        0.02, 0.975, text, transform=axes.transAxes, color="white", fontsize=drawing.FONT_SIZE, ha="left", va="top",
+        path_effects=drawing.halo(),
+    )  # fmt: skip
+
+
+def _enlarged(plane: Float[Array, "u r"]) -> Float[Array, "u r"]:
+    """Return large planes thinned to what print can show."""
+    step = max(1, min(plane.shape) // 700)
+    return plane[::step, ::step]
+
+
+def _middle(mask: Volume, image: Volume) -> Float[Array, "3"]:
+    """Return the centre of a mask in the image's indices."""
+    where: Bool[Array, "i j k"] = mask.array
+    own = np.array(ndimage.center_of_mass(where)) if where.any() else np.array(mask.shape) / 2.0
+    return np.asarray(own + to_index(image.affine, mask.affine[:3, 3]))
+
+
+def _box(mask: Volume, image: Volume, margin: float) -> tuple[Array, Array]:
+    """Return the image's index box around a mask, widened by ``margin`` [mm]."""
+    start = np.rint(to_index(image.affine, mask.affine[:3, 3])).astype(int)
+    found = [np.flatnonzero(mask.array.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
+    pad = np.ceil(margin / image.spacing).astype(int)
+    low = start + np.array([index[0] if len(index) else 0 for index in found]) - pad
+    high = start + np.array([index[-1] + 1 if len(index) else size for index, size in zip(found, mask.shape)]) + pad
+    return np.maximum(low, 0), np.minimum(high, image.shape)

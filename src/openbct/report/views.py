@@ -1,0 +1,219 @@
+"""One bone looked at: in three dimensions, cut open, and as a projection, coloured by density and by failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure as Canvas
+from scipy import ndimage
+
+from ..records import BoneRegion, BoneResult
+from ..volume import Volume, bounding_box, crop, to_index, to_patient
+from . import drawing
+from .surface import Camera, Layer, look_from, prepare, render
+from .texts import Texts
+
+DENSITY_COLOURS: Final = LinearSegmentedColormap.from_list("density", ["#1f3a63", "#3f7f9f", "#a9d3c4", "#fffbe6"])
+"""Dense is bright, as in CT; brightness rises evenly, so that it reads in grey."""
+FAILURE_COLOURS: Final = LinearSegmentedColormap.from_list("failure", ["#e9e7e0", "#f3c27a", "#d9641e", "#8d1508", "#3d0202"])
+"""Failed is dark; brightness falls evenly, so that it reads in grey."""
+DENSITY_DEPTH: Final = 3.0
+FAILURE_DEPTH: Final = 4.0
+"""How far under the surface a picture in three dimensions looks [mm] [design]."""
+PIXELS: Final = 420
+PANEL: Final = 46.0
+"""Height of one panel [mm]."""
+CUT_STEP: Final = 0.4
+"""Sampling of cut planes [mm]."""
+VIEWS: Final[Mapping[str, tuple[tuple[str, tuple[float, float, float]], ...]]] = {
+    "vertebra": (("view.front_left", (0.55, -1.0, 0.42)), ("view.back_right", (-0.55, 1.0, 0.42))),
+    "femur": (("view.front", (0.0, -1.0, 0.08)), ("view.back", (0.0, 1.0, 0.08))),
+}
+"""Text key and direction towards the viewer in the bone's frame (x left, y posterior, z superior or proximal)."""
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is drawn of one bone."""
+
+    region: BoneRegion
+    mask: Volume
+    density: Layer
+    failure: Layer | None
+    density_top: float
+    failure_top: float
+
+
+def bone_views(bone: BoneResult, texts: Texts) -> tuple[bytes, float]:
+    """Return a PNG with the bone from two sides and cut through its middle, by density and, where solved, by failure.
+
+    The second value is the density at the end of the colour scale [mg/cm3].
+    """
+    assert bone.region is not None
+    subject = _subject(bone, bone.region)
+    rows = 2 if subject.failure is not None else 1
+    bar, top = 17.0, 5.0
+    width = (drawing.PAGE_WIDTH - bar) / 3.0
+    height = PANEL + top
+    canvas = drawing.new_figure(1.0, rows * height)
+    layers = [subject.density] + ([subject.failure] if subject.failure else [])
+    solid = prepare(subject.mask)
+    for column, (key, direction) in enumerate(VIEWS[bone.region.kind]):
+        camera = _camera(bone.region, subject.mask, np.array(direction), width / PANEL)
+        for row, image in enumerate(render(solid, layers, camera, PIXELS)):
+            axes = drawing.place(canvas, column * width, (rows - 1 - row) * height, width, PANEL)
+            _draw_render(axes, image, camera, texts(key))
+    for row, layer in enumerate(layers):
+        axes = drawing.place(canvas, 2 * width, (rows - 1 - row) * height, width, PANEL)
+        _draw_cut(axes, subject, layer, texts, width / PANEL)
+        _draw_bar(canvas, subject, row, rows - 1 - row, texts)
+    return drawing.to_png(canvas), subject.density_top
+
+
+def failed_share(bone: BoneResult) -> float | None:
+    """Return the share of bone elements that have yielded at the strength; ``None`` where nothing was solved."""
+    if bone.strength is None or bone.specimen is None or not bone.specimen.mask.any():
+        return None
+    return float((bone.strength.failed[bone.specimen.mask] > 0).mean())
+
+
+def _subject(bone: BoneResult, region: BoneRegion) -> _Subject:
+    """Return layers with ranges that end at round numbers."""
+    low, high = bounding_box(region.mask, 6.0)
+    mask, density = crop(region.mask, low, high), crop(region.density, low, high)
+    inside = density.array[mask.array]
+    top = drawing.nice_ceiling(float(np.percentile(inside, 97)))
+    colour = _scaled(DENSITY_COLOURS, top)
+    failure, failure_top = None, 0.0
+    if bone.strength is not None and bone.specimen is not None:
+        failed = bone.strength.failed
+        yielded = failed[failed > 0]
+        failure_top = drawing.nice_ceiling(max(float(np.percentile(yielded, 97)), 0.002)) if yielded.size else 0.01
+        volume = Volume(np.where(bone.specimen.mask, failed, 0.0), bone.specimen.to_patient, "strain")
+        failure = Layer(volume, FAILURE_DEPTH, _scaled(FAILURE_COLOURS, failure_top))
+    return _Subject(region, mask, Layer(density, DENSITY_DEPTH, colour), failure, top, failure_top)
+
+
+def _scaled(colours: LinearSegmentedColormap, top: float) -> Callable[[Float[Array, "n"]], Float[Array, "n rgb"]]:
+    """Return a function from values of 0 to ``top`` to colours."""
+    return lambda values: np.asarray(colours(np.clip(values / top, 0.0, 1.0)))[..., :3]
+
+
+def _camera(region: BoneRegion, mask: Volume, direction: Float[Array, "3"], aspect: float) -> Camera:
+    """Return a view of the whole bone from a direction in the bone's frame, patient's head up."""
+    towards = region.frame.axes @ direction
+    axes = look_from(towards, region.frame.axes[:, 2])
+    points = to_patient(mask.affine, np.argwhere(mask.array)[::7].astype(float))
+    inside = (points - points.mean(axis=0)) @ axes
+    low, high = inside.min(axis=0), inside.max(axis=0)
+    middle = points.mean(axis=0) + axes @ ((low + high) / 2)
+    tall = max((high[1] - low[1]) * 1.10, (high[0] - low[0]) * 1.10 / aspect)
+    return Camera(axes, middle, tall * aspect, tall)
+
+
+def _draw_render(axes: Axes, image: Float[Array, "v u rgba"], camera: Camera, title: str) -> None:
+    """Show a rendered bone with its title, a scale and small axes that say which way the patient faces."""
+    axes.imshow(drawing.as_image(image), extent=(0, camera.width, 0, camera.height), interpolation="lanczos")
+    _bare(axes, title)
+    length = 0.075 * camera.width
+    corner = np.array([0.13 * camera.width, 0.13 * camera.height])
+    for letter, direction in (("L", (1.0, 0, 0)), ("A", (0, -1.0, 0)), ("S", (0, 0, 1.0))):
+        arrow = np.array(direction) @ camera.axes[:, :2]
+        if np.linalg.norm(arrow) < 0.3:
+            continue
+        tip = corner + length * arrow
+        axes.plot([corner[0], tip[0]], [corner[1], tip[1]], color=drawing.QUIET, linewidth=0.9)
+        label = corner + 1.5 * length * arrow
+        axes.text(*label, letter, fontsize=drawing.FONT_SIZE, color=drawing.INK, ha="center", va="center")
+    _ruler(axes, camera.width)
+
+
+def _draw_cut(axes: Axes, subject: _Subject, layer: Layer, texts: Texts, aspect: float) -> None:
+    """Show the plane through the middle of the bone."""
+    right, up, centre = _cut_frame(subject.region)
+    points = to_patient(subject.mask.affine, np.argwhere(subject.mask.array)[::7].astype(float)) - centre
+    low = np.array([(points @ right).min(), (points @ up).min()])
+    high = np.array([(points @ right).max(), (points @ up).max()])
+    middle = (low + high) / 2
+    tall = max((high[1] - low[1]) * 1.10, (high[0] - low[0]) * 1.10 / aspect)
+    wide = tall * aspect
+    u = np.arange(-wide / 2, wide / 2, CUT_STEP) + middle[0]
+    v = np.arange(-tall / 2, tall / 2, CUT_STEP) + middle[1]
+    plane = centre + u[None, :, None] * right + v[:, None, None] * up
+    inside = sample(subject.mask, plane, 1) > 0.5
+    values = sample(layer.values, plane, 0 if layer is subject.failure else 1)
+    rgb = layer.colours(values.ravel()).reshape(*values.shape, -1)[..., :3]
+    image = np.where(inside[..., None], rgb, 1.0)
+    extent = (0.0, wide, 0.0, tall)
+    axes.imshow(drawing.as_image(image), extent=extent, origin="lower", interpolation="nearest")
+    axes.contour(
+        np.linspace(0, wide, len(u)), np.linspace(0, tall, len(v)), ndimage.gaussian_filter(inside.astype(float), 1.0),
+        levels=[0.5], colors=[drawing.INK], linewidths=0.8,
+    )  # fmt: skip
+    _bare(axes, texts("view.cut_" + subject.region.kind))
+    sides = ("A", "P") if subject.region.kind == "vertebra" else ("R", "L")
+    for x, side, where in ((0.02, sides[0], "left"), (0.98, sides[1], "right")):
+        axes.text(x, 0.5, side, transform=axes.transAxes, fontsize=drawing.FONT_SIZE, ha=where, va="center", color=drawing.INK)
+    _ruler(axes, wide)
+
+
+def _cut_frame(region: BoneRegion) -> tuple[Float[Array, "3"], Float[Array, "3"], Float[Array, "3"]]:
+    """Return right, up and centre of the cut: mid-sagittal in a vertebra, through neck and shaft in a femur."""
+    left, posterior, up = region.frame.axes.T
+    if region.kind == "vertebra":
+        return posterior, up, region.frame.origin
+    head, neck = region.landmarks.get("head_centre"), region.landmarks.get("neck_centre")
+    right = left
+    if head is not None and neck is not None:
+        across = (neck - head) - ((neck - head) @ up) * up
+        if np.linalg.norm(across) > 1.0:
+            right = across / np.linalg.norm(across)
+            right = right if right @ left > 0 else -right
+    return right, up, region.frame.origin
+
+
+def sample(volume: Volume, points: Float[Array, "v u 3"], order: int) -> Float[Array, "v u"]:
+    """Return values at patient points, 0 outside."""
+    index = to_index(volume.affine, points.reshape(-1, 3)).T
+    values = ndimage.map_coordinates(volume.array.astype(np.float32), index, order=order, prefilter=False)
+    return np.asarray(values.reshape(points.shape[:2]))
+
+
+def _draw_bar(canvas: Canvas, subject: _Subject, kind: int, row: int, texts: Texts) -> None:
+    """Draw the colour scale of one row at its right."""
+    height = PANEL + 5.0
+    axes = drawing.place(canvas, drawing.PAGE_WIDTH - 14.5, row * height + 5.0, 3.2, PANEL - 12.0)
+    colours, top = (DENSITY_COLOURS, subject.density_top) if kind == 0 else (FAILURE_COLOURS, 100 * subject.failure_top)
+    axes.imshow(np.linspace(0, 1, 128)[:, None], cmap=colours, aspect="auto", origin="lower", extent=(0, 1, 0, top))
+    axes.set_xticks([])
+    axes.yaxis.tick_right()
+    axes.set_yticks([0, top / 2, top], labels=[f"{value:g}" for value in (0, top / 2, top)])
+    axes.tick_params(labelsize=drawing.FONT_SIZE, length=2, width=0.6, color=drawing.QUIET)
+    for spine in axes.spines.values():
+        spine.set_linewidth(0.6)
+        spine.set_color(drawing.QUIET)
+    title = texts("view.bar_density") if kind == 0 else texts("view.bar_failure")
+    axes.set_title(title, fontsize=drawing.FONT_SIZE, color=drawing.INK, pad=4, loc="left", linespacing=1.05)
+
+
+def _bare(axes: Axes, title: str) -> None:
+    axes.set_axis_off()
+    axes.set_aspect("auto")
+    axes.text(0.02, 1.005, title, transform=axes.transAxes, fontsize=8.5, fontweight="bold", color=drawing.INK, va="bottom")
+
+
+def _ruler(axes: Axes, wide: float) -> None:
+    """Draw a round length at the lower right."""
+    length = max((n for n in (5, 10, 20, 50) if n <= 0.3 * wide), default=5)
+    tall = axes.get_ylim()[1]
+    right, base = 0.97 * wide, 0.03 * tall
+    axes.plot([right - length, right], [base, base], color=drawing.INK, linewidth=1.4, solid_capstyle="butt")
+    axes.text(right - length / 2, base + 0.015 * tall, f"{length} mm", fontsize=drawing.FONT_SIZE, color=drawing.INK, ha="center", va="bottom")
+    axes.set_xlim(0, wide)
+    axes.set_ylim(0, tall)

@@ -1,0 +1,261 @@
+"""Cases for the report made of simple bodies: an ellipsoid vertebra, a ball on a rod as femur, a curve by formula."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from openbct.records import (
+    Acquisition,
+    Assessment,
+    BoneMask,
+    BoneMeasures,
+    BoneRegion,
+    BoneResult,
+    CalibratedVolume,
+    Case,
+    Finding,
+    Frame,
+    Measure,
+    Patient,
+    Reference,
+    ReferenceSample,
+    Scan,
+    Segmentation,
+    Specimen,
+    Step,
+    StrengthResult,
+)
+from openbct.volume import Volume, bounding_box, crop, to_patient
+
+SPACING = np.array([2.0, 2.0, 3.0])
+SHAPE = (120, 90, 70)
+AFFINE = np.diag([*SPACING, 1.0])
+AFFINE[:3, 3] = (-120.0, -90.0, 300.0)
+SEEN = Reference("Keaveny TM et al. Osteoporos Int 31:1025 (2020), Table 1", "seen")
+RECALLED = Reference("Force at 1.9 % strain as vertebral strength: convention, text not seen", "recalled")
+DESIGN = Reference("Surface smoothing of this example", "design")
+
+
+def grid() -> np.ndarray:
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in SHAPE], indexing="ij"), axis=-1)
+    return to_patient(AFFINE, index.reshape(-1, 3).astype(float)).reshape(*SHAPE, 3)
+
+
+def ball(points: np.ndarray, centre: tuple[float, ...], radii: tuple[float, ...]) -> np.ndarray:
+    return (((points - np.array(centre)) / np.array(radii)) ** 2).sum(axis=-1) < 1
+
+
+def rod(points: np.ndarray, start: tuple[float, ...], end: tuple[float, ...], radius: float) -> np.ndarray:
+    a, b = np.array(start), np.array(end)
+    share = np.clip(((points - a) @ (b - a)) / ((b - a) @ (b - a)), 0, 1)
+    return np.linalg.norm(points - (a + share[..., None] * (b - a)), axis=-1) < radius
+
+
+def scene() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return HU and bone masks of a torso with two vertebrae and a left femur."""
+    points = grid()
+    torso = ball(points, (0, 0, 400), (112, 84, 260))
+    hu = np.where(torso, 40.0, -1000.0) + np.where(torso & ~ball(points, (0, 0, 400), (96, 70, 250)), -140.0, 0.0)
+    bones = {
+        "L1": ball(points, (0, 20, 470), (23, 17, 15)) & (np.abs(points[..., 2] - 470) < 12),
+        "L2": ball(points, (0, 20, 436), (24, 18, 15)) & (np.abs(points[..., 2] - 436) < 12),
+        "femur_left": rod(points, (72, 0, 305), (68, 0, 345), 13)
+        | rod(points, (68, 2, 350), (48, -6, 374), 11)
+        | ball(points, (42, -8, 380), (20, 20, 20)),
+    }
+    noise = np.random.default_rng(7).normal(0, 12, SHAPE)
+    for name, mask in bones.items():
+        core = np.roll(mask, 1, 0) & np.roll(mask, -1, 0) & np.roll(mask, 1, 1) & np.roll(mask, -1, 1)
+        hu = np.where(mask, np.where(core, 150.0 if name != "femur_left" else 220.0, 520.0), hu)
+    return hu + noise, bones
+
+
+def step(stage: str, sentence: str, *references: Reference, cautions: tuple[str, ...] = ()) -> Step:
+    return Step(stage, sentence, references, cautions)
+
+
+def region(name: str, density: Volume, mask: Volume) -> BoneRegion:
+    low, high = bounding_box(mask, 8.0)
+    part, inside = crop(density, low, high), crop(mask, low, high)
+    centre = to_patient(inside.affine, np.argwhere(inside.array).mean(axis=0))
+    kind = "femur" if name.startswith("femur") else "vertebra"
+    landmarks = {"head_centre": np.array([42.0, -8, 380]), "neck_centre": np.array([58.0, -2, 362])} if kind == "femur" else {}
+    origin = landmarks.get("head_centre", centre)
+    side = "left" if name == "femur_left" else None
+    text = f"The frame of {name} was laid through its centre."
+    return BoneRegion(name, kind, side, part, inside, Frame(origin, np.eye(3)), landmarks, {"height": 24.0}, step("anatomy", text))
+
+
+def specimen_of(found: BoneRegion) -> Specimen:
+    mask = found.mask.array
+    return Specimen(
+        found.bone, found.density.array, "K2HPO4", mask, np.zeros_like(mask), 2.0, found.mask.affine, 24.0,
+        step("mount", "Layers of PMMA were moulded onto both ends.", DESIGN),
+    )  # fmt: skip
+
+
+def strength_of(specimen: Specimen, newton: float) -> StrengthResult:
+    travel = np.linspace(0, 0.6, 13)
+    force = 1.06 * newton * np.tanh(travel / 0.24)
+    failed = np.where(specimen.mask, 0.012 * np.clip(1 - np.linspace(-1, 1, specimen.mask.shape[2]) ** 2 * 3, 0, None), 0.0)
+    nodes = tuple(n + 1 for n in specimen.mask.shape)
+    return StrengthResult(
+        specimen.bone, newton, newton / 0.24, np.stack([travel, force], axis=1),
+        "force at 1.9 % apparent strain of the endplate distance, von Mises perfect plasticity",
+        "Lower cap held, upper cap moved down, free sideways.", {"maximum_force_n": float(force.max())}, failed,
+        np.zeros((*nodes, 3)), {"n_elements": float(specimen.mask.sum()), "voxel_mm": 1.0}, 7.3,
+        step("strength", "The bone was compressed in twelve steps with a von Mises plasticity model.", RECALLED),
+    )  # fmt: skip
+
+
+def bone(name: str, density: Volume, mask: Volume, cautions: tuple[str, ...] = ()) -> BoneResult:
+    found = region(name, density, mask)
+    specimen = specimen_of(found)
+    strength = strength_of(specimen, 2874.0 if name == "femur_left" else 3412.0 + 100 * int(name[-1]))
+    core = found.mask.with_array(found.mask.array & np.roll(found.mask.array, 3, 0) & np.roll(found.mask.array, -3, 0), "mask")
+    if name == "femur_left":
+        values = {
+            "femoral_neck_abmd": Measure(0.6234, "g/cm2", "box at the narrowest neck", 0.021),
+            "total_hip_abmd": Measure(0.7512, "g/cm2", "neck, trochanter and intertrochanter", 0.026),
+        }
+    else:
+        values = {
+            "trabecular_vbmd": Measure(92.4 + int(name[-1]), "mg/cm3 K2HPO4", "ellipse inside the cortex", 6.2),
+            "integral_vbmd": Measure(141.2, "mg/cm3 K2HPO4", "whole body", 7.0),
+            "volume": Measure(26.41, "cm3", "whole body"),
+        }
+    measures = BoneMeasures(name, values, {"trabecular": core}, step("measures", "Density was averaged in a region of the body.", SEEN))
+    steps = (found.step, measures.step, specimen.step, strength.step)
+    return BoneResult(name, "caution" if cautions else "ok", None, cautions, steps, found, specimen, None, strength, measures, {})
+
+
+def findings() -> tuple[Finding, ...]:
+    vbmd = "80 and 120 mg/cm³ (QCT categories)"
+    hip = "T-score −2.5 and −1.0 against young white women, NHANES III"
+    strong = "4500 and 6000 N (women); not classified: the recipe's scale is provisional"
+    return (
+        Finding("trabecular_vbmd", "L1", 93.4, "mg/cm3", None, "low bone mass", vbmd, (80.0, 120.0), SEEN),
+        Finding("trabecular_vbmd", "L2", 94.4, "mg/cm3", None, "low bone mass", vbmd, (80.0, 120.0), SEEN),
+        Finding("femoral_neck_abmd", "femur_left", 0.6234, "g/cm2", -1.955, "low bone mass", hip, (-2.5, -1.0), SEEN),
+        Finding("total_hip_abmd", "femur_left", 0.7512, "g/cm2", -1.564, "low bone mass", hip, (-2.5, -1.0), SEEN),
+        Finding("strength", "L1", 3512.0, "N", None, None, strong, (4500.0, 6000.0), SEEN),
+        Finding("strength", "L2", 3612.0, "N", None, None, strong, (4500.0, 6000.0), SEEN),
+        Finding("strength", "femur_left", 2874.0, "N", None, None, strong.replace("4500 and 6000", "3000 and 4000"), (3000.0, 4000.0), SEEN),
+    )
+
+
+def plain_case() -> Case:
+    """A woman of 72 with two vertebrae and a hip, nothing wrong."""
+    hu, bones = scene()
+    image = Volume(hu.astype(np.float32), AFFINE, "HU")
+    patient = Patient(
+        "Miller^Jane", "PID-0042", "1951-03-14", "F", 72.0, 161.0, 62.4, {"sex": "image header", "age": "image header", "weight_kg": "user", "height_cm": "user"}
+    )  # fmt: skip
+    acquisition = Acquisition(
+        120.0, "B40s", 3.0, "Example", "Scanner 64", None, "2023-05-02", study_uid="1.2.826.0.1.3680043.10.1", series_uid="1.2.826.0.1.3680043.10.1.2"
+    )  # fmt: skip
+    scan = Scan(image, patient, acquisition, "DICOM series of 70 slices", "ab" * 32, step("read", "Seventy slices were read and placed by their positions."))
+    masks = {}
+    for name, mask in bones.items():
+        whole = Volume(mask, AFFINE, "mask")
+        low, high = bounding_box(whole)
+        masks[name] = BoneMask(name, crop(whole, low, high), "body", 0.95, False)
+    segmentation = Segmentation(masks, {}, step("segmentation", "Bones were taken from the labels that were given."))
+    density = image.with_array((image.array * 0.82 + 3.1).astype(np.float32), "mg/cm3 K2HPO4")
+    samples = (
+        ReferenceSample("air", -996.0, 9.0, 51234, -813.0, 0.6),
+        ReferenceSample("subcutaneous_fat", -101.0, 14.0, 20411, -78.0, -1.7),
+        ReferenceSample("muscle", 52.0, 17.0, 9120, 44.0, 1.8),
+    )
+    calibration = CalibratedVolume(
+        density, "K2HPO4", "phantomless: air, fat and muscle", 0.82, 3.1, np.diag([2e-4, 9.0]), samples,
+        step("calibration", "HU became density by air, fat and muscle found in the scan.", RECALLED),
+    )  # fmt: skip
+    results = tuple(bone(name, density, Volume(mask, AFFINE, "mask")) for name, mask in bones.items())
+    assessment = Assessment(
+        findings(), "low bone mass", "Lowest finding: trabecular vBMD of L1, 93 mg/cm³, between 80 and 120 mg/cm³; lowest T-score −2.0 at the left femoral neck.",
+        2103.0, {"femur_left": 0.73}, step("assessment", "Values were set beside published thresholds.", SEEN),
+    )  # fmt: skip
+    settings = {"name": "default", "calibration": {"method": "phantomless"}, "vertebra": {"voxel_mm": 1.0, "strains": [0.001, 0.0025, 0.005]}}
+    return Case(
+        scan, segmentation, calibration, results, assessment, "default 1", settings, {"openbct": "0.1.0", "numpy": "2.4.6"},
+        {"read": 0.4, "segmentation": 0.02, "calibration": 1.31},
+    )  # fmt: skip
+
+
+def one_refused() -> Case:
+    """L1 is cut by the image; its mask is known, nothing else."""
+    case = plain_case()
+    reason = "the bone touches the upper border of the image (14 % of its cross-section), expected a complete body; scan farther up"
+    refused = BoneResult("L1", "refused", reason, (), ())
+    kept = tuple(f for f in case.assessment.findings if f.bone != "L1")
+    return replace(case, bones=(refused, *case.bones[1:]), assessment=replace(case.assessment, findings=kept))
+
+
+def all_refused() -> Case:
+    """No calibration, so that no bone could be used."""
+    case = plain_case()
+    reason = "density could not be calibrated: found no muscle of 10 cm³ in the scan, expected one; use a fixed line"
+    bones = tuple(BoneResult(b.bone, "refused", reason, (), ()) for b in case.bones)
+    none = replace(case.assessment, findings=(), category=None, reason="No class: nothing could be measured.", load=None, load_to_strength={})
+    segmentation = replace(case.segmentation, absent={"femur_right": "not in the image"})
+    return replace(case, bones=bones, calibration=None, assessment=none, segmentation=segmentation)
+
+
+def unknown_patient() -> Case:
+    """Header and user are silent."""
+    case = plain_case()
+    kept = tuple(replace(f, t_score=None, category=None, thresholds=()) if f.t_score is not None else f for f in case.assessment.findings)
+    assessment = replace(
+        case.assessment, findings=kept, category=None, reason="No class: sex and age are not known.", load=None, load_to_strength={}
+    )
+    return replace(case, scan=replace(case.scan, patient=Patient(), acquisition=Acquisition()), assessment=assessment)
+
+
+def density_input() -> Case:
+    """The input was density: one vertebra, no references."""
+    case = plain_case()
+    assert case.calibration is not None
+    calibration = replace(case.calibration, method="given", samples=(), slope=1.0, intercept=0.0, covariance=np.zeros((2, 2)))
+    scan = replace(case.scan, image=case.calibration.density, source="NIfTI image")
+    kept = tuple(f for f in case.assessment.findings if f.bone == "L2")
+    return replace(case, scan=scan, calibration=calibration, bones=case.bones[1:2], assessment=replace(case.assessment, findings=kept, load_to_strength={}))
+
+
+def many_cautions() -> Case:
+    """Doubts everywhere."""
+    case = plain_case()
+    whole = tuple(
+        f"Doubt {n} about the scan: slices are {2 + n} mm thick, above the 3 mm of the validation; thin cortex reads {4 * n} % lower." for n in range(1, 9)
+    )
+    own = tuple(f"{n + 9} % of bone voxels lie outside the density range of the law, so that strength is less certain (case {n})." for n in range(1, 8))
+    bones = tuple(replace(b, status="caution", cautions=(*own, f"Only {b.bone} has this doubt.")) for b in case.bones)
+    return replace(case, bones=bones, cautions=whole)
+
+
+def hostile_texts() -> Case:
+    """Names and texts with everything that a template or a browser could take as markup, and very long ones."""
+    case = plain_case()
+    nasty = "<script>alert(1)</script> #set page(width: 1cm) $x^2$ *b* _i_ @ref `c` \\ & \" ' ]( {{7*7}} %s {0} //c\n\r\x00\x07 \u202eevil"
+    patient = replace(case.scan.patient, name=f"Ωνάσης^Ёлка^{nasty}=王^小東=شمس", identifier="A" * 90, sources={"sex": nasty, "weight_kg": "user"})
+    acquisition = replace(case.scan.acquisition, kernel=nasty, manufacturer="M" * 70, contrast=nasty, study_date=nasty)
+    long = "A very long sentence about a doubt that goes on and on, " * 40 + "W" * 300
+    bones = (replace(case.bones[0], status="refused", reason=long + nasty), replace(case.bones[1], cautions=(nasty, long)), *case.bones[2:])
+    assessment = replace(case.assessment, reason=nasty + long[:400], category="normal <b>")
+    return replace(
+        case, scan=replace(case.scan, patient=patient, acquisition=acquisition), bones=bones, assessment=assessment, cautions=(nasty,),
+        protocol=nasty, settings={nasty: {nasty: [nasty, 1]}}, versions={nasty: nasty},
+    )  # fmt: skip
+
+
+CASES = {
+    "plain": plain_case,
+    "one_refused": one_refused,
+    "all_refused": all_refused,
+    "unknown_patient": unknown_patient,
+    "density_input": density_input,
+    "many_cautions": many_cautions,
+    "hostile_texts": hostile_texts,
+}
