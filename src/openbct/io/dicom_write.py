@@ -62,11 +62,7 @@ def write_ct_series(
             _describe_series(dataset, acquisition, uids, float(image.spacing[2]))
             _describe_patient(dataset, patient)
             dataset.SOPInstanceUID = generate_uid(entropy_srcs=[uids["series"], str(k)])
-            for keyword, value in (extra or {}).items():
-                if value is None:
-                    dataset.pop(keyword, None)
-                else:
-                    setattr(dataset, keyword, value)
+            _set_extra(dataset, extra or {})
             dataset.file_meta = _file_meta(dataset.SOPInstanceUID)
             with quiet(), path.open("wb") as stream:
                 dcmwrite(stream, dataset, enforce_file_format=True)
@@ -75,6 +71,15 @@ def write_ct_series(
             f"found no way to write a DICOM series ({error.strerror}), expected a writable folder with room; choose another"
         ) from error
     return paths
+
+
+def _set_extra(dataset: Dataset, extra: Mapping[str, Any]) -> None:
+    """Set further elements; values that the standard would not have are allowed, for tests need them."""
+    for keyword, value in extra.items():
+        with quiet():
+            dataset.pop(keyword, None)
+            if value is not None:
+                setattr(dataset, keyword, value)
 
 
 def _check_image(image: Volume) -> None:

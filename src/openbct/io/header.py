@@ -42,6 +42,8 @@ TAGS = (
 )
 # fmt: on
 """Everything that is ever read from a header."""
+TALKERS = ("pydicom", "pylibjpeg", "openjpeg", "rle", "jpeg_ls", "nibabel")
+"""Loggers of the libraries that read files."""
 
 
 @dataclass(frozen=True)
@@ -65,19 +67,19 @@ class Slice:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep pydicom's warnings, which may quote a patient's data, from reaching the screen or a log."""
-    logger = logging.getLogger("pydicom")
-
-    def refuse(_: logging.LogRecord) -> bool:
-        return False
-
-    logger.addFilter(refuse)
+    """Keep pydicom's and its decoders' warnings, which may quote a patient's data, from reaching the screen or a log."""
+    loggers = [logging.getLogger(name) for name in TALKERS]
+    levels = [logger.level for logger in loggers]
     try:
+        # A level, unlike a filter, also holds for the loggers below.
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.removeFilter(refuse)
+        for logger, level in zip(loggers, levels):
+            logger.setLevel(level)
 
 
 def text(dataset: Dataset, keyword: str) -> str | None:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Shaped
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from ..errors import ScanError
 from ..volume import Affine, Volume
@@ -57,14 +58,26 @@ def read_volume(planes: Sequence[Slice], affine: Affine) -> Pixels:
         if stack.dtype == np.int16 and (values.min() < -32768 or values.max() > 32767):
             stack = stack.astype(np.float32)
         stack[k] = values
+    pairs = {(plane.slope, plane.intercept) for plane in planes}
     cautions: tuple[str, ...] = ()
-    if ignored:
+    if len(pairs) > 1:
         cautions = (
+            f"the rescale changes between slices ({len(pairs)} pairs of slope and intercept, intercepts {_span(planes)} HU): unusual"
+            " for CT; if one of them is wrong, so are the HU of its slice",
+        )
+    if ignored:
+        cautions += (
             f"{ignored} slices declare a padding value that means tissue (above {PADDING_BELOW} HU); it was not taken as padding,"
             " so an area outside the field of view may read as tissue",
         )
     # (k r c) in memory; the view's axes are column, row, plane: the affine's order.
     return Pixels(Volume(stack.transpose(2, 1, 0), affine, "HU"), padded / stack.size, cautions)
+
+
+def _span(planes: Sequence[Slice]) -> str:
+    """Return the lowest and highest intercept in words."""
+    intercepts = [plane.intercept or 0.0 for plane in planes]
+    return f"{min(intercepts):g} to {max(intercepts):g}"
 
 
 def _find_padding(stored: Shaped[Array, "r c"], values: Float[Array, "r c"], plane: Slice) -> tuple[Bool[Array, "r c"], bool]:
@@ -113,6 +126,16 @@ def read_planes(planes: Sequence[Slice]) -> Iterator[Shaped[Array, "r c"]]:
         if array.shape != (plane.rows, plane.columns):
             raise _unreadable(plane, None)
         yield np.asarray(array)
+
+
+def _load(blob: Blob) -> Dataset:
+    """Return a whole data set; one without file header gets the transfer syntax that it was found to have."""
+    with blob.open() as stream, quiet():
+        dataset = dcmread(stream, force=True)
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, _ = dataset.original_encoding
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    return dataset
 
 
 def _unreadable(plane: Slice, error: Exception | None) -> ScanError:
