@@ -2,6 +2,7 @@
 
 from .femur import FemurShape
 from .pelvis import PelvisShape
+from .regions import SimulatedBone, femur_region, vertebra_region
 from .scanner import ScannerSettings
 from .spine import VertebraShape
 from .torso import SimulatedScan, TorsoSettings, as_scan, simulate_hip, simulate_torso, simulate_vertebra
@@ -10,11 +11,14 @@ __all__ = [
     "FemurShape",
     "PelvisShape",
     "ScannerSettings",
+    "SimulatedBone",
     "SimulatedScan",
     "TorsoSettings",
     "VertebraShape",
     "as_scan",
+    "femur_region",
     "simulate_hip",
     "simulate_torso",
     "simulate_vertebra",
+    "vertebra_region",
 ]

@@ -37,13 +37,8 @@ _CAVITY: tuple[Row, ...] = (
 )  # fmt: skip
 _BUTTOCK_Z = (-100.0, -60.0, -20.0, 20.0, 60.0, 100.0)
 _BUTTOCK: tuple[Row, ...] = (
-    (0, 8, 140, 66),
-    (0, 8, 146, 74),
-    (0, 6, 150, 80),
-    (0, 8, 144, 80),
-    (0, 10, 134, 78),
-    (0, 12, 126, 74),
-)
+    (0, 12, 140, 60), (0, 14, 146, 66), (0, 14, 150, 72), (0, 14, 144, 73), (0, 14, 134, 74), (0, 14, 126, 73),
+)  # fmt: skip
 _PELVIS_Z = (-60.0, -48.0, -20.0, 20.0, 70.0, 110.0)
 _PELVIS: tuple[Row, ...] = (
     (0, 10, 24, 40), (0, 6, 46, 52), (0, 2, 54, 60), (0, -4, 56, 64), (0, -12, 70, 62), (0, -16, 96, 56),
@@ -91,6 +86,10 @@ def cavity(points: Coordinates) -> Field:
     return tube(points, _CAVITY_Z, _CAVITY, 2.3)
 
 
+def _hips(points: Coordinates) -> Field:
+    return intersection(tube(points, _BUTTOCK_Z, _BUTTOCK, 2.3), outline(points) + np.float32(14), 4.0)
+
+
 def paint_table(canvas: Canvas) -> None:
     """Paint the mattress and the table top: a shallow trough of two thin skins around foam."""
 
@@ -111,8 +110,7 @@ def paint_body(canvas: Canvas) -> None:
     """Paint skin, fat, the abdominal wall, the cavities and the muscles."""
     everything = ((-220.0, -140.0, -1000.0), (220.0, BACK + 3, 1000.0))
     canvas.paint(outline, everything, (0, "skin", 0), (1.8, "adipose", 0), texture=3.0)
-    buttock = partial(tube, heights=_BUTTOCK_Z, rows=_BUTTOCK, exponent=2.3)
-    canvas.paint(buttock, bounds_of(_BUTTOCK_Z, _BUTTOCK), (0, "muscle", 0), texture=7.0)
+    canvas.paint(_hips, bounds_of(_BUTTOCK_Z, _BUTTOCK), (0, "muscle", 0), texture=7.0)
     # Three flat muscles with fat between them.
     sheets = ((0, "muscle", 0), (4.0, "adipose", 0), (4.9, "muscle", 0), (8.2, "adipose", 0), (9.0, "muscle", 0))
     canvas.paint(wall, bounds_of(_WALL_Z, _WALL), *sheets, texture=5.0)
