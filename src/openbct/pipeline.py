@@ -61,7 +61,8 @@ def analyze(
             result = analyze_bone(mask, calibration, plan.recipe(name), plan=plan, observe=observe, doubts=doubts)
         bones.append(result)
         finished(result)
-    bones += [BoneResult(name, "refused", reason, (), ()) for name, reason in segmentation.absent.items()]
+    if settings.run.bones != ("auto",):  # what was asked for by name is answered by name; the rest stays in segmentation.absent
+        bones += [BoneResult(name, "refused", reason, (), ()) for name, reason in segmentation.absent.items()]
     measures = [result.measures for result in bones if result.measures]
     strengths = [result.strength for result in bones if result.strength]
     assessment = _timed("assessment", "", lambda: assess(scan.patient, measures, strengths, scale=plan.scale), observe, seconds)

@@ -68,7 +68,7 @@ def measure_strength(
     *,
     solver: PlasticSolver = fe.solve_plastic,
     threads: int | None = None,
-    progress: Callable[[float, str], None] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> StrengthResult:
     """Return strength, stiffness and the force-displacement curve of a displacement-controlled test.
 
