@@ -129,15 +129,13 @@ def _result(
     model: FEModel, test: MechanicalTest, solution: fe.PlasticSolution, *, strength: float, stiffness: float, seconds: float
 ) -> StrengthResult:
     gauge = model.gauge_length
-    travel = test.strength_strain * gauge
-    point = int(np.argmin(np.abs(solution.curve[:, 0] - travel)))
     failed = np.where(model.mask, solution.plastic_strain[0], 0.0)
     end = float(solution.curve[-1, 1])
     rise = (end - strength) / strength
     quantities = {
         "maximum_force_n": float(solution.curve[:, 1].max()),
         "final_force_n": end,
-        "failed_fraction": float(solution.failed_fraction[point]),
+        "failed_fraction": float(solution.failed_fraction[0]),
         "gauge_length_mm": gauge,
     }
     yield_force = fe.offset_yield(solution.curve, OFFSET_STRAIN, gauge)
