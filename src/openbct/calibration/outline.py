@@ -11,8 +11,9 @@ from scipy import ndimage
 from ..records import Array
 from ..volume import Volume
 
-BLOCK_MM = 3.0
-"""Blocks are as near to this as whole voxels allow, never larger [mm]: fine enough for a 6 mm ring of fat [design]."""
+BLOCK_MM = (3.0, 3.0, 6.0)
+"""Blocks are as near to this along i, j, k as whole voxels allow, never larger unless a voxel is [mm]: fine enough for a
+ring of fat in the slice, coarser along the body, where tissues change slowly [design]."""
 SOLID_HU = -300.0
 """Blocks above are body, table or blanket; lung and air lie below [design]."""
 OPENING_MM = 6.0
@@ -46,7 +47,7 @@ class Outline:
 
 def draw_outline(image: Volume, keep_k: slice) -> Outline:
     """Return the coarse look at the slices ``keep_k`` of a scan."""
-    step_i, step_j, step_k = (max(1, int(BLOCK_MM / edge + 1e-6)) for edge in image.spacing)
+    step_i, step_j, step_k = (max(1, int(wanted / edge + 1e-6)) for wanted, edge in zip(BLOCK_MM, image.spacing))
     part = image.array[:, :, keep_k]
     lower, affine = keep_k.indices(image.shape[2])[0], image.affine.copy()
     affine[:3, 3] = affine[:3, 3] + affine[:3, 2] * lower

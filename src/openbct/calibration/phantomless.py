@@ -125,7 +125,7 @@ class Phantomless:
         if self.energy_kev is not None:
             return self.energy_kev, float(load_table("phantomless.toml")["beam"]["spread_kev"]), []
         words = " ".join((acquisition.series_description or "", *acquisition.image_type))
-        mono = re.search(r"\b(\d{2,3})\s*kev\b|\bmono|\bvmi\b", words, flags=re.IGNORECASE)
+        mono = re.search(r"\d{2,3}\s*kev(?![a-z])|\bmono|\bvmi\b", words, flags=re.IGNORECASE)
         if mono:
             raise CalibrationError(
                 f"found a monoenergetic image ({mono.group(0)!r} in its description), expected a tube voltage; "

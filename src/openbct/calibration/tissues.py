@@ -25,10 +25,10 @@ MUSCLE_SIDEWAYS = (12.0, 55.0)
 """Muscle of the back and psoas lie between these distances from the midline [mm] [design]."""
 LEAN_HU = 30.0
 """Muscle below is fatty: the usual cut of body-composition CT between normal and low attenuation [recalled]."""
-WINDOWS = {"air": (-1100.0, -850.0), "fat": (-200.0, -20.0), "muscle": (-40.0, 130.0), "blood": (-40.0, 700.0)}
+WINDOWS = {"air": (-1500.0, -400.0), "fat": (-200.0, -20.0), "muscle": (-40.0, 130.0), "blood": (-40.0, 700.0)}
 """Block means considered at all [HU], wide on purpose: gates judge the result, not the search [design]."""
 MIN_BLOCKS = 40
-"""About one cubic centimetre of 3 mm blocks [design]."""
+"""About two cubic centimetres [design]."""
 BONE_HU = 200.0
 
 
@@ -94,7 +94,7 @@ def find_muscle(outline: Outline, drawn: Volume | None, *, contrast: bool) -> Fo
         tried.append(_sample(outline, eroded & _coarse(outline, drawn), "muscle", "labelled muscle"))
     spine = _spine(outline)
     if spine is not None:
-        tried.append(_sample(outline, eroded & _beside(spine, (0.0, 60.0)), "muscle", "muscle behind the spine"))
+        tried.append(_sample(outline, eroded & _beside(spine, (10.0, 60.0)), "muscle", "muscle behind the spine"))
         if not contrast and not any(isinstance(item, Found) and item.mean >= LEAN_HU for item in tried):
             tried.append(_sample(outline, eroded & _beside(spine, (-25.0, 5.0)), "muscle", "muscle beside the spine"))
     samples = [item for item in tried if isinstance(item, Found)]

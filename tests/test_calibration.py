@@ -1,0 +1,197 @@
+"""Fixed and given calibration, the physics tables, the line; the phantomless method has its own file."""
+
+from __future__ import annotations
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+
+from openbct.calibration import CALIBRATORS, Fixed, Given, Phantomless
+from openbct.calibration.attenuation import (
+    attenuation_reference,
+    effective_energy,
+    expected_hu,
+    hu_per_mineral,
+    load_table,
+    load_tissues,
+    mass_attenuation,
+)
+from openbct.calibration.line import fit_line
+from openbct.density import density_uncertainty
+from openbct.errors import CalibrationError, SettingsError
+from openbct.records import Acquisition, Calibrator, Patient, Scan, Segmentation, Step
+from openbct.volume import Volume
+
+STEP = Step("test", "made for a test")
+NOTHING = Segmentation({}, {}, STEP)
+
+
+def unchecked(kind: type, **fields: object) -> None:
+    """Run a record's own checks as in production, without the test run's type checks in front."""
+    record = object.__new__(kind)
+    for name in kind.__dataclass_fields__:
+        object.__setattr__(record, name, fields.get(name, getattr(kind, name, None)))
+    inspect.unwrap(kind.__post_init__)(record)
+
+
+def scan_of(array: np.ndarray, unit: str = "HU") -> Scan:
+    return Scan(Volume(array, np.eye(4), unit), Patient(), Acquisition(), "array", "0", STEP)
+
+
+def test_table_holds_calibrators() -> None:
+    made = (Fixed(0.7, 0.0), Given(), Phantomless())
+    assert set(CALIBRATORS) == {calibrator.name for calibrator in made}
+    assert all(isinstance(calibrator, Calibrator) for calibrator in made)
+
+
+# Fixed ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"slope": 1.37, "intercept": 300.0},
+        {"slope": 0.0, "intercept": 0.0},
+        {"slope": -0.7, "intercept": 0.0},
+        {"slope": math.nan, "intercept": 0.0},
+        {"slope": 5.0, "intercept": 0.75},
+        {"slope": 0.7, "intercept": math.inf},
+        {"slope": 0.7, "intercept": 0.0, "mineral": "ash"},
+        {"slope": 0.7, "intercept": 0.0, "slope_sd": -0.1},
+        {"slope": 0.7, "intercept": 0.0, "intercept_sd": math.nan},
+    ],
+)
+def test_fixed_refuses_impossible_lines(arguments: dict) -> None:
+    with pytest.raises(SettingsError, match="expected"):
+        unchecked(Fixed, **arguments)
+
+
+def test_fixed_applies_its_line() -> None:
+    result = Fixed(0.8, -5.0, "CHA", slope_sd=0.02, intercept_sd=3.0)(
+        scan_of(np.array([[[-1000, 0, 100]]], dtype=np.int16)), NOTHING
+    )
+    np.testing.assert_allclose(result.density.array[0, 0], [-805.0, -5.0, 75.0])
+    assert result.density.unit == "mg/cm3 CHA" and result.mineral == "CHA"
+    assert density_uncertainty(result, 75.0) == pytest.approx(math.hypot(2.0, 3.0))
+    assert "CHA" in result.step.sentence and result.step.cautions
+
+
+def test_fixed_without_a_spread_takes_the_published_one() -> None:
+    result = Fixed(0.8, 0.0)(scan_of(np.zeros((2, 2, 2), dtype=np.int16)), NOTHING)
+    assert density_uncertainty(result, 100.0) == pytest.approx(8.0)
+    assert any("Kaesmacher" in reference.text for reference in result.step.references)
+
+
+def test_fixed_refuses_density() -> None:
+    with pytest.raises(CalibrationError, match="'given'"):
+        Fixed(0.8, 0.0)(scan_of(np.zeros((2, 2, 2)), "mg/cm3 K2HPO4"), NOTHING)
+
+
+# Given ---------------------------------------------------------------------------------------------------------
+
+
+def test_given_refuses_hu_and_the_other_mineral() -> None:
+    array = np.zeros((10, 10, 10), dtype=np.float32)
+    array[:, :2] = -1000.0
+    with pytest.raises(CalibrationError, match="looks like HU"):
+        Given()(scan_of(array, "mg/cm3 K2HPO4"), NOTHING)
+    with pytest.raises(CalibrationError, match="expected mg/cm3 CHA"):
+        Given("CHA")(scan_of(np.zeros((2, 2, 2)), "mg/cm3 K2HPO4"), NOTHING)
+    with pytest.raises(SettingsError):
+        unchecked(Given, mineral="ash")
+
+
+def test_given_keeps_the_image_and_knows_no_uncertainty() -> None:
+    array = np.linspace(-730.0, 1200.0, 27).reshape(3, 3, 3)
+    result = Given()(scan_of(array, "mg/cm3 K2HPO4"), NOTHING)
+    np.testing.assert_allclose(result.density.array, array, rtol=1e-6)
+    assert (result.slope, result.intercept) == (1.0, 0.0)
+    assert density_uncertainty(result, 100.0) is None
+    assert "unknown" in result.step.cautions[0]
+
+
+# Physics -------------------------------------------------------------------------------------------------------
+
+
+def test_attenuation_hits_the_table_and_is_straight_in_logarithms() -> None:
+    table = load_table("attenuation.toml")
+    for material, row in table["cm2_per_g"].items():
+        assert len(row) == len(table["energy_kev"]) and row == sorted(row, reverse=True), material
+        for energy, value in zip(table["energy_kev"], row):
+            assert mass_attenuation(material, energy) == pytest.approx(value, rel=1e-9)
+    middle = mass_attenuation("K2HPO4", math.sqrt(60.0 * 80.0))
+    assert middle == pytest.approx(math.sqrt(0.3890 * 0.2508), rel=1e-9)
+    assert attenuation_reference().mark == "code"
+
+
+@pytest.mark.parametrize("energy", [39.9, 150.1, 0.0, -70.0, 1.5])
+def test_energy_search_cannot_leave_the_table(energy: float) -> None:
+    with pytest.raises(ValueError, match="outside the table"):
+        mass_attenuation("water", energy)
+
+
+@pytest.mark.parametrize(
+    "energy, k2hpo4, cha", [(50, 2.24, 2.27), (60, 1.67, 1.66), (70, 1.37, 1.33), (80, 1.15, 1.09), (90, 1.03, 0.97)]
+)
+def test_slopes_agree_with_the_published_table(energy: float, k2hpo4: float, cha: float) -> None:
+    assert hu_per_mineral("K2HPO4", energy) == pytest.approx(k2hpo4, abs=0.011)
+    assert hu_per_mineral("CHA", energy) == pytest.approx(cha, abs=0.011)
+
+
+def test_tissues_read_what_other_sources_print() -> None:
+    tissues = load_tissues()
+    # Schneider 2000 prints -98 HU for this adipose tissue at 120 kV; muscle and blood at 70 keV from their attenuation.
+    assert expected_hu(tissues["fat"], 69.0) == pytest.approx(-98.0, abs=6.0)
+    assert expected_hu(tissues["muscle"], 70.0) == pytest.approx(43.0, abs=0.5)
+    assert expected_hu(tissues["blood"], 70.0) == pytest.approx(56.0, abs=0.6)
+    assert expected_hu(tissues["air"], 70.0) == pytest.approx(-999.0, abs=0.5)
+    for tissue in tissues.values():
+        assert tissue.gate[0] < expected_hu(tissue, 69.0) < tissue.gate[1]
+        assert tissue.reference.text
+
+
+def test_energy_follows_the_tube_voltage() -> None:
+    energies = [effective_energy(kvp)[0] for kvp in (70.0, 80.0, 90.0, 100.0, 110.0, 120.0, 130.0, 140.0, 150.0)]
+    assert energies == sorted(energies) and len(set(energies)) == len(energies)
+    assert 66.0 <= effective_energy(120.0)[0] <= 71.0
+    unknown, spread = effective_energy(None)
+    assert unknown == effective_energy(120.0)[0] and spread > effective_energy(120.0)[1]
+
+
+# Line ----------------------------------------------------------------------------------------------------------
+
+
+def test_line_recovers_a_known_line() -> None:
+    measured = np.array([-1000.0, -110.0, 40.0, 60.0])
+    line = fit_line(measured, 1.03 * measured - 9.0, np.full(4, 1.0), (10.0, 1000.0))
+    assert line.slope == pytest.approx(1.03, abs=1e-4) and line.offset == pytest.approx(-9.0, abs=0.05)
+
+
+def test_one_wrong_reference_moves_the_line_little() -> None:
+    measured = np.array([-1000.0, -110.0, 45.0, 50.0, 55.0])
+    target = measured.copy()
+    target[1] += 200.0
+    spread = np.full(5, 8.0)
+    line = fit_line(measured, target, spread, (10.0, 1000.0))
+    plain = np.polyfit(measured, target, 1)
+    assert abs(line.slope * 100.0 + line.offset - 100.0) < 0.35 * abs(np.polyval(plain, 100.0) - 100.0)
+
+
+def test_line_is_surer_with_more_references_and_unsure_where_they_disagree() -> None:
+    measured = np.array([-1000.0, -110.0, 45.0, 50.0])
+    spread = np.full(4, 8.0)
+    all_four = fit_line(measured, measured, spread, (0.05, 15.0))
+    two = fit_line(measured[:2], measured[:2], spread[:2], (0.05, 15.0))
+    gradient = np.array([100.0, 1.0])
+    assert gradient @ all_four.covariance @ gradient < gradient @ two.covariance @ gradient
+    torn = fit_line(measured, measured + np.array([0.0, 30.0, -30.0, 30.0]), spread, (0.05, 15.0))
+    assert gradient @ torn.covariance @ gradient > 1.5 * gradient @ all_four.covariance @ gradient
+
+
+def test_without_references_the_scanner_is_believed() -> None:
+    nothing = np.array([], dtype=float)
+    line = fit_line(nothing, nothing, nothing, (0.05, 15.0))
+    assert (line.slope, line.offset) == pytest.approx((1.0, 0.0))
+    np.testing.assert_allclose(np.sqrt(np.diag(line.covariance)), [0.05, 15.0])
