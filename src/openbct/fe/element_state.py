@@ -1,4 +1,4 @@
-"""Plastic state of voxel elements: stress update at the Gauss points and the plastic part of forces and tangent products.
+"""Loops over elements for any yield criterion: stress update at the Gauss points, plastic part of forces and tangent products.
 
 Everything here is a *correction* to the elastic product: the internal force is ``K u - P(u)`` with
 ``P = sum_g w B_g^T (D eps - sigma)``, summed over the few elements that yield, and the tangent product is
@@ -96,27 +96,27 @@ def find_yielding(u, first, grad, bbar, lam, mu, bounds, linear, begin, end, mar
 
 @numba.njit(cache=True, nogil=True)
 def update_points(  # type: ignore[no-untyped-def]
-    u, first, grad, bbar, weight, lam, mu, strength, code, ratio, begin, end, plastic_strain, softened, yields, force
+    u, first, grad, bbar, weight, lam, mu, strength, code, ratio, begin, end, plastic_strain, softened, yields, flows, force
 ):
     """Return mapping at all points of a range of elements.
 
-    Adds ``P(u)`` to ``force``, stores ``D - D_ep`` in ``softened`` ``(n, 8, 21)`` and whether the point flows in ``yields``.
+    Adds ``P(u)`` to ``force``, stores ``D - D_ep`` in ``softened`` ``(n, 8, 21)``, whether the point flows in ``yields`` and whether
+    the element does in ``flows``. ``plastic_strain`` is ``(n, 6, 8)``.
     """
     strain, stress, tangent, elastic = np.empty((8, 6)), np.empty(6), np.empty((6, 6)), np.empty(6)
     for e in range(begin, end):
         _strains(u, first[e], grad, bbar, strain)
-        some = False
+        flows[e] = False
         for g in range(8):
             for a in range(6):
-                elastic[a] = strain[g, a] - plastic_strain[e, g, a]
-            flows = return_stress(code, elastic, lam[e], mu[e], strength[e], ratio, stress, tangent)
-            yields[e, g] = flows
+                elastic[a] = strain[g, a] - plastic_strain[e, a, g]
+            yields[e, g] = return_stress(code, elastic, lam[e], mu[e], strength[e], ratio, stress, tangent)
+            flows[e] |= yields[e, g]
             trace = strain[g, 0] + strain[g, 1] + strain[g, 2]
-            some = some or flows
             for a in range(6):
                 full = lam[e] * trace + 2.0 * mu[e] * strain[g, a] if a < 3 else mu[e] * strain[g, a]
                 strain[g, a] = full - stress[a]
-            if flows:
+            if yields[e, g]:
                 position = 0
                 for a in range(6):
                     for b in range(a, 6):
@@ -132,9 +132,13 @@ def update_points(  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def add_softening(v, first, grad, bbar, weight, flowing, begin, end, softened, yields, force):  # type: ignore[no-untyped-def]
-    """Subtract the plastic part of the tangent product, ``sum_g w B_g^T (D - D_ep) B_g v``, from ``force``."""
+    """Subtract the plastic part of the tangent product, ``sum_g w B_g^T (D - D_ep) B_g v``, from ``force``.
+
+    Returns its product with ``v``.
+    """
     strain = np.empty((8, 6))
     stress = np.empty((8, 6))
+    energy = 0.0
     for index in range(begin, end):
         e = flowing[index]
         _strains(v, first[e], grad, bbar, strain)
@@ -151,7 +155,10 @@ def add_softening(v, first, grad, bbar, weight, flowing, begin, end, softened, y
                         stress[g, a] += value * strain[g, b]
                         stress[g, b] += value * strain[g, a]
                         position += 1
+                for a in range(6):
+                    energy += weight * stress[g, a] * strain[g, a]
         _add_forces(stress, first[e], grad, bbar, -weight, force)
+    return energy
 
 
 @numba.njit(cache=True, nogil=True)
@@ -172,15 +179,15 @@ def commit_points(  # type: ignore[no-untyped-def]
         bulk, shear = lam[e] + 2.0 * mu[e] / 3.0, mu[e]
         for g in range(8):
             for a in range(6):
-                elastic[a] = before[g, a] - plastic_strain[e, g, a]
+                elastic[a] = before[g, a] - plastic_strain[e, a, g]
             return_stress(code, elastic, lam[e], shear, strength[e], ratio, old, tangent)
             for a in range(6):
-                elastic[a] = strain[g, a] - plastic_strain[e, g, a]
+                elastic[a] = strain[g, a] - plastic_strain[e, a, g]
             if not return_stress(code, elastic, lam[e], shear, strength[e], ratio, stress, tangent):
                 for a in range(6):
                     full = lam[e] * (strain[g, 0] + strain[g, 1] + strain[g, 2]) if a < 3 else 0.0
                     full += 2.0 * shear * strain[g, a] if a < 3 else shear * strain[g, a]
-                    energy[e] += 0.5 * (stress[a] * (strain[g, a] - plastic_strain[e, g, a]) - full * strain[g, a])
+                    energy[e] += 0.5 * (stress[a] * (strain[g, a] - plastic_strain[e, a, g]) - full * strain[g, a])
                 continue
             mean = (stress[0] + stress[1] + stress[2]) / 3.0
             trace = strain[g, 0] + strain[g, 1] + strain[g, 2]
@@ -193,8 +200,8 @@ def commit_points(  # type: ignore[no-untyped-def]
                     new = strain[g, a] - stress[a] / shear
                     full = shear * strain[g, a]
                 energy[e] += 0.5 * (stress[a] * (strain[g, a] - new) - full * strain[g, a])
-                step = new - plastic_strain[e, g, a]
-                plastic_strain[e, g, a] = new
+                step = new - plastic_strain[e, a, g]
+                plastic_strain[e, a, g] = new
                 work[e] += 0.5 * (old[a] + stress[a]) * step
                 square += step * step * (1.0 if a < 3 else 0.5)
             equivalent[e, g] += math.sqrt(2.0 * square / 3.0)

@@ -1,14 +1,17 @@
-"""Inexact Newton with line search for the elastic-plastic equilibrium, and its preconditioned conjugate gradients."""
+"""Inexact Newton with line search for the elastic-plastic equilibrium, preconditioned by the elastic multigrid throughout."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from openbct.fe.plastic_model import PlasticModel
+from openbct.fe.system import pcg
 
 FloatArray = NDArray[np.float64]
 
@@ -28,80 +31,85 @@ class Count:
 
     newton: int = 0
     cg: int = 0
+    force: int = 0
 
 
-def conjugate_gradients(
-    apply: Callable[[FloatArray], FloatArray],
-    precondition: Callable[[FloatArray], FloatArray],
-    right: FloatArray,
-    tolerance: float,
-    count: Count,
-) -> FloatArray:
-    """Approximate solution of ``apply(x) = right``, which vanishes at the fixed dofs; never divides by zero, never runs away.
+@dataclass(frozen=True)
+class Equilibrium:
+    """Where Newton's iteration ended."""
 
-    Stops at the relative residual ``tolerance``, at :data:`MAX_CG` iterations, or where the operator stops being positive; what
-    has been reached then is still a descent direction.
-    """
-    x = np.zeros_like(right)
-    residual = right.copy()
-    goal = tolerance * float(np.linalg.norm(right))
-    search = np.zeros_like(right)
-    rho_old = 0.0
-    for _ in range(MAX_CG):
-        z = precondition(residual)
-        rho = float(np.vdot(residual, z))
-        if not rho > 0.0:
-            break
-        search *= rho / rho_old if rho_old else 0.0
-        search += z
-        rho_old = rho
-        product = apply(search)
-        curvature = float(np.vdot(search, product))
-        if not curvature > 1e-14 * rho:
-            break
-        count.cg += 1
-        alpha = rho / curvature
-        x += alpha * search
-        residual -= alpha * product
-        if float(np.linalg.norm(residual)) <= goal:
-            break
-    return x
+    u: FloatArray
+    force: FloatArray
+    """Internal nodal force at ``u`` [N]."""
+    reason: str
+    """Why it failed; empty if it did not."""
 
 
-def equilibrate(
-    model: PlasticModel, start: FloatArray, free: NDArray[np.bool_], tolerance: float, count: Count
-) -> tuple[FloatArray, FloatArray, str]:
-    """Displacement in equilibrium near ``start``, its internal force, and why it failed ('' if it did not).
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def split_force(force: Any, free: Any, out: Any) -> Any:
+    """out = force where free, 0 elsewhere; returns the squared norms of both parts (compiled: BLAS would wake its threads)."""
+    inner = 0.0
+    outer = 0.0
+    for n in range(force.size):
+        value = force[n]
+        if free[n] != 0:
+            out[n] = value
+            inner += value * value
+        else:
+            out[n] = 0.0
+            outer += value * value
+    return inner, outer
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def dot(a: Any, b: Any) -> Any:
+    """a'b."""
+    total = 0.0
+    for n in range(a.size):
+        total += a[n] * b[n]
+    return total
+
+
+def equilibrate(model: PlasticModel, start: FloatArray, tolerance: float, count: Count) -> Equilibrium:
+    """Displacement in equilibrium near ``start``, which holds the prescribed values.
 
     In equilibrium the force on the free dofs is below ``tolerance`` times the reaction (Euclidean norms). The incremental energy of
     perfect plasticity is convex, so a Newton step always points downhill; it is halved until the residual or the slope falls.
     """
-    u = start
-    force = model.force(u)
-    out = np.where(free, force, 0.0)
-    norm = float(np.linalg.norm(out))
+    free, cycle = model.elastic.free, model.elastic.preconditioner.cycle
+    u, force = start, model.force(start)
+    out = np.empty_like(force)
+    norm, scale = _norms(force, free, out)
+    count.force += 1
     for _ in range(MAX_NEWTON):
-        scale = float(np.linalg.norm(np.where(free, 0.0, force)))
-        if not np.isfinite(norm):
-            return u, force, "the residual is not finite"
-        if norm <= tolerance * scale or scale == 0.0:
-            return u, force, ""
-        forcing = max(min(FORCING, 5.0 * norm / scale), 0.3 * tolerance * scale / norm)
-        step = conjugate_gradients(
-            lambda v: np.where(free, model.tangent(v), 0.0), model.elastic.precondition, -out, min(forcing, 0.5), count
-        )
+        if not math.isfinite(norm):
+            return Equilibrium(u, force, "the residual is not finite")
+        if norm <= tolerance * scale:
+            return Equilibrium(u, force, "")
+        forcing = min(max(min(FORCING, 5.0 * norm / scale), 0.3 * tolerance * scale / norm), 0.5)
+        step = np.zeros_like(u)
+        outcome = pcg(model.product, cycle, free, -out, step, target=forcing * norm, scale=norm, max_iterations=MAX_CG)
         count.newton += 1
-        slope = float(np.vdot(step, out))
+        count.cg += outcome.iterations
+        slope = dot(step, out)
         size = 1.0
         for _ in range(6):
             trial = u + size * step
             force = model.force(trial)
-            out = np.where(free, force, 0.0)
-            new = float(np.linalg.norm(out))
-            if new <= (1.0 - 0.1 * size) * norm or abs(float(np.vdot(step, out))) <= 0.5 * abs(slope):
+            count.force += 1
+            new, scale = _norms(force, free, out)
+            if new <= (1.0 - 0.1 * size) * norm or abs(dot(step, out)) <= 0.5 * abs(slope):
                 break
             size *= 0.5
         else:
-            return u, force, "the line search found no descent"
+            return Equilibrium(u, force, "the line search found no descent")
         u, norm = trial, new
-    return u, force, f"{MAX_NEWTON} Newton iterations did not reach the tolerance"
+    if norm <= tolerance * scale:
+        return Equilibrium(u, force, "")
+    return Equilibrium(u, force, f"{MAX_NEWTON} Newton iterations did not reach the tolerance")
+
+
+def _norms(force: FloatArray, free: NDArray[np.float32], out: FloatArray) -> tuple[float, float]:
+    """Norms of the force out of balance, which goes to ``out``, and of the reaction [N]."""
+    inner, outer = split_force(force, free, out)
+    return math.sqrt(inner), math.sqrt(outer)

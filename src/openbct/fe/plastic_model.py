@@ -1,26 +1,29 @@
-"""The elastic-plastic body as compact arrays, its internal force and its tangent product.
+"""The elastic-plastic body: its internal force, its tangent product and its committed state.
 
-Holds the committed plastic state of the elements that have yielded (the *pool*, sorted by element) and grows it as the load
-rises. All loops run over fixed slabs of elements, even ones first, so that the result does not depend on the number of threads.
+Both operators are the elastic product less a correction that comes from the *pool*, the elements that have yielded (sorted by
+element; it grows as the load rises). Elements that never yielded cost one cheap test per evaluation. All loops run over fixed
+slabs of elements, even ones first, so that no two threads meet and the result does not depend on their number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from openbct.fe.element_state import add_softening, commit_points, find_yielding, update_points
-from openbct.fe.grid import Grid
+from openbct.fe import element_state, von_mises_state
 from openbct.fe.hex8 import GAUSS_POINTS, shape_gradients
+from openbct.fe.point_simd import gradient_table
+from openbct.fe.system import LinearSystem
 from openbct.fe.yield_criteria import Criterion
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+LongArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 N_SLABS = 16
 """Element slabs; fixed, because the order of summation follows them [D]."""
@@ -28,25 +31,66 @@ N_SLABS = 16
 
 @dataclass(frozen=True)
 class Material:
-    """Elastic constants and strength of each element."""
+    """Elastic constants and strength of some elements."""
 
-    youngs_modulus: FloatArray
-    """[MPa]"""
-    yield_stress: FloatArray
-    """In uniaxial compression; infinite where elastic [MPa]."""
-    poisson_ratio: float
+    lam: FloatArray
+    """Lamé's first constant [MPa]."""
+    mu: FloatArray
+    """Shear modulus [MPa]."""
+    strength: FloatArray
+    """Yield stress in uniaxial compression; infinite where elastic [MPa]."""
     criterion: Criterion
 
-    @property
-    def lam(self) -> FloatArray:
-        """Lamé's first constant of each element [MPa]."""
-        nu = self.poisson_ratio
-        return np.asarray(self.youngs_modulus * (nu / ((1 + nu) * (1 - 2 * nu))))
+    @classmethod
+    def of(cls, elastic: LinearSystem, yield_stress: FloatArray, poisson_ratio: ArrayLike, criterion: Criterion) -> Material:
+        """The material of all elements of a system; ``yield_stress`` and ``poisson_ratio`` as the caller gave them."""
+        places = elastic.grid.elements
+        ratio = np.asarray(poisson_ratio, dtype=float)
+        nu = np.full(places.size, float(ratio)) if ratio.ndim == 0 else ratio.ravel()[places]
+        shear = elastic.modulus / (2 * (1 + nu))
+        return cls(2 * shear * nu / (1 - 2 * nu), shear, yield_stress.ravel()[places], criterion)
 
-    @property
-    def mu(self) -> FloatArray:
-        """Shear modulus of each element [MPa]."""
-        return np.asarray(self.youngs_modulus / (2 * (1 + self.poisson_ratio)))
+    def at(self, elements: LongArray) -> Material:
+        """The material of some of the elements."""
+        return Material(self.lam[elements], self.mu[elements], self.strength[elements], self.criterion)
+
+
+class VonMisesPoints:
+    """Gauss-point loops of von Mises plasticity on a list of elements; flat nodal vectors."""
+
+    def __init__(self, first: NDArray[np.int32], material: Material, spacing: tuple[float, float, float], bbar: bool) -> None:
+        self.first = first
+        self.weight = float(np.prod(spacing)) / 8.0
+        self.table = gradient_table(np.stack([shape_gradients(point, spacing) for point in GAUSS_POINTS]))
+        self.mu, self.strength = material.mu, material.strength
+        # von Mises: sqrt(3/2 s:s) with s = 2 G e
+        self.limit = self.strength**2 / (6.0 * self.mu**2)
+
+    def allocate(self, n: int) -> None:
+        """Room for the tangents of ``n`` elements."""
+        self.soft = np.empty((n, 7, 8), dtype=np.float32)
+
+    def find(self, u: FloatArray, begin: int, end: int, marked: BoolArray) -> None:
+        """Mark elements that yield."""
+        von_mises_state.find_yielding(u, self.first, self.table, self.limit, begin, end, marked)
+
+    def update(self, u: FloatArray, begin: int, end: int, pool: Pool, force: FloatArray) -> None:
+        """Stress update; adds the plastic force."""
+        von_mises_state.update_points(
+            u, self.first, self.table, self.weight, self.mu, self.strength, begin, end, pool.plastic_strain, self.soft, pool.flows,
+            force,
+        )
+
+    def soften(self, v: FloatArray, flowing: LongArray, begin: int, end: int, force: FloatArray) -> float:
+        """Subtract the plastic part of the tangent product."""
+        return float(von_mises_state.add_softening(v, self.first, self.table, flowing, begin, end, self.soft, force))
+
+    def commit(self, u: FloatArray, before: FloatArray, begin: int, end: int, pool: Pool) -> None:
+        """Accept the state at ``u``."""
+        von_mises_state.commit_points(
+            u, before, self.first, self.table, self.mu, self.strength, begin, end, pool.plastic_strain, pool.equivalent, pool.energy,
+            pool.work,
+        )
 
 
 def elastic_bounds(criterion: Criterion, strength: FloatArray) -> tuple[FloatArray, bool]:
@@ -65,145 +109,163 @@ def elastic_bounds(criterion: Criterion, strength: FloatArray) -> tuple[FloatArr
     return np.stack([cone * one, (slope - 1.0) / 3.0 * one, strength], axis=1), True
 
 
+class GeneralPoints:
+    """Gauss-point loops of any criterion on a list of elements; flat nodal vectors."""
+
+    def __init__(self, first: NDArray[np.int32], material: Material, spacing: tuple[float, float, float], bbar: bool) -> None:
+        self.first, self.bbar = first, bbar
+        self.weight = float(np.prod(spacing)) / 8.0
+        self.gradients = np.stack([shape_gradients(point, spacing) for point in GAUSS_POINTS])
+        self.lam, self.mu, self.strength = material.lam, material.mu, material.strength
+        self.code, self.ratio = material.criterion.code, material.criterion.tension_ratio
+        self.bounds, self.linear = elastic_bounds(material.criterion, self.strength)
+
+    def allocate(self, n: int) -> None:
+        """Room for the tangents of ``n`` elements."""
+        self.soft = np.empty((n, 8, 21), dtype=np.float32)
+        self.yields = np.zeros((n, 8), dtype=np.bool_)
+
+    def find(self, u: FloatArray, begin: int, end: int, marked: BoolArray) -> None:
+        """Mark elements that may yield."""
+        element_state.find_yielding(
+            u.reshape(3, -1), self.first, self.gradients, self.bbar, self.lam, self.mu, self.bounds, self.linear, begin, end, marked
+        )
+
+    def update(self, u: FloatArray, begin: int, end: int, pool: Pool, force: FloatArray) -> None:
+        """Stress update; adds the plastic force."""
+        element_state.update_points(
+            u.reshape(3, -1), self.first, self.gradients, self.bbar, self.weight, self.lam, self.mu, self.strength, self.code,
+            self.ratio, begin, end, pool.plastic_strain, self.soft, self.yields, pool.flows, force.reshape(3, -1),
+        )
+
+    def soften(self, v: FloatArray, flowing: LongArray, begin: int, end: int, force: FloatArray) -> float:
+        """Subtract the plastic part of the tangent product."""
+        return float(
+            element_state.add_softening(
+                v.reshape(3, -1), self.first, self.gradients, self.bbar, self.weight, flowing, begin, end, self.soft, self.yields,
+                force.reshape(3, -1),
+            )
+        )
+
+    def commit(self, u: FloatArray, before: FloatArray, begin: int, end: int, pool: Pool) -> None:
+        """Accept the state at ``u``."""
+        element_state.commit_points(
+            u.reshape(3, -1), before.reshape(3, -1), self.first, self.gradients, self.bbar, self.lam, self.mu, self.strength,
+            self.code, self.ratio, begin, end, pool.plastic_strain, pool.equivalent, pool.energy, pool.work,
+        )
+
+
+Points = VonMisesPoints | GeneralPoints
+
+
 class Pool:
     """State of the elements that have yielded, in ascending element order."""
 
-    def __init__(self, elements: IntArray) -> None:
+    def __init__(self, elements: LongArray) -> None:
         n = elements.size
         self.elements = elements
-        self.plastic_strain = np.zeros((n, 8, 6))
+        self.plastic_strain = np.zeros((n, 6, 8))
         self.equivalent = np.zeros((n, 8))
         self.work = np.zeros(n)
         self.energy = np.zeros(n)
-        self.softened = np.empty((n, 8, 21), dtype=np.float32)
-        self.yields = np.zeros((n, 8), dtype=np.bool_)
+        self.flows = np.zeros(n, dtype=np.bool_)
 
-    def grown(self, elements: IntArray) -> Pool:
-        """The pool with more elements."""
-        larger = Pool(np.sort(np.concatenate([self.elements, elements])))
-        place = np.searchsorted(larger.elements, self.elements)
+    def with_elements(self, elements: LongArray) -> Pool:
+        """A pool of other elements with the state of those that were in this one."""
+        other = Pool(elements)
+        there = np.searchsorted(elements, self.elements)
+        here = np.flatnonzero(np.append(elements, -1)[there] == self.elements)
         for name in ("plastic_strain", "equivalent", "work", "energy"):
-            getattr(larger, name)[place] = getattr(self, name)
-        return larger
+            getattr(other, name)[there[here]] = getattr(self, name)[here]
+        return other
 
 
 class PlasticModel:
-    """Internal force, tangent product and committed state; nodal fields are ``(3, n_nodes)``."""
+    """Internal force, tangent product and committed state over a linear system; nodal vectors are flat as there."""
 
     def __init__(
-        self, grid: Grid, material: Material, spacing: tuple[float, float, float], *, bbar: bool, elastic: Any, threads: int = 1
+        self, elastic: LinearSystem, material: Material, spacing: tuple[float, float, float], *, bbar: bool, threads: int = 1
     ) -> None:
-        self.elastic = elastic
-        self.bbar = bbar
-        self.code = material.criterion.code
-        self.ratio = material.criterion.tension_ratio
-        self.weight = float(np.prod(spacing)) / 8.0
-        self.gradients = np.stack([shape_gradients(point, spacing) for point in GAUSS_POINTS])
-        may_yield = np.flatnonzero(np.isfinite(material.yield_stress))
-        self.candidates = may_yield
-        self.first = np.ascontiguousarray(grid.element_nodes()[may_yield][:, ::2].astype(np.int32))
-        self.lam, self.mu = material.lam[may_yield], material.mu[may_yield]
-        self.strength = material.yield_stress[may_yield]
-        self.bounds, self.linear = elastic_bounds(material.criterion, self.strength)
-        self.marked = np.zeros(may_yield.size, dtype=np.bool_)
-        self.pool = Pool(np.zeros(0, dtype=np.int64))
-        self.flowing: IntArray = np.zeros(0, dtype=np.int64)
-        self.n_flowing_points = 0
-        plane = grid.elements[may_yield] // (grid.shape[1] * grid.shape[2])
-        cuts = np.searchsorted(plane, np.linspace(0, grid.shape[0], min(N_SLABS, grid.shape[0]) + 1).astype(np.int64))
-        self.cuts = np.unique(cuts)
+        grid = elastic.grid
+        self.elastic, self.spacing, self.bbar = elastic, spacing, bbar
+        self.kind = VonMisesPoints if material.criterion.name == "von_mises" else GeneralPoints
+        self.candidates = np.flatnonzero(np.isfinite(material.strength))
+        self.material = material.at(self.candidates)
+        self.first = np.ascontiguousarray(grid.element_nodes()[self.candidates][:, ::2].astype(np.int32))
+        self.all: Points = self.kind(self.first, self.material, spacing, bbar)
+        self.marked = np.zeros(self.candidates.size, dtype=np.bool_)
+        plane = grid.elements[self.candidates] // (grid.shape[1] * grid.shape[2])
+        # Slabs share planes of nodes with their neighbours only, if each is at least one voxel thick.
+        edges = np.linspace(0, grid.shape[0], min(N_SLABS, grid.shape[0]) + 1).astype(np.int64)
+        self.cuts = np.searchsorted(plane, edges)
         self.workers = ThreadPoolExecutor(threads) if threads > 1 else None
-        self._refresh()
+        self._take(Pool(np.zeros(0, dtype=np.int64)))
 
-    def _refresh(self) -> None:
-        """Arrays of the pool's elements, gathered once per growth."""
-        chosen = self.pool.elements
-        self.pool_first = self.first[chosen]
-        self.pool_lam, self.pool_mu, self.pool_strength = self.lam[chosen], self.mu[chosen], self.strength[chosen]
+    def _take(self, pool: Pool) -> None:
+        """Work with another pool."""
+        self.pool = pool
+        self.points: Points = self.kind(self.first[pool.elements], self.material.at(pool.elements), self.spacing, self.bbar)
+        self.points.allocate(pool.elements.size)
+        self.pool_cuts = np.searchsorted(pool.elements, self.cuts)
+        self._list_flowing()
 
-    def _slabs(self, elements: IntArray | None = None) -> list[tuple[int, int]]:
-        """Ranges of a list of elements, slab by slab, the even ones first."""
-        cuts = self.cuts if elements is None else np.searchsorted(elements, self.cuts)
+    def _list_flowing(self) -> None:
+        """The elements of the pool that flow now."""
+        self.flowing = np.flatnonzero(self.pool.flows)
+        self.flowing_cuts = np.searchsorted(self.flowing, self.pool_cuts)
+
+    def _run(self, kernel: Callable[[int, int], float | None], cuts: LongArray) -> float:
+        """Sum of ``kernel(begin, end)`` over the slabs, the even ones first."""
         ranges = [(int(a), int(b)) for a, b in pairwise(cuts)]
-        return [r for r in ranges[::2] + [(-1, -1)] + ranges[1::2] if r[1] > r[0] or r[0] < 0]
-
-    def _run(self, kernel: Any, ranges: list[tuple[int, int]]) -> None:
-        """Call ``kernel(begin, end)`` for all ranges; neighbours never at the same time."""
-        if self.workers is None:
-            for begin, end in ranges:
-                if end > begin:
-                    kernel(begin, end)
-            return
-        wall = ranges.index((-1, -1))
-        for part in (ranges[:wall], ranges[wall + 1 :]):
-            list(self.workers.map(lambda r: kernel(r[0], r[1]), part))
+        total = 0.0
+        for part in (ranges[::2], ranges[1::2]):
+            busy = [r for r in part if r[1] > r[0]]
+            run = map if self.workers is None else self.workers.map
+            total += sum(value or 0.0 for value in run(lambda r: kernel(*r), busy))
+        return total
 
     def force(self, u: FloatArray) -> FloatArray:
-        """Internal nodal force at ``u`` from the committed state [N]; prepares :meth:`tangent` for this point."""
-        self._run(
-            lambda a, b: find_yielding(
-                u, self.first, self.gradients, self.bbar, self.lam, self.mu, self.bounds, self.linear, a, b, self.marked
-            ),
-            self._slabs(),
-        )
-        n_marked = int(np.count_nonzero(self.marked))
-        if n_marked > self.pool.elements.size:
-            known = np.zeros(self.marked.size, dtype=np.bool_)
-            known[self.pool.elements] = True
-            self.pool = self.pool.grown(np.flatnonzero(self.marked & ~known))
-            self._refresh()
-        pool = self.pool
+        """Internal nodal force at ``u`` from the committed state [N]; prepares :meth:`product` for this point."""
+        self._run(lambda a, b: self.all.find(u, a, b, self.marked), self.cuts)
+        if np.count_nonzero(self.marked) > self.pool.elements.size:
+            self._take(self.pool.with_elements(np.flatnonzero(self.marked)))
         plastic = np.zeros_like(u)
-        self._run(
-            lambda a, b: update_points(
-                u, self.pool_first, self.gradients, self.bbar, self.weight, self.pool_lam, self.pool_mu, self.pool_strength,
-                self.code, self.ratio, a, b, pool.plastic_strain, pool.softened, pool.yields, plastic,
-            ),
-            self._slabs(pool.elements),
-        )
-        self.flowing = np.flatnonzero(pool.yields.any(axis=1))
-        self.flowing_slabs = self._slabs(pool.elements[self.flowing])
-        internal = np.asarray(self.elastic.apply(u))
+        self._run(lambda a, b: self.points.update(u, a, b, self.pool, plastic), self.pool_cuts)
+        self._list_flowing()
+        internal = self.elastic.apply(u)
         internal -= plastic
         return internal
 
-    def tangent(self, v: FloatArray) -> FloatArray:
-        """Tangent product at the point of the last :meth:`force` [N]."""
-        out = np.asarray(self.elastic.apply(v))
-        pool = self.pool
-        self._run(
-            lambda a, b: add_softening(
-                v, self.pool_first, self.gradients, self.bbar, self.weight, self.flowing, a, b, pool.softened, pool.yields, out
-            ),
-            self.flowing_slabs,
-        )
-        return out
+    def product(self, z: NDArray[np.floating], beta: float, p: FloatArray, y: FloatArray) -> float:
+        """p = z + beta p, y = K_t p with the tangent at the point of the last :meth:`force`; returns p'y."""
+        energy = self.elastic.product(z, beta, p, y)
+        return energy - self._run(lambda a, b: self.points.soften(p, self.flowing, a, b, y), self.flowing_cuts)
 
-    def commit(self, u: FloatArray, u_old: FloatArray) -> None:
-        """Accept the state at ``u``; elements that only yielded on the way leave the pool."""
+    def commit(self, u: FloatArray, before: FloatArray) -> None:
+        """Accept the step from ``before`` to ``u``; elements that yielded only on the way leave the pool."""
         pool = self.pool
-        self._run(
-            lambda a, b: commit_points(
-                u, u_old, self.pool_first, self.gradients, self.bbar, self.pool_lam, self.pool_mu, self.pool_strength,
-                self.code, self.ratio, a, b, pool.plastic_strain, pool.equivalent, pool.energy, pool.work,
-            ),
-            self._slabs(pool.elements),
-        )
+        self._run(lambda a, b: self.points.commit(u, before, a, b, pool), self.pool_cuts)
+        stay = pool.equivalent.any(axis=1)
+        # Throwing out a few is dearer than carrying them along.
+        if np.count_nonzero(stay) < 0.8 * stay.size:
+            self.marked[pool.elements[~stay]] = False
+            self._take(pool.with_elements(pool.elements[stay]))
 
     def plastic_work(self) -> float:
         """Work dissipated so far [N mm]."""
-        return float(self.pool.work.sum() * self.weight)
+        return float(self.pool.work.sum() * self.all.weight)
 
     def elastic_energy(self, u: FloatArray) -> float:
         """Elastic energy stored at the committed state ``u`` [N mm]."""
-        return float(0.5 * np.vdot(u, self.elastic.apply(u)) + self.pool.energy.sum() * self.weight)
+        total = self.elastic.product(np.zeros(u.size, np.float32), 1.0, u, np.zeros_like(u))
+        return float(0.5 * total + self.pool.energy.sum() * self.all.weight)
 
     def failed_fraction(self) -> float:
         """Gauss points with plastic strain, as a fraction of those that can yield [-]."""
         return float(np.count_nonzero(self.pool.equivalent) / max(8 * self.candidates.size, 1))
 
-    def equivalent_strain(self, n_elements: int) -> FloatArray:
+    def equivalent_strain(self) -> FloatArray:
         """Equivalent plastic strain of each element, mean of its Gauss points [-]."""
-        out = np.zeros(n_elements)
+        out = np.zeros(self.elastic.grid.n_elements)
         out[self.candidates[self.pool.elements]] = self.pool.equivalent.mean(axis=1)
         return out
