@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from ct_series import ACQUISITION, PATIENT, SECRET, SPACING, edit, make_image, write_series
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -24,6 +23,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from ct_series import ACQUISITION, PATIENT, SECRET, SPACING, edit, make_image, write_series
 from openbct.errors import ScanError
 from openbct.io import archive, inspect_path, read_scan, series, write_ct_series
 from openbct.records import Acquisition, Patient

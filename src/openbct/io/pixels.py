@@ -116,8 +116,7 @@ def read_planes(planes: Sequence[Slice]) -> Iterator[Shaped[Array, "r c"]]:
     for plane in planes:
         try:
             if plane.blob is not held:
-                with plane.blob.open() as stream, quiet():
-                    dataset, held = dcmread(stream, force=True), plane.blob
+                dataset, held = _load(plane.blob), plane.blob
             with quiet():
                 array = pixel_array(dataset, index=plane.frame)
         except Exception as error:
