@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .femur import locate_femur
 from .vertebra import locate_vertebra
 
-__all__ = ["locate_vertebra"]
+__all__ = ["locate_femur", "locate_vertebra"]

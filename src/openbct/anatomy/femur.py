@@ -1,0 +1,202 @@
+"""Proximal femur: from a label to a bone with its frame, its landmarks and its doubts.
+
+The label is judged before it is measured: a head that the image cuts, a shaft that ends at the trochanters, a nail, a second
+piece, the wrong side or an upside-down image is refused, because the strength of such a bone would be a number without a bone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from scipy import ndimage
+
+from ..errors import SegmentationError
+from ..records import BoneMask, BoneRegion, CalibratedVolume, Frame, Reference, Step
+from ..volume import Volume, bounding_box, crop, place_into, to_patient
+from .femur_landmarks import FemurGeometry, measure_geometry
+from .shapes import unit
+
+Array = np.ndarray
+
+MARGIN = 10.0
+"""Bone-free border kept around the bone [mm]; interpolation and pictures need some [D]."""
+LARGEST_LOSS = 0.05
+"""Share of the label outside its largest piece that is forgiven; fe-methods takes the same 5 % for the specimen [D]."""
+METAL_DENSITY, METAL_HU = 1800.0, 2500.0
+"""Denser than any cortex [mg/cm3], [HU]: the densest voxel of the public femur is 1448 mg/cm3 [C]."""
+METAL_VOLUME, METAL_TRACE = 200.0, 10.0
+"""Metal that refuses, and metal that cautions [mm3] [D]: a screw of 6 mm is 280 mm3 per centimetre."""
+SHORTEST_SHAFT, STANDARD_SHAFT = 10.0, 40.0
+"""Shaft needed, and wanted, below the lesser trochanter's apex [mm]: at least 10 in Ogo, 40 our target [S], [D]."""
+KEPT_SHAFT = 90.0
+"""Shaft kept below the lesser trochanter [mm]: enough for its axis and for every load case [D]."""
+COARSE = 2.0
+"""Voxel edge above which blur is a doubt [mm] [D]."""
+
+
+def locate_femur(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRegion:
+    """Return the proximal femur of a label with its density, frame and landmarks.
+
+    Parameters
+    ----------
+    bone_mask
+        ``"femur_left"`` or ``"femur_right"``, on voxels of the scan. The shaft may be cut by the image.
+    calibrated
+        The whole scan in mineral density.
+
+    Raises
+    ------
+    SegmentationError
+        The label is empty, in two pieces, cut at the head or at the trochanters, too short below them, on the wrong side,
+        upside down, of impossible size, or holds metal.
+
+    References
+    ----------
+    The frame and the lengths of shaft follow the published virtual fall test of Ogo (github.com/Bonelab/Ogo).
+    """
+    side = bone_mask.bone.removeprefix("femur_")
+    if side not in ("left", "right"):
+        raise SegmentationError(f"found the bone {bone_mask.bone!r}, expected femur_left or femur_right; rename the label")
+    name = bone_mask.bone
+    if not bone_mask.mask.array.any():
+        raise SegmentationError(f"{name}: found an empty label, expected a femur; check the label map")
+    mask, cautions = _one_piece(name, bone_mask.mask)
+    geometry = measure_geometry(name, mask, left=side == "left")
+    whole = place_into(mask, calibrated.density, fill=False)
+    _refuse_cut(name, whole, geometry)
+    cautions += geometry.cautions
+    cautions += _judge_shaft(name, geometry)
+    region_mask = _keep_proximal(whole, geometry)
+    lower, upper = bounding_box(region_mask, MARGIN)
+    density = crop(calibrated.density, lower.tolist(), upper.tolist())
+    region_mask = crop(region_mask, lower.tolist(), upper.tolist())
+    cautions += _judge_metal(name, density, region_mask, calibrated)
+    if density.spacing.max() > COARSE:
+        edges = " x ".join(f"{edge:.2g}" for edge in density.spacing)
+        cautions.append(
+            f"{name}: the voxels are {edges} mm, above {COARSE:g} mm: thin cortex is blurred; voxel size alone moves strength "
+            "by 5 to 14 %."
+        )
+    if not np.isfinite(density.array[region_mask.array]).all():
+        raise SegmentationError(f"{name}: found density that is not finite inside the label, expected numbers; check the scan")
+    return BoneRegion(
+        bone=name,
+        kind="femur",
+        side="left" if side == "left" else "right",
+        density=density,
+        mask=region_mask,
+        frame=_frame(geometry),
+        landmarks=geometry.landmarks,
+        lengths={**geometry.lengths, "volume": float(region_mask.array.sum()) * region_mask.voxel_volume},
+        step=_step(cautions),
+    )
+
+
+def _one_piece(name: str, mask: Volume) -> tuple[Volume, list[str]]:
+    """Return the largest face-connected piece, its cavities filled, and what was changed."""
+    array = mask.array.astype(bool)
+    labels, count = ndimage.label(array)
+    sizes = np.bincount(labels.ravel())[1:]
+    lost = 1.0 - sizes.max() / sizes.sum()
+    if lost > LARGEST_LOSS:
+        raise SegmentationError(
+            f"{name}: found {count} separate pieces, the largest with {100 * (1 - lost):.0f} % of the label, expected one bone "
+            f"(at least {100 * (1 - LARGEST_LOSS):.0f} %); a fracture, two femora in one label, or a poor segmentation: correct it"
+        )
+    piece = labels == int(np.argmax(sizes)) + 1
+    filled = ndimage.binary_fill_holes(piece)
+    # The marrow canal is open where the image cuts the shaft: it is closed slice by slice.
+    filled = np.stack([ndimage.binary_fill_holes(filled[:, :, k]) for k in range(filled.shape[2])], axis=2)
+    added = float(filled.sum() - piece.sum()) / float(piece.sum())
+    cautions = []
+    if lost > 0.005:
+        cautions.append(f"{name}: {100 * lost:.1f} % of the label lay outside its largest piece and was left out.")
+    if added > 0.01:
+        cautions.append(
+            f"{name}: cavities worth {100 * added:.1f} % of the label were filled, so that marrow belongs to the bone."
+        )
+    return mask.with_array(filled, "mask"), cautions
+
+
+def _refuse_cut(name: str, whole: Volume, geometry: FemurGeometry) -> None:
+    """Raise where the border of the image, other than its lower end, cuts the bone above the shaft that is needed."""
+    edge = np.zeros(whole.shape, dtype=bool)
+    edge[[0, -1]] = edge[:, [0, -1]] = edge[:, :, -1] = True
+    points = to_patient(whole.affine, np.argwhere(edge & whole.array).astype(float))
+    heights = (points - geometry.landmarks["lesser_trochanter_axis"]) @ geometry.axis
+    cut = int((heights > -min(STANDARD_SHAFT, geometry.lengths["shaft_below_lesser_trochanter"])).sum())
+    if cut:
+        raise SegmentationError(
+            f"{name}: found {cut} voxels of bone on the border of the image at or above the proximal shaft, expected none; the "
+            "femur is cut by the field of view: use a reconstruction that holds the whole proximal femur"
+        )
+
+
+def _judge_shaft(name: str, geometry: FemurGeometry) -> list[str]:
+    """Return the doubt of a short shaft, or refuse one that cannot be supported."""
+    length = geometry.lengths["shaft_below_lesser_trochanter"]
+    if length < SHORTEST_SHAFT:
+        raise SegmentationError(
+            f"{name}: found {max(length, 0.0):.0f} mm of shaft below the lesser trochanter, expected at least "
+            f"{SHORTEST_SHAFT:.0f} mm (better {STANDARD_SHAFT:.0f} mm); extend the scan or the label downwards"
+        )
+    if length >= STANDARD_SHAFT:
+        return []
+    return [
+        f"{name}: only {length:.0f} mm of shaft lie below the lesser trochanter (standard {STANDARD_SHAFT:.0f} mm): its direction "
+        f"is uncertain by about {geometry.axis_uncertainty:.0f} degrees, and the support lies nearer to the trochanters."
+    ]
+
+
+def _judge_metal(name: str, density: Volume, mask: Volume, calibrated: CalibratedVolume) -> list[str]:
+    """Return the doubt of a trace of metal in or on the bone, or refuse an implant."""
+    reach = np.maximum(1, np.rint(3.0 / mask.spacing)).astype(int)
+    near = ndimage.binary_dilation(mask.array, np.ones(2 * reach + 1, dtype=bool))
+    limit = min(METAL_DENSITY, calibrated.slope * METAL_HU + calibrated.intercept)
+    limit = METAL_DENSITY if limit < 1200.0 else limit  # a flat line of calibration must not turn cortex into metal
+    volume = float((near & (density.array > limit)).sum()) * mask.voxel_volume
+    if volume > METAL_VOLUME:
+        raise SegmentationError(
+            f"{name}: found {volume / 1000:.1f} cm3 denser than {limit:.0f} mg/cm3 in or at the bone, expected none above "
+            f"{METAL_VOLUME / 1000:g} cm3; metal (nail, screw, prosthesis) carries load and spoils the image: assess the other hip"
+        )
+    if volume > METAL_TRACE:
+        return [
+            f"{name}: {volume:.0f} mm3 in or at the bone are denser than {limit:.0f} mg/cm3: metal or its streaks may raise the "
+            "strength."
+        ]
+    return []
+
+
+def _keep_proximal(whole: Volume, geometry: FemurGeometry) -> Volume:
+    """Return the mask without the shaft far below the trochanters."""
+    bottom = geometry.landmarks["lesser_trochanter_axis"] - KEPT_SHAFT * geometry.axis
+    heights = _along(whole, geometry.axis) - float(bottom @ geometry.axis)
+    return whole.with_array(whole.array & (heights >= 0.0), "mask")
+
+
+def _along(volume: Volume, direction: Float[Array, "3"]) -> Float[Array, "i j k"]:
+    """Return every voxel centre's coordinate along a patient direction [mm]."""
+    steps = direction @ volume.affine[:3, :3]
+    i, j, k = (np.arange(n) * step for n, step in zip(volume.shape, steps))
+    start = float(direction @ volume.affine[:3, 3])
+    return np.asarray(start + i[:, None, None] + j[None, :, None] + k[None, None, :])
+
+
+def _frame(geometry: FemurGeometry) -> Frame:
+    """Return z along the shaft, y as posterior as it can be, x to the left, at the head centre."""
+    back = np.array([0.0, 1.0, 0.0])
+    y = unit(back - float(back @ geometry.axis) * geometry.axis)
+    x = np.cross(y, geometry.axis)
+    return Frame(geometry.landmarks["head_centre"], np.column_stack([x, y, geometry.axis]))
+
+
+def _step(cautions: list[str]) -> Step:
+    """Return what was done, in one sentence that is the same for both sides."""
+    return Step(
+        "anatomy",
+        "The femoral head was fitted by a sphere, the neck axis drawn from its centre through the centroid of the narrowest "
+        "section across it, and the shaft axis fitted to circles in sections below the lesser trochanter.",
+        references=(Reference("Ogo, Bonelab, github.com/Bonelab/Ogo: length of shaft and clean-up of the label", "code"),),
+        cautions=tuple(cautions),
+    )
