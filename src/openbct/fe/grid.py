@@ -1,7 +1,8 @@
-"""Compact numbering of the voxels that carry stiffness.
+"""Compact numbering of the voxels that carry stiffness, and their rows.
 
 Only voxels with a positive modulus become elements, only their corners become nodes, both numbered in array order
-(k fastest). A whole scan therefore costs what its bone costs.
+(k fastest). A whole scan therefore costs what its bone costs. A row is a run of neighbouring voxels along k of one material
+group; it needs its four first nodes and its length, no connectivity table.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openbct.fe.hex8 import CORNERS
+from openbct.fe.simd import LANES
 
 IntArray = NDArray[np.int32]
+LongArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,12 @@ class Grid:
 
     shape: tuple[int, int, int]
     """Number of voxels along i j k."""
-    elements: NDArray[np.int64]
+    elements: LongArray
     """Position of each element in the flattened voxel array ``(i j k)``."""
-    nodes: NDArray[np.int64]
+    nodes: LongArray
     """Position of each node in the flattened node array ``(i+1 j+1 k+1)``."""
+    numbering: IntArray
+    """Number of each node of the flattened node array; meaningless where there is none."""
 
     @property
     def node_shape(self) -> tuple[int, int, int]:
@@ -42,21 +47,80 @@ class Grid:
         """Number of active nodes."""
         return int(self.nodes.size)
 
+    def cells(self) -> IntArray:
+        """Voxel index ``(n_elements 3)`` of each element."""
+        return np.stack(np.unravel_index(self.elements, self.shape), axis=1).astype(np.int32)
+
     def element_nodes(self) -> IntArray:
         """Node numbers ``(n_elements 8)`` of each element in the local order of :mod:`openbct.fe.hex8`."""
         shape = self.node_shape
-        numbering = np.zeros(int(np.prod(shape)), dtype=np.int32)
-        numbering[self.nodes] = np.arange(self.n_nodes, dtype=np.int32)
         i, j, k = np.unravel_index(self.elements, self.shape)
         first = (i * shape[1] + j) * shape[2] + k
         steps = (CORNERS[:, 0] * shape[1] + CORNERS[:, 1]) * shape[2] + CORNERS[:, 2]
-        return np.asarray(numbering[first[:, None] + steps[None, :]])
+        table = np.empty((self.n_elements, 8), np.int32)
+        for corner, step in enumerate(steps):
+            table[:, corner] = self.numbering[first + step]
+        return table
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Voxel rows along k, ready for the vector product."""
+
+    nodes: LongArray
+    """Nodes 00 01 10 11 (offsets along i, j) at the start of each row ``(n 4)``."""
+    first: LongArray
+    """Where the row starts in the padded element arrays."""
+    length: LongArray
+    """Number of voxels."""
+    blocks: LongArray
+    """Number of vector blocks: room for one zero voxel at least."""
+    group: LongArray
+    """Material group."""
+    plane_rows: LongArray
+    """First row of each plane of voxels ``(i + 1)``."""
+    plane_nodes: LongArray
+    """First node of each plane of nodes ``(i + 2)``."""
+    place: LongArray
+    """Place of each element in the padded element arrays."""
+    padded: int
+    """Length of the padded element arrays."""
 
 
 def number_voxels(active: NDArray[np.bool_]) -> Grid:
     """Grid of the voxels that are marked ``active``."""
     shape = (active.shape[0], active.shape[1], active.shape[2])
+    along_k = np.zeros((shape[0], shape[1], shape[2] + 1), dtype=bool)
+    along_k[:, :, :-1] = active
+    along_k[:, :, 1:] |= active
+    along_j = np.zeros((shape[0], shape[1] + 1, shape[2] + 1), dtype=bool)
+    along_j[:, :-1] = along_k
+    along_j[:, 1:] |= along_k
     touched = np.zeros((shape[0] + 1, shape[1] + 1, shape[2] + 1), dtype=bool)
-    for a, b, c in CORNERS:
-        touched[a : a + shape[0], b : b + shape[1], c : c + shape[2]] |= active
-    return Grid(shape, np.flatnonzero(active), np.flatnonzero(touched))
+    touched[:-1] = along_j
+    touched[1:] |= along_j
+    numbering = np.cumsum(touched.ravel(), dtype=np.int32)
+    numbering -= 1
+    return Grid(shape, np.flatnonzero(active), np.flatnonzero(touched), numbering)
+
+
+def find_rows(grid: Grid, group: IntArray | None = None) -> Rows:
+    """Rows of a grid; a row ends where the voxels end or where the material ``group`` of the elements changes."""
+    elements, shape, node_shape = grid.elements, grid.shape, grid.node_shape
+    starts = np.ones(elements.size, dtype=bool)
+    starts[1:] = (np.diff(elements) != 1) | (elements[1:] % shape[2] == 0)
+    if group is not None:
+        starts[1:] |= np.diff(group) != 0
+    begin = np.flatnonzero(starts)
+    length = np.diff(np.append(begin, elements.size))
+    i, j, k = np.unravel_index(elements[begin], shape)
+    corner = (i * node_shape[1] + j) * node_shape[2] + k
+    steps = np.array([0, node_shape[2], node_shape[1] * node_shape[2], (node_shape[1] + 1) * node_shape[2]])
+    nodes = grid.numbering[corner[:, None] + steps[None, :]].astype(np.int64)
+    blocks = length // LANES + 1
+    first = np.concatenate([[0], np.cumsum(blocks * LANES)])
+    place = np.arange(elements.size) + np.repeat(first[:-1] - begin, length)
+    plane_rows = np.searchsorted(i, np.arange(shape[0] + 1))
+    plane_nodes = np.searchsorted(grid.nodes, np.arange(shape[0] + 2) * (node_shape[1] * node_shape[2]))
+    groups = np.zeros(begin.size, dtype=np.int64) if group is None else group[begin].astype(np.int64)
+    return Rows(nodes, first[:-1], length, blocks, groups, plane_rows, plane_nodes, place, int(first[-1]))

@@ -6,124 +6,152 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.sparse as sp
-import scipy.sparse.linalg as spla
 from numpy.typing import ArrayLike, NDArray
 
-from openbct.errors import ModelError, SolveError
-from openbct.fe.grid import number_voxels
-from openbct.fe.hex8 import element_stiffness, isotropic_stiffness
+from openbct.errors import SolveError
+from openbct.fe.checks import check_model, check_nodal
+from openbct.fe.hex8 import Orthotropy
+from openbct.fe.multigrid import SMOOTHING_DEGREE
 from openbct.fe.solution import Solution
+from openbct.fe.supports import rigid_modes
+from openbct.fe.system import LinearSystem, Outcome, build_system, node_values
+
+FloatArray = NDArray[np.float64]
 
 
 def solve(
-    youngs_modulus: ArrayLike,
-    *,
-    poisson_ratio: float = 0.3,
-    spacing: Sequence[float] = (1.0, 1.0, 1.0),
-    fixed: NDArray[np.bool_],
-    displacement: ArrayLike,
-    force: ArrayLike | None = None,
-    tolerance: float = 1e-6,
-    max_iterations: int = 20000,
-    bbar: bool = False,
-    initial: ArrayLike | None = None,
-    threads: int | None = None,
-    throw: bool = True,
-) -> Solution:
+    youngs_modulus: ArrayLike, *, poisson_ratio: ArrayLike = 0.3, orthotropy: Orthotropy | None = None,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0), fixed: ArrayLike, displacement: ArrayLike, force: ArrayLike | None = None,
+    tolerance: float = 1e-6, max_iterations: int = 1000, bbar: bool = False, initial: ArrayLike | None = None,
+    threads: int | None = None, throw: bool = True,
+) -> Solution:  # fmt: skip
     """Displacement and reactions of a voxel body under prescribed displacements and forces.
+
+    Pieces that touch nothing fixed are left out. Rigid motions that neither supports nor contacts prevent are pinned if no load
+    does work on them (``stats["pinned"]``); the displacement is then the one without net motion along them.
 
     Parameters
     ----------
     youngs_modulus
         Modulus of each voxel ``(i j k)``; 0 or less is void [MPa].
     poisson_ratio
-        Poisson ratio [-].
+        One number, or one per voxel ``(i j k)`` [-].
+    orthotropy
+        Axes-aligned orthotropic material, scaled by the modulus of each voxel; ``poisson_ratio`` is not used then.
     spacing
         Voxel size along i j k [mm].
     fixed
-        Degrees of freedom with a prescribed displacement ``(i+1 j+1 k+1 3)``.
+        Degrees of freedom with a prescribed displacement ``(i+1 j+1 k+1 3)``, or anything that broadcasts to it.
     displacement
         The prescribed displacement, read where ``fixed`` [mm].
     force
         Prescribed nodal forces, read where not ``fixed`` [N].
     tolerance
-        Residual at which to stop, relative to the load-induced residual [-].
+        Euclidean norm of the residual at which to stop, relative to the one that the loads and the prescribed
+        displacements cause on the undeformed rest of the body [-].
     bbar
-        Mean dilatation against volumetric locking.
+        Mean dilatation against volumetric locking; off by default, as in most linear voxel solvers.
     initial
-        First guess of the displacement [mm].
+        First guess of the displacement ``(i+1 j+1 k+1 3)`` [mm].
+    threads
+        Processor threads; the result does not depend on it. By default one below half a million degrees of freedom, then two.
     throw
         Raise when not converged; otherwise the solution says so itself.
 
     Raises
     ------
     ModelError
-        Nothing is stiff or nothing is held.
+        The model has no answer: nothing stiff, nothing held, a load on a free rigid motion, values that are not finite.
     SolveError
         Not converged; the error carries the solution.
     """
     started = time.process_time()
-    modulus = np.asarray(youngs_modulus, dtype=float)
-    grid = number_voxels(modulus > 0)
-    if grid.n_elements == 0:
-        raise ModelError("no voxel has a positive modulus; expected at least one. Check the mask and the units (MPa).")
-    shape = (*grid.node_shape, 3)
-    n_dof = 3 * grid.n_nodes
-    held = np.asarray(fixed, dtype=bool).reshape(-1, 3)[grid.nodes].ravel()
-    if not held.any():
-        raise ModelError("no degree of freedom of the body is fixed; expected at least six. Check `fixed`.")
-    dofs = (3 * grid.element_nodes()[:, :, None] + np.arange(3)).reshape(-1, 24)
-    reference = element_stiffness(isotropic_stiffness(poisson_ratio), spacing, bbar=bbar)
-    values = modulus.ravel()[grid.elements][:, None, None] * reference
-    rows, columns = np.repeat(dofs, 24, axis=1).ravel(), np.tile(dofs, (1, 24)).ravel()
-    matrix = sp.coo_matrix((values.ravel(), (rows, columns)), shape=(n_dof, n_dof)).tocsr()
-
-    u = np.zeros(n_dof)
+    modulus = check_model(youngs_modulus, spacing, tolerance)
+    held, values, load = check_nodal(modulus.shape, fixed, displacement, force)
+    system = build_system(
+        modulus, held, poisson_ratio=poisson_ratio, orthotropy=orthotropy, spacing=spacing, bbar=bbar, load=load
+    )
+    prepared = time.process_time()
+    x, b, fixed_nodes = _right_side(system, held, values, load)
+    start, _ = system.residual(b, x)
+    scale = float(np.linalg.norm(start))
     if initial is not None:
-        u[:] = np.broadcast_to(np.asarray(initial, dtype=float), shape).reshape(-1, 3)[grid.nodes].ravel()
-    u[held] = np.broadcast_to(np.asarray(displacement, dtype=float), shape).reshape(-1, 3)[grid.nodes].ravel()[held]
-    load = np.zeros(n_dof)
-    if force is not None:
-        load[:] = np.broadcast_to(np.asarray(force, dtype=float), shape).reshape(-1, 3)[grid.nodes].ravel()
-    load[held] = 0.0
-    free = np.flatnonzero(~held)
-    setup = time.process_time()
+        guess = np.where(fixed_nodes, 0.0, node_values(initial, system.grid))
+        x[:] = np.where(system.free != 0, system.pack(np.nan_to_num(guess)), x)
+    outcome, internal = system.solve(b, x, tolerance=tolerance, scale=scale, max_iterations=max_iterations)
+    solution = _solution(system, x, internal, fixed_nodes, outcome, spacing)
+    solution.stats.update(setup_s=prepared - started, solve_s=time.process_time() - prepared)
+    if throw and not solution.converged:
+        raise SolveError(solution.status, solution)
+    return solution
 
-    lift = np.where(held, u, 0.0)
-    right = (load - matrix @ lift)[free]
-    inner = matrix[free][:, free].tocsr()
-    scale = float(np.linalg.norm(right))
-    history: list[float] = [1.0]
-    iterations = 0
-    if scale > 0 and free.size:
-        diagonal = inner.diagonal()
-        precondition = spla.LinearOperator(inner.shape, matvec=lambda x: x / diagonal)
 
-        def count(_: NDArray[np.float64]) -> None:
-            nonlocal iterations
-            iterations += 1
+def _right_side(
+    system: LinearSystem, held: ArrayLike, values: ArrayLike, load: ArrayLike | None
+) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """Displacement with its prescribed values, load vector, and the fixed degrees of freedom at the nodes of the body."""
+    fixed_nodes = node_values(held, system.grid).astype(bool)
+    x = system.pack(np.where(fixed_nodes, node_values(values, system.grid), 0.0))
+    b = np.zeros_like(x) if load is None else system.pack(np.where(fixed_nodes, 0.0, node_values(load, system.grid)))
+    return x, b, fixed_nodes
 
-        u[free], _ = spla.cg(
-            inner, right, x0=u[free], rtol=tolerance, maxiter=max_iterations, M=precondition, callback=count
+
+def _without_free_motion(system: LinearSystem, u: FloatArray, fixed: NDArray[np.bool_], spacing: Sequence[float]) -> FloatArray:
+    """The displacement less its mean motion along the rigid motions that the supports leave to the whole body."""
+    grid = system.grid
+    points = np.stack(np.unravel_index(grid.nodes, grid.node_shape), axis=1) * np.asarray(spacing, dtype=float)
+    modes = rigid_modes((points - points.mean(axis=0)) / max(float(np.ptp(points, axis=0).max()), 1e-300))
+    node, axis = np.nonzero(fixed)
+    rows = modes[node, axis]
+    value, vector = np.linalg.eigh(rows.T @ rows)
+    free = vector[:, value <= 1e-10 * max(float(value[-1]), 1e-300)]
+    if free.shape[1] == 0:
+        return u
+    motion = (modes @ free).reshape(-1, free.shape[1])
+    amount = np.linalg.solve(motion.T @ motion, motion.T @ u.ravel())
+    return np.where(fixed, u, u - (motion @ amount).reshape(u.shape))
+
+
+def _solution(
+    system: LinearSystem, x: FloatArray, internal: FloatArray, fixed: NDArray[np.bool_], outcome: Outcome, spacing: Sequence[float]
+) -> Solution:
+    grid = system.grid
+    u, nodal = system.unpack(x), system.unpack(internal)
+    pinned = system.supports.modes
+    lost = float(np.abs(nodal.reshape(-1)[system.supports.pins]).max()) if pinned else 0.0
+    largest = float(np.abs(nodal).max())
+    converged, status = outcome.converged, "converged"
+    if not converged:
+        reason = outcome.breakdown or "the iterations ran out"
+        status = (
+            f"not converged: the relative residual is {outcome.residual[-1]:.2e} after {outcome.iterations} iterations ({reason}). "
+            "Raise max_iterations or tolerance, and look for parts that hang on single nodes or for extreme contrasts of modulus."
         )
-        history.append(float(np.linalg.norm(right - inner @ u[free]) / scale))
-    elif initial is None:
-        u[free] = 0.0
-    internal = matrix @ u
-    converged = history[-1] <= 2 * tolerance or scale == 0
-    status = "converged" if converged else f"stopped at {history[-1]:.2e} after {iterations} iterations; raise max_iterations."
-    full, reaction = np.zeros(shape).reshape(-1, 3), np.zeros(shape).reshape(-1, 3)
-    full[grid.nodes] = u.reshape(-1, 3)
-    reaction[grid.nodes] = np.where(held, internal, 0.0).reshape(-1, 3)
-    stats = {
+    elif lost > 1e-3 * largest:
+        converged = False
+        status = (
+            f"not a solution: a pin on a rigid motion that was taken for free carries {lost:.3g} N. "
+            "Hold more degrees of freedom, or remove the parts that hang on single nodes or edges."
+        )
+    if converged and pinned:
+        status += f"; {pinned} free rigid motions were pinned"
+    if converged and system.dropped:
+        status += f"; {system.dropped} voxels that touch nothing held were left out"
+    if pinned:
+        u = _without_free_motion(system, u, fixed, spacing)
+    reaction = np.where(fixed, nodal, 0.0)
+    cycles = outcome.iterations
+    stats: dict[str, float] = {
         "n_elements": grid.n_elements,
         "n_nodes": grid.n_nodes,
-        "n_dof": n_dof,
-        "setup_s": setup - started,
-        "solve_s": time.process_time() - setup,
+        "n_dof": 3 * grid.n_nodes,
+        "levels": 1 + len(system.preconditioner.levels),
+        "products": system.counts["products"] + 2 * SMOOTHING_DEGREE * cycles,
+        "pinned": pinned,
+        "dropped_voxels": system.dropped,
+        "energy": 0.5 * float(np.vdot(x, internal)),
+        "pin_force": lost,
     }
-    solution = Solution(full.reshape(shape), reaction.reshape(shape), converged, iterations, tuple(history), status, stats)
-    if throw and not converged:
-        raise SolveError(status, solution)
-    return solution
+    return Solution(
+        grid.node_shape, grid.nodes, np.ascontiguousarray(u), reaction, converged, outcome.iterations, outcome.residual, status, stats
+    )

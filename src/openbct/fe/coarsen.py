@@ -1,0 +1,187 @@
+"""Coarse grids that respect the topology of the bone.
+
+A coarse cell joins 2 x 2 x 2 cells, or fewer: long voxels are first coarsened along their short edges. Two neighbouring coarse
+cells share the nodes of their common face only where the material inside them touches there: a coarse node is split into as many
+copies as there are separate pieces of material around it. Thin struts that pass close by each other are therefore never glued
+together, which is what makes geometric multigrid fail on trabecular structures. On solid bone nothing is split and the usual
+trilinear hierarchy results.
+
+All functions work on elements given by their cell ``(n 3)`` and their nodes ``(n 8)``; see :mod:`openbct.fe.hex8` for the order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openbct.fe.jit import kernel
+
+IntArray = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Coarsening:
+    """How the elements and nodes of one level hang together with those of the next coarser level."""
+
+    cells: IntArray
+    """Cell of each coarse element ``(n 3)``, on the coarse grid."""
+    nodes: IntArray
+    """Node numbers of each coarse element ``(n 8)``."""
+    n_nodes: int
+    """Number of coarse nodes."""
+    children: IntArray
+    """Fine elements, ordered by coarse element."""
+    first_child: IntArray
+    """Where the children of each coarse element start in ``children`` ``(n + 1)``."""
+    code: IntArray
+    """For each fine node ``27 * e + 9 * a + 3 * b + c``: it sits at ``(a b c)`` in {0, 1, 2} of coarse element ``e``."""
+    factor: tuple[int, int, int]
+    """2 along the axes that were coarsened, 1 along the others."""
+
+
+@kernel()
+def _find(parent: Any, item: Any) -> Any:
+    while parent[item] != item:
+        parent[item] = parent[parent[item]]
+        item = parent[item]
+    return item
+
+
+@kernel()
+def _join(parent: Any, first: Any, second: Any) -> None:
+    a = _find(parent, first)
+    b = _find(parent, second)
+    if a < b:
+        parent[b] = a
+    elif b < a:
+        parent[a] = b
+
+
+@kernel()
+def _group_children(cells: Any, nodes: Any, n_nodes: Any, slot: Any, f: Any) -> Any:
+    """Parents of the fine elements: one per coarse cell and connected piece of material inside it."""
+    n_fine = cells.shape[0]
+    size_j = 0
+    size_k = 0
+    for e in range(n_fine):
+        size_j = max(size_j, cells[e, 1] // f[1] + 1)
+        size_k = max(size_k, cells[e, 2] // f[2] + 1)
+    piece = np.arange(n_fine).astype(np.int32)
+    for e in range(n_fine):
+        slot[((cells[e, 0] // f[0]) * size_j + cells[e, 1] // f[1]) * size_k + cells[e, 2] // f[2]] += 1
+    n_cells = 0
+    total = 0
+    for c in range(slot.size):
+        count = slot[c]
+        slot[c] = total
+        total += count
+        n_cells += count > 0
+    order = np.empty(n_fine, np.int32)
+    for e in range(n_fine):
+        c = ((cells[e, 0] // f[0]) * size_j + cells[e, 1] // f[1]) * size_k + cells[e, 2] // f[2]
+        order[slot[c]] = e
+        slot[c] += 1
+    last = np.full(n_nodes, -1, np.int32)
+    begin = 0
+    coarse_cells = np.empty((n_fine, 3), np.int32)
+    first_child = np.empty(n_fine + 1, np.int32)
+    children = np.empty(n_fine, np.int32)
+    n_coarse = 0
+    done = 0
+    while begin < n_fine:
+        e0 = order[begin]
+        end = begin
+        while end < n_fine:
+            e = order[end]
+            same = True
+            for axis in range(3):
+                same &= cells[e, axis] // f[axis] == cells[e0, axis] // f[axis]
+            if not same:
+                break
+            for n in range(8):
+                other = last[nodes[e, n]]
+                if other >= begin:
+                    _join(piece, e, order[other])
+                last[nodes[e, n]] = end
+            end += 1
+        for lead in range(begin, end):
+            if _find(piece, order[lead]) != order[lead]:
+                continue
+            first_child[n_coarse] = done
+            for axis in range(3):
+                coarse_cells[n_coarse, axis] = cells[e0, axis] // f[axis]
+            for member in range(begin, end):
+                if _find(piece, order[member]) == order[lead]:
+                    children[done] = order[member]
+                    done += 1
+            n_coarse += 1
+        begin = end
+    first_child[n_coarse] = done
+    return coarse_cells[:n_coarse].copy(), first_child[: n_coarse + 1].copy(), children
+
+
+@kernel()
+def _join_corners(parent: Any, e: Any, place: Any, e0: Any, place0: Any) -> None:
+    """Unite the corners of two coarse elements that interpolate the same fine node."""
+    for corner in range(8):
+        other = 0
+        used = True
+        for axis in range(3):
+            here = (place // (9, 3, 1)[axis]) % 3
+            there = (place0 // (9, 3, 1)[axis]) % 3
+            bit = (corner >> (2 - axis)) & 1
+            if here == 1:
+                other = 2 * other + bit
+            else:
+                used &= bit == here // 2
+                other = 2 * other + there // 2
+        if used:
+            _join(parent, 8 * e + corner, 8 * e0 + other)
+
+
+@kernel()
+def _number_nodes(cells: Any, nodes: Any, n_nodes: Any, first_child: Any, children: Any, f: Any) -> Any:
+    """Coarse nodes, the nodes of each coarse element and the place of every fine node."""
+    n_coarse = first_child.size - 1
+    code = np.full(n_nodes, -1, np.int32)
+    last = np.full(n_nodes, -1, np.int32)
+    parent = np.arange(8 * n_coarse).astype(np.int32)
+    for e in range(n_coarse):
+        for child in range(first_child[e], first_child[e + 1]):
+            fine = children[child]
+            for n in range(8):
+                node = nodes[fine, n]
+                if last[node] == e:
+                    continue
+                last[node] = e
+                place = 0
+                for axis in range(3):
+                    bit = (n >> (2 - axis)) & 1
+                    place = 3 * place + (cells[fine, axis] % 2 + bit if f[axis] == 2 else 2 * bit)
+                if code[node] < 0:
+                    code[node] = 27 * e + place
+                else:
+                    _join_corners(parent, e, place, code[node] // 27, code[node] % 27)
+    coarse_nodes = np.empty((n_coarse, 8), np.int32)
+    number = np.full(8 * n_coarse, -1, np.int32)
+    count = 0
+    for e in range(n_coarse):
+        for corner in range(8):
+            root = _find(parent, 8 * e + corner)
+            if number[root] < 0:
+                number[root] = count
+                count += 1
+            coarse_nodes[e, corner] = number[root]
+    return coarse_nodes, count, code
+
+
+def coarsen(cells: IntArray, nodes: IntArray, n_nodes: int, factor: tuple[int, int, int] = (2, 2, 2)) -> Coarsening:
+    """The next coarser level of a set of elements; ``factor`` is 2 along the axes to coarsen and 1 along the others."""
+    f = np.array(factor, dtype=np.int32)
+    size = int(np.prod(cells.max(axis=0).astype(np.int64) // f + 1))
+    coarse_cells, first_child, children = _group_children(cells, nodes, n_nodes, np.zeros(size, np.int32), f)
+    coarse_nodes, count, code = _number_nodes(cells, nodes, n_nodes, first_child, children, f)
+    return Coarsening(coarse_cells, coarse_nodes, int(count), children, first_child, code, factor)

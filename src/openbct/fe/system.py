@@ -1,0 +1,298 @@
+"""A stiffness matrix with its preconditioner, built once and used for many right-hand sides.
+
+Interface for methods that build on the linear kernel (plasticity, rigid platens)::
+
+    system = build_system(youngs_modulus, fixed, spacing=..., poisson_ratio=...)
+    system.grid.element_nodes()      (n_elements 8) node numbers, order of hex8
+    system.modulus                   (n_elements) [MPa]
+    v = system.pack(u)               (n_nodes 3) -> flat vector: axis after axis, each padded to `stride`
+    u = system.unpack(v)             and back;  v.reshape(3, stride)[axis, node]
+    y = system.apply(v)              K v in double precision, nothing masked
+    z = system.precondition(r)       one multigrid cycle; 0 at fixed dofs
+    outcome = system.solve(b, x, tolerance=1e-6)      K x = b at the free dofs, in place
+    outcome = pcg(product, cycle, free, r, x, ...)    the same with another operator and this preconditioner
+
+A fixed degree of freedom keeps the value that it has in ``x``; ``b`` is ignored there. ``system.free`` is 0 at the fixed ones.
+Voxels that touch nothing fixed are not part of the system, and free rigid motions are pinned (:mod:`openbct.fe.supports`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from openbct.errors import ModelError
+from openbct.fe import multigrid, voxel
+from openbct.fe.grid import Grid, Rows, find_rows, number_voxels
+from openbct.fe.hex8 import Orthotropy
+from openbct.fe.materials import Materials, build_materials
+from openbct.fe.multigrid import Fine, Multigrid
+from openbct.fe.simd import LANES
+from openbct.fe.supports import Supports, drop_loose_pieces, find_supports
+
+FloatArray = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
+
+Product = Callable[[Float32Array, float, FloatArray, FloatArray], float]
+"""``product(z, beta, p, y)``: p = z + beta p, y = K p, returns p'y."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an iteration ended."""
+
+    converged: bool
+    iterations: int
+    residual: tuple[float, ...]
+    """Residual norm before each iteration and at the end, relative to ``scale``."""
+    breakdown: str
+    """Empty, or what went wrong."""
+
+
+def pcg(
+    product: Product, cycle: Callable[[Float32Array, Float32Array], None], free: Float32Array, r: FloatArray, x: FloatArray, *,
+    target: float, scale: float, max_iterations: int,
+) -> Outcome:  # fmt: skip
+    """Improve ``x`` in place by preconditioned conjugate gradients until the residual norm is below ``target``.
+
+    This differs from the textbook in two points: the next direction uses the flexible (Polak-Ribiere) coefficient, because
+    the preconditioner works in single precision; and a non-positive curvature ends the iteration with a message instead of
+    a division by zero.
+
+    Parameters
+    ----------
+    product
+        The operator, fused with the update of the direction.
+    cycle
+        ``cycle(b, x)``: the preconditioner, in single precision.
+    free
+        Non-zero where a degree of freedom is free.
+    r
+        Residual of ``x``; overwritten.
+    """
+    z, rough = np.zeros(r.size, np.float32), np.zeros(r.size, np.float32)
+    p, y = np.zeros_like(r), np.zeros_like(r)
+    norm = float(np.sqrt(voxel.advance(0.0, p, y, free, x, r, rough)))
+    history = [norm / scale]
+    previous, alpha, beta = 0.0, 0.0, 0.0
+    breakdown = ""
+    while norm > target and len(history) <= max_iterations:
+        # Single precision spans 1e-38..1e38: the cycle is linear, so it runs on the residual scaled to one.
+        rough *= np.float32(1.0 / norm)
+        cycle(rough, z)
+        z *= np.float32(norm)
+        rz, yz = voxel.two_dots(z, r, y)
+        if not rz > 0:
+            breakdown = f"the preconditioner is not positive (r'z = {rz:.3g})"
+            break
+        beta = max(-alpha * yz / previous, 0.0) if previous > 0 else 0.0
+        energy = product(z, beta, p, y)
+        if not energy > 0:
+            breakdown = f"the stiffness is not positive in the search direction (p'Kp = {energy:.3g})"
+            break
+        alpha, previous = rz / energy, rz
+        norm = float(np.sqrt(voxel.advance(alpha, p, y, free, x, r, rough)))
+        history.append(norm / scale)
+    return Outcome(norm <= target, len(history) - 1, tuple(history), breakdown)
+
+
+@dataclass(frozen=True)
+class LinearSystem:
+    """Stiffness of a voxel body with some degrees of freedom fixed."""
+
+    grid: Grid
+    rows: Rows
+    modulus: FloatArray
+    """Modulus of each element [MPa]."""
+    row_modulus: FloatArray
+    """Modulus in the padded order of the rows [MPa]."""
+    coefficients: FloatArray
+    stride: int
+    free: Float32Array
+    """Inverse diagonal of the stiffness; 0 at fixed and unused places [mm/N]."""
+    preconditioner: Multigrid
+    supports: Supports
+    dropped: int
+    """Voxels that were left out because they touch nothing that is held."""
+    counts: dict[str, int] = field(default_factory=lambda: {"products": 0})
+    """Products with the stiffness in double precision so far."""
+
+    def pack(self, nodal: NDArray[np.float64]) -> FloatArray:
+        """Flat vector of nodal values ``(n_nodes 3)``."""
+        vector = np.zeros((3, self.stride))
+        vector[:, : self.grid.n_nodes] = nodal.T
+        return vector.ravel()
+
+    def unpack(self, vector: FloatArray) -> FloatArray:
+        """Nodal values ``(n_nodes 3)`` of a flat vector."""
+        return np.asarray(vector.reshape(3, self.stride)[:, : self.grid.n_nodes].T)
+
+    def product(self, z: NDArray[np.floating], beta: float, p: FloatArray, y: FloatArray) -> float:
+        """p = z + beta p, y = K p; returns p'y."""
+        rows = self.rows
+        self.counts["products"] += 1
+        return float(
+            voxel.energy_product(
+                rows.nodes, rows.first, rows.blocks, rows.group, rows.plane_rows, rows.plane_nodes, self.row_modulus,
+                self.coefficients, z, beta, p, y,
+            )
+        )  # fmt: skip
+
+    def apply(self, vector: FloatArray) -> FloatArray:
+        """K times a vector, nothing masked [N]."""
+        out = np.zeros_like(vector)
+        self.product(np.zeros(vector.size, np.float32), 1.0, vector, out)
+        return out
+
+    def precondition(self, residual: FloatArray) -> FloatArray:
+        """One multigrid cycle."""
+        z = np.zeros(residual.size, np.float32)
+        scale = float(np.abs(residual).max()) or 1.0
+        self.preconditioner.cycle((residual / scale).astype(np.float32), z)
+        return scale * z.astype(np.float64)
+
+    def jacobi(self, b: Float32Array, x: Float32Array) -> None:
+        """x = D^-1 b: what is left when the multigrid cycle breaks down."""
+        np.multiply(self.free, b, out=x)
+
+    def residual(self, b: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """b - K x at the free degrees of freedom, and K x."""
+        force = self.apply(x)
+        return np.where(self.free != 0, b - force, 0.0), force
+
+    def solve(
+        self, b: FloatArray, x: FloatArray, *, tolerance: float = 1e-6, scale: float | None = None, max_iterations: int = 500
+    ) -> tuple[Outcome, FloatArray]:
+        """Improve ``x`` until the true residual is below ``tolerance * scale``; returns the outcome and K x.
+
+        The residual is computed afresh at the end. Should it be larger than the recursion made believe, or should the
+        preconditioner break down, the iteration goes on from there, the last time with the diagonal alone.
+        """
+        r, force = self.residual(b, x)
+        norm = float(np.linalg.norm(r))
+        scale = scale or norm
+        if not scale > 0:
+            return Outcome(True, 0, (0.0,), ""), force
+        history: list[float] = [norm / scale]
+        breakdown = ""
+        cycle = self.preconditioner.cycle
+        for _ in range(4):
+            left = max_iterations - len(history) + 1
+            if norm <= tolerance * scale or left <= 0:
+                break
+            part = pcg(
+                self.product, cycle, self.free, r, x, target=0.9 * tolerance * scale, scale=scale, max_iterations=left
+            )
+            history += part.residual[1:]
+            breakdown = part.breakdown
+            if part.breakdown:
+                cycle = self.jacobi
+            r, force = self.residual(b, x)
+            norm, before = float(np.linalg.norm(r)), norm
+            history[-1] = norm / scale
+            if norm > 0.5 * before and not breakdown:
+                breakdown = "rounding: the residual does not fall any further"
+                break
+        converged = bool(norm <= tolerance * scale)
+        return Outcome(converged, len(history) - 1, tuple(history), "" if converged else breakdown), force
+
+
+def node_values(values: ArrayLike, grid: Grid) -> NDArray[np.generic]:
+    """Rows of a node array ``(i+1 j+1 k+1 3)``, or of anything that broadcasts to it, at the active nodes ``(n_nodes 3)``."""
+    full = np.broadcast_to(np.asarray(values), (*grid.node_shape, 3))
+    return np.asarray(full[np.unravel_index(grid.nodes, grid.node_shape)])
+
+
+def _diagonal(rows: Rows, modulus: FloatArray, materials: Materials, stride: int) -> FloatArray:
+    out = np.zeros(3 * stride)
+    voxel.diagonal(rows.nodes, rows.first, rows.group, modulus, materials.diagonals, rows.length, out)
+    return out
+
+
+def _active(modulus: NDArray[np.floating], fixed: ArrayLike, load: ArrayLike | None) -> tuple[NDArray[np.bool_], int]:
+    """Voxels that take part: stiff and connected to something fixed."""
+    active = np.asarray(modulus > 0)
+    if not active.any():
+        raise ModelError(
+            "no voxel has a positive modulus; expected at least one. Check that the mask is not empty and that the moduli are in MPa."
+        )
+    node_shape = tuple(n + 1 for n in modulus.shape)
+    held = np.asarray(np.broadcast_to(np.asarray(fixed), (*node_shape, 3)).any(axis=-1))
+    kept, dropped = drop_loose_pieces(active, held)
+    if not kept.any() or (dropped == 0 and not held.any()):
+        raise ModelError(
+            f"nothing is held: `fixed` marks {int(held.sum())} nodes and none of them belongs to a voxel with a positive modulus; "
+            "expected at least six fixed degrees of freedom on the body. Check that `fixed` is on the node grid (i+1 j+1 k+1 3)."
+        )
+    if dropped and load is not None:
+        _refuse_lost_load(active & ~kept, kept, load, node_shape)
+    return kept, dropped
+
+
+def _refuse_lost_load(
+    loose: NDArray[np.bool_], kept: NDArray[np.bool_], load: ArrayLike, node_shape: tuple[int, ...]
+) -> None:
+    lost = number_voxels(loose)
+    values = node_values(load, lost)
+    if np.any(values != 0):
+        raise ModelError(
+            f"a force of {float(np.abs(values).sum()):.6g} N acts on pieces of {int(loose.sum())} voxels that touch nothing held; "
+            "expected loads on the held body only. Connect or remove these pieces, or hold them."
+        )
+
+
+def build_system(
+    youngs_modulus: NDArray[np.floating], fixed: ArrayLike, *, poisson_ratio: ArrayLike = 0.3, orthotropy: Orthotropy | None = None,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0), bbar: bool = False, load: ArrayLike | None = None,
+) -> LinearSystem:  # fmt: skip
+    """Stiffness and preconditioner of the voxels with a positive modulus.
+
+    Parameters
+    ----------
+    youngs_modulus
+        Modulus of each voxel ``(i j k)``; 0 or less is void [MPa].
+    fixed
+        Degrees of freedom that keep their value ``(i+1 j+1 k+1 3)``.
+    load
+        Nodal forces that will be applied; only to find out whether they act on something that is not held [N].
+
+    Raises
+    ------
+    ModelError
+        Nothing is stiff, nothing is held, or a load acts on a free rigid motion.
+    """
+    active, dropped = _active(youngs_modulus, fixed, load)
+    grid = number_voxels(active)
+    materials = build_materials(grid, poisson_ratio, orthotropy, spacing, bbar=bbar)
+    rows = find_rows(grid, materials.group)
+    modulus = youngs_modulus.ravel()[grid.elements].astype(np.float64)
+    row_modulus = np.zeros(rows.padded)
+    row_modulus[rows.place] = modulus
+    n = grid.n_nodes
+    # Room for the last vector of a row to read past its end.
+    stride = -(-(n + 2 * LANES) // 16) * 16
+    diagonal = _diagonal(rows, row_modulus, materials, stride)
+    held = node_values(fixed, grid).astype(bool)
+    if not held.any():
+        raise ModelError("nothing is held: no fixed degree of freedom belongs to the body; expected at least six. Check `fixed`.")
+    nodal_load = np.zeros((n, 3)) if load is None else np.where(held, 0.0, node_values(load, grid))
+    supports = find_supports(grid, active, held, nodal_load, diagonal[:n], np.asarray(spacing, dtype=float))
+    closed = held.copy()
+    closed.reshape(-1)[supports.pins] = True
+    free = np.zeros((3, stride), np.float32)
+    with np.errstate(divide="ignore", over="ignore"):
+        free[:, :n] = np.where(closed.T, 0.0, 1.0 / diagonal.reshape(3, stride)[:, :n])
+    width = int(np.diff(rows.plane_nodes).max()) + 2 * LANES
+    fine = Fine(
+        rows, row_modulus, materials.coefficients.astype(np.float32).ravel(), free.ravel(), materials.bound,
+        np.zeros(3 * stride, np.float32), np.zeros(6 * width, np.float32),
+    )  # fmt: skip
+    group = np.zeros(grid.n_elements, np.int32) if materials.group is None else materials.reference_of[materials.group]
+    preconditioner = multigrid.build(fine, grid.cells(), grid.element_nodes(), closed, materials.references, modulus, group, spacing)
+    return LinearSystem(
+        grid, rows, modulus, row_modulus, np.ascontiguousarray(materials.coefficients).ravel(), stride, free.ravel(),
+        preconditioner, supports, dropped,
+    )  # fmt: skip
