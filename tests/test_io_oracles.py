@@ -11,8 +11,8 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from ct_series import make_image, write_series
 
+from ct_series import make_image, write_series
 from openbct.io import read_scan
 from openbct.volume import Volume, canonical
 

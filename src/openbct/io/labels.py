@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
-from scipy import ndimage
 
 from ..errors import GeometryError, ScanError, SegmentationError, SettingsError
 from ..records import LabelMap
-from ..volume import Volume, canonical, same_grid, to_patient
+from ..volume import Volume, canonical, same_grid
 from .nifti import SUFFIXES, read_label_table, read_nifti
-from .numbering import check_order, name_bodies, recognise
+from .numbering import check_order, find_centres, name_bodies, recognise
 
 Array = np.ndarray
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -269,8 +268,8 @@ def _check_sides(volume: Volume, names: Mapping[int, str]) -> None:
         other = by_name.get(f"{found.group(1)}_right") if found and found.group(2) == "left" else None
         if other is None:
             continue
-        centres = ndimage.center_of_mass(np.ones(volume.shape, dtype=np.uint8), volume.array, [number, other])
-        left, right = to_patient(volume.affine, np.array(centres))
+        centres = find_centres(volume, [number, other])
+        left, right = centres[number], centres[other]
         if left[0] < right[0]:
             raise SegmentationError(
                 f"found {name} {right[0] - left[0]:.0f} mm to the right of {names[other]}, expected it to the left: the labels are"

@@ -36,7 +36,7 @@ def recognise(volume: Volume, found: list[int], tables: Mapping[str, Mapping[int
         raise SegmentationError(
             f"found labels {listed}, which no known numbering ({', '.join(tables)}) covers; say what they are with --label-map"
         )
-    centres = _centres(volume, found)
+    centres = find_centres(volume, found)
     lengths = {name: _chain_length({number: table[number] for number in found}, centres) for name, table in known.items()}
     best = max(lengths.values())
     if best >= 2:
@@ -54,10 +54,22 @@ def recognise(volume: Volume, found: list[int], tables: Mapping[str, Mapping[int
     )
 
 
-def _centres(volume: Volume, numbers: list[int]) -> dict[int, Float[Array, 3]]:
-    """Return the centre of each label in patient LPS [mm]."""
-    centres = ndimage.center_of_mass(np.ones(volume.shape, dtype=np.uint8), volume.array, numbers)
-    return dict(zip(numbers, to_patient(volume.affine, np.array(centres))))
+def find_centres(volume: Volume, numbers: list[int]) -> dict[int, Float[Array, "3"]]:
+    """Return the centre of each label in patient LPS [mm], plane by plane so that a large map costs no copy."""
+    size = max(numbers) + 1
+    count, sums = np.zeros(size), np.zeros((3, size))
+    for k in range(volume.shape[2]):
+        plane = volume.array[:, :, k]
+        i, j = np.nonzero(plane)
+        labels = plane[i, j].astype(np.int64)
+        known = labels < size
+        here = np.bincount(labels[known], minlength=size)
+        count += here
+        sums[0] += np.bincount(labels[known], weights=i[known], minlength=size)
+        sums[1] += np.bincount(labels[known], weights=j[known], minlength=size)
+        sums[2] += here * k
+    centres = (sums[:, numbers] / count[numbers]).T
+    return dict(zip(numbers, to_patient(volume.affine, centres)))
 
 
 def _in_order(names: Mapping[int, str]) -> list[tuple[int, int]]:
@@ -92,7 +104,7 @@ def check_order(volume: Volume, names: Mapping[int, str]) -> None:
         chain = _in_order({number: name for number, name in names.items() if name.startswith(prefix)})
         if len(chain) < 2:
             continue
-        centres = _centres(volume, [number for _, number in chain])
+        centres = find_centres(volume, [number for _, number in chain])
         for (_, upper), (_, lower) in pairwise(chain):
             down = float(centres[upper][2] - centres[lower][2])
             if down <= 0:
@@ -107,7 +119,7 @@ def name_bodies(volume: Volume, names: Mapping[int, str]) -> tuple[dict[int, str
 
     Some programs give vertebral bodies the plain names of vertebrae. A body is half as deep as its vertebra.
     """
-    boxes = ndimage.find_objects(volume.array.astype(np.int32, copy=False))
+    boxes = ndimage.find_objects(volume.array)
     depths = []
     for place, number in _in_order({number: name for number, name in names.items() if name.startswith("vertebrae_")}):
         box = boxes[number - 1] if number <= len(boxes) else None
