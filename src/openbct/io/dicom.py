@@ -146,7 +146,7 @@ def _common_orientation(planes: tuple[Slice, ...]) -> Float[Array, "2 3"]:
     return np.array([row, column / np.linalg.norm(column)])
 
 
-def _drop_copies(planes: list[Slice], normal: Float[Array, 3]) -> tuple[list[Slice], tuple[str, ...]]:
+def _drop_copies(planes: list[Slice], normal: Float[Array, "3"]) -> tuple[list[Slice], tuple[str, ...]]:
     """Return planes with one per position: equal copies are dropped with a caution, differing ones refused."""
     along = np.array([plane.position for plane in planes]) @ normal
     starts = [0, *(np.flatnonzero(np.diff(along) > SAME_POSITION) + 1).tolist(), len(planes)]

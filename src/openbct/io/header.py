@@ -55,7 +55,7 @@ class Slice:
     header: Dataset
     rows: int | None
     columns: int | None
-    position: Float[Array, 3] | None
+    position: Float[Array, "3"] | None
     """Centre of the first pixel, patient LPS [mm]."""
     orientation: Float[Array, "2 3"] | None
     """Unit vectors along a row and along a column."""

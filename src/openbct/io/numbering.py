@@ -80,7 +80,7 @@ def _in_order(names: Mapping[int, str]) -> list[tuple[int, int]]:
     return sorted((LEVELS.index(level), number) for number, level in levels.items() if level in LEVELS)
 
 
-def _chain_length(names: Mapping[int, str], centres: Mapping[int, Float[Array, 3]]) -> int:
+def _chain_length(names: Mapping[int, str], centres: Mapping[int, Float[Array, "3"]]) -> int:
     """Return how many vertebrae a numbering has in the image, 0 where any lies out of order."""
     chain = _in_order(names)
     for (place, number), (next_place, next_number) in pairwise(chain):
