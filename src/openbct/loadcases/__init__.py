@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .axial_compression import AxialCompression
+from .sideways_fall import SidewaysFall
 
-__all__ = ["AxialCompression"]
+__all__ = ["AxialCompression", "SidewaysFall"]
