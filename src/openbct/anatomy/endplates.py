@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from ..records import Array, Frame
+from ..records import Array, Frame, Reference
 from ..volume import Volume, resample, to_patient
 
 FIT_SHARE = 0.6
@@ -29,6 +29,11 @@ COLUMN_STEP = 1.0
 """Distance between columns [mm] [D]."""
 HEIGHT_STEP = 0.5
 """Sampling along a column [mm]; its ends are interpolated in between [D]."""
+HEIGHT_AT = {"anterior": 0.15, "middle": 0.50, "posterior": 0.85}
+"""Where along the depth of the body its heights are taken; as constants in public code [SC]."""
+HEIGHTS_REFERENCE = Reference(
+    "Vertebral heights at 15, 50 and 85 % of the antero-posterior axis, as constants in the TotalSegmentator repository", "code"
+)
 SETTLED_DEG = 0.1
 MAX_ROUNDS = 12
 """The axis is refined until it moves less than ``SETTLED_DEG``, at most ``MAX_ROUNDS`` times [D]."""
@@ -82,10 +87,19 @@ def padded(mask: Volume, n: int = 1) -> Volume:
     return Volume(np.pad(mask.array, n), affine, mask.unit)
 
 
+def points_of(mask: Volume) -> Float[Array, "n 3"]:
+    """Return the centres of a mask's voxels in patient LPS [mm]."""
+    return to_patient(mask.affine, np.argwhere(mask.array).astype(float))
+
+
+def points_in(mask: Volume, frame: Frame) -> Float[Array, "n 3"]:
+    """Return the centres of a mask's voxels in a frame [mm]."""
+    return np.asarray((points_of(mask) - frame.origin) @ frame.axes)
+
+
 def sample_columns(mask: Volume, frame: Frame) -> Columns:
     """Return the body as columns along the frame's z axis; the 0/1 field, empty at its border, is interpolated and cut at one half."""
-    index = np.argwhere(mask.array)
-    local = (to_patient(mask.affine, index) - frame.origin) @ frame.axes
+    local = points_in(mask, frame)
     reach = float(mask.spacing.max()) + COLUMN_STEP
     low, high = local.min(axis=0) - reach, local.max(axis=0) + reach
     steps = np.array([COLUMN_STEP, COLUMN_STEP, HEIGHT_STEP])
@@ -130,7 +144,7 @@ def fit_endplates(mask: Volume, axes: Float[Array, "3 3"]) -> Endplates:
         Where to start: z within some tens of degrees of the body's axis; x is kept as near to its start as z allows.
     """
     mask = padded(mask)
-    centre = to_patient(mask.affine, np.argwhere(mask.array)).mean(axis=0)
+    centre = points_of(mask).mean(axis=0)
     left = axes[:, 0]
     frame = Frame(centre, axes)
     upper = lower = axes[:, 2]
@@ -157,3 +171,47 @@ def _normals(columns: Columns, frame: Frame) -> tuple[Array, Array]:
         normal = frame.axes @ np.array([-a, -b, 1.0])
         normals.append(normal / np.linalg.norm(normal))
     return normals[0], normals[1]
+
+
+def measure_body(endplates: Endplates, mask: Volume) -> tuple[dict[str, Array], dict[str, float]]:
+    """Return landmarks in patient LPS [mm] and lengths of a body: see :func:`openbct.anatomy.locate_vertebra` for their names."""
+    columns, frame = endplates.columns, endplates.frame
+    inner = central(columns.footprint, HEIGHT_SHARE)
+    height = float((columns.upper - columns.lower)[inner].mean())
+    x, y = np.meshgrid(columns.x, columns.y, indexing="ij")
+    at = (float(x[inner].mean()), float(y[inner].mean()))
+    points = {
+        "body_centre": np.zeros(3),
+        "superior_endplate": np.array([*at, float(columns.upper[inner].mean())]),
+        "inferior_endplate": np.array([*at, float(columns.lower[inner].mean())]),
+    }
+    lengths = {"height": height}
+    front, back, middle = _midline(columns)
+    for name, share in HEIGHT_AT.items():
+        upper, lower = _ends_at(columns, middle, front + share * (back - front))
+        points[f"superior_{name}"], points[f"inferior_{name}"] = upper, lower
+        lengths[f"{name}_height"] = float(upper[2] - lower[2])
+    across = columns.x[columns.footprint.any(axis=1)]
+    lengths["width"] = float(np.ptp(across))
+    lengths["depth"] = back - front
+    lengths["mean_area"] = float(mask.array.sum()) * mask.voxel_volume / height
+    lengths["tilt_deg"] = float(np.degrees(np.arccos(np.clip(frame.axes[2, 2], -1.0, 1.0))))
+    lengths["wedge_deg"] = endplates.wedge_deg
+    return {name: frame.origin + frame.axes @ point for name, point in points.items()}, lengths
+
+
+def _midline(columns: Columns) -> tuple[float, float, float]:
+    """Return front and back of the body on its midline, and where that midline is [mm in the frame]."""
+    across = columns.x[columns.footprint.any(axis=1)]
+    middle = float(across.mean())
+    strip = np.abs(columns.x - middle) <= 0.1 * float(np.ptp(across)) + 0.5
+    along = columns.y[columns.footprint[strip].any(axis=0)]
+    return float(along[0]), float(along[-1]), middle
+
+
+def _ends_at(columns: Columns, x: float, y: float) -> tuple[Array, Array]:
+    """Return the upper and the lower endplate point at (x, y): the mean of the columns within 3 mm of it."""
+    gx, gy = np.meshgrid(columns.x, columns.y, indexing="ij")
+    away = np.where(columns.footprint, np.hypot(gx - x, gy - y), np.inf)
+    near = away <= max(3.0, float(away.min()))
+    return np.array([x, y, float(columns.upper[near].mean())]), np.array([x, y, float(columns.lower[near].mean())])

@@ -11,7 +11,7 @@ from scipy import ndimage
 from ..errors import SegmentationError
 from ..records import Array, BoneMask, BoneRegion, CalibratedVolume, Reference, Step
 from ..volume import Volume, bounding_box, crop, place_into
-from .endplates import HEIGHT_SHARE, Columns, Endplates, central, fit_endplates, orthonormal
+from .endplates import HEIGHT_AT, HEIGHTS_REFERENCE, fit_endplates, measure_body, orthonormal
 from .vertebral_body import BodyCut, faces_front, isolate_body
 
 MARGIN = 12.0
@@ -34,14 +34,9 @@ DENSE_CAUTION, DENSE_REFUSAL = 0.005, 0.05
 """Share of the body above ``DENSE`` [D]."""
 VOLUMES: dict[str, tuple[float, float]] = {"C": (2.0, 20.0), "T": (5.0, 65.0), "L": (15.0, 95.0)}
 """Plausible volumes of an adult's body by region [cm³]: wide, they catch wrong labels and not small persons [D]."""
-HEIGHT_AT = {"anterior": 0.15, "middle": 0.50, "posterior": 0.85}
-"""Where along the depth of the body its heights are taken; as constants in public code [SC]."""
 GENANT = Reference(
     "Genant's semiquantitative grades: 20-25 % loss of anterior, middle or posterior height is grade 1, as tabulated in a later review",
     "seen",
-)
-HEIGHTS_REFERENCE = Reference(
-    "Vertebral heights at 15, 50 and 85 % of the antero-posterior axis, as constants in the TotalSegmentator repository", "code"
 )
 
 
@@ -79,7 +74,7 @@ def locate_vertebra(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRe
     density = crop(calibrated.density, lower, upper)
     first, last = bounding_box(body.mask)
     mask = place_into(crop(body.mask, first.tolist(), last.tolist()), density, fill=False)
-    landmarks, lengths = _measure(endplates, mask)
+    landmarks, lengths = measure_body(endplates, mask)
     cautions = (
         *body.cautions,
         *_voxel_cautions(bone, calibrated.density),
@@ -191,50 +186,6 @@ def _box_in(image: Volume, part: Volume, margin: float = MARGIN) -> tuple[list[i
     offset = np.rint(np.linalg.inv(image.affine) @ np.append(part.affine[:3, 3], 1.0))[:3].astype(int)
     pad = np.ceil(margin / image.spacing).astype(int)
     return np.maximum(offset + lower - pad, 0).tolist(), np.minimum(offset + upper + pad, image.shape).tolist()
-
-
-def _measure(endplates: Endplates, mask: Volume) -> tuple[dict[str, Array], dict[str, float]]:
-    """Return landmarks in patient LPS and lengths."""
-    columns, frame = endplates.columns, endplates.frame
-    inner = central(columns.footprint, HEIGHT_SHARE)
-    height = float((columns.upper - columns.lower)[inner].mean())
-    x, y = np.meshgrid(columns.x, columns.y, indexing="ij")
-    at = (float(x[inner].mean()), float(y[inner].mean()))
-    points = {
-        "body_centre": np.zeros(3),
-        "superior_endplate": np.array([*at, float(columns.upper[inner].mean())]),
-        "inferior_endplate": np.array([*at, float(columns.lower[inner].mean())]),
-    }
-    lengths = {"height": height}
-    front, back, middle = _midline(columns)
-    for name, share in HEIGHT_AT.items():
-        upper, lower = _ends_at(columns, middle, front + share * (back - front))
-        points[f"superior_{name}"], points[f"inferior_{name}"] = upper, lower
-        lengths[f"{name}_height"] = float(upper[2] - lower[2])
-    across = columns.x[columns.footprint.any(axis=1)]
-    lengths["width"] = float(np.ptp(across))
-    lengths["depth"] = back - front
-    lengths["mean_area"] = float(mask.array.sum()) * mask.voxel_volume / height
-    lengths["tilt_deg"] = float(np.degrees(np.arccos(np.clip(frame.axes[2, 2], -1.0, 1.0))))
-    lengths["wedge_deg"] = endplates.wedge_deg
-    return {name: frame.origin + frame.axes @ point for name, point in points.items()}, lengths
-
-
-def _midline(columns: Columns) -> tuple[float, float, float]:
-    """Return front and back of the body on its midline, and where that midline is [mm in the frame]."""
-    across = columns.x[columns.footprint.any(axis=1)]
-    middle = float(across.mean())
-    strip = np.abs(columns.x - middle) <= 0.1 * float(np.ptp(across)) + 0.5
-    along = columns.y[columns.footprint[strip].any(axis=0)]
-    return float(along[0]), float(along[-1]), middle
-
-
-def _ends_at(columns: Columns, x: float, y: float) -> tuple[Array, Array]:
-    """Return the upper and the lower endplate point at (x, y): the mean of the columns within 3 mm of it."""
-    gx, gy = np.meshgrid(columns.x, columns.y, indexing="ij")
-    away = np.where(columns.footprint, np.hypot(gx - x, gy - y), np.inf)
-    near = away <= max(3.0, float(away.min()))
-    return np.array([x, y, float(columns.upper[near].mean())]), np.array([x, y, float(columns.lower[near].mean())])
 
 
 def _voxel_cautions(bone: str, image: Volume) -> list[str]:

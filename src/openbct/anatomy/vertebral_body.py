@@ -20,8 +20,8 @@ from scipy import ndimage
 
 from ..errors import SegmentationError
 from ..records import Array, Frame
-from ..volume import Volume, resample, to_patient
-from .endplates import fit_endplates, orthonormal, padded
+from ..volume import Volume, resample
+from .endplates import fit_endplates, orthonormal, padded, points_in, points_of
 
 GRID = 1.0
 """Grid on which the canal is looked for [mm] [D]."""
@@ -78,7 +78,7 @@ def isolate_body(whole: Volume) -> BodyCut:
     normal, point = axes[:, 1], np.zeros(3)
     for _ in range(ROUNDS):
         axes = fit_endplates(whole.with_array(body), axes).frame.axes
-        centre = to_patient(whole.affine, np.argwhere(body)).mean(axis=0)
+        centre = points_of(whole.with_array(body)).mean(axis=0)
         points = _wall_points(whole, body, Frame(centre, axes))
         normal, point = _wall_plane(points, Frame(centre, axes))
         body = _in_front(whole, body, normal, point)
@@ -93,7 +93,7 @@ def faces_front(body: Volume, axes: Float[Array, "3 3"]) -> bool:
     At mid-height the back of a body ends in a wall nearly as wide as the body, its front in a bow: on real lumbar bodies the
     outermost sixth of the depth is 0.5 to 0.8 times as wide in front as in the back [C].
     """
-    local = to_patient(body.affine, np.argwhere(body.array)) @ axes
+    local = points_of(body) @ axes
     local = local[np.abs(local[:, 2] - local[:, 2].mean()) < 0.3 * float(np.ptp(local[:, 2]))]
     y = (local[:, 1] - local[:, 1].min()) / float(np.ptp(local[:, 1]))
     front, back = (float(np.ptp(local[end, 0])) for end in (y <= END_SHARE, y >= 1.0 - END_SHARE))
@@ -132,15 +132,15 @@ def _first_axes(whole: Volume, rough: Bool[Array, "i j k"], behind: Bool[Array, 
 
 def _has_arch(whole: Volume, rough: Bool[Array, "i j k"], axes: Float[Array, "3 3"]) -> bool:
     """Tell whether the mask reaches well behind the body: more than half the body's own depth."""
-    y_body = to_patient(whole.affine, np.argwhere(rough)) @ axes[:, 1]
-    y_whole = to_patient(whole.affine, np.argwhere(whole.array)) @ axes[:, 1]
+    y_body = points_of(whole.with_array(rough)) @ axes[:, 1]
+    y_whole = points_of(whole) @ axes[:, 1]
     return bool(y_whole.max() - y_body.max() > 0.25 * np.ptp(y_body))
 
 
 def _wall_points(whole: Volume, body: Bool[Array, "i j k"], frame: Frame) -> Float[Array, "n 3"]:
     """Return points of the posterior wall, in the frame's millimetres: where rays to the back fall into the canal."""
-    local = (to_patient(whole.affine, np.argwhere(whole.array)) - frame.origin) @ frame.axes
-    inside = (to_patient(whole.affine, np.argwhere(body)) - frame.origin) @ frame.axes
+    local = points_in(whole, frame)
+    inside = points_in(whole.with_array(body), frame)
     low, high = local.min(axis=0) - 3.0, local.max(axis=0) + 3.0
     shape = np.ceil((high - low) / GRID).astype(int) + 1
     affine = np.eye(4)
@@ -210,7 +210,7 @@ def _wall_plane(points: Float[Array, "n 3"], frame: Frame) -> tuple[Array, Array
 def _in_front(whole: Volume, body: Bool[Array, "i j k"], normal: Array, point: Array) -> Bool[Array, "i j k"]:
     """Return the piece of the mask in front of the cut that holds the body; a voxel goes by its centre."""
     index = np.argwhere(whole.array)
-    front = (to_patient(whole.affine, index) - point) @ normal <= 0.0
+    front = (points_of(whole) - point) @ normal <= 0.0
     kept = np.zeros(whole.shape, dtype=bool)
     kept[tuple(index[front].T)] = True
     if not (body & kept).any():
@@ -221,7 +221,7 @@ def _in_front(whole: Volume, body: Bool[Array, "i j k"], normal: Array, point: A
 def _without_processes(whole: Volume, body: Bool[Array, "i j k"], frame: Frame) -> Bool[Array, "i j k"]:
     """Return the body without the roots of transverse processes, which at L5 spring from its sides."""
     index = np.argwhere(body)
-    local = (to_patient(whole.affine, index) - frame.origin) @ frame.axes
+    local = points_in(whole.with_array(body), frame)
     front, depth = float(local[:, 1].min()), float(np.ptp(local[:, 1]))
     share = (local[:, 1] - front) / depth
     own = local[(share >= FRONT_HALF[0]) & (share <= FRONT_HALF[1]), 0]

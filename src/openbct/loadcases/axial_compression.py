@@ -21,6 +21,8 @@ VOLUME_CAUTION = 0.02
 """Change of the body's volume by the model grid above which a caution is due [D]."""
 CONTACT_CAUTION, CONTACT_REFUSAL = 0.90, 0.60
 """Share of an endplate's columns that touch the pad [D; fe-methods plausibility table]."""
+NUDGE = 1e-3
+"""Shift of the model grid [voxels]; it breaks ties of the cut at one half [D]."""
 RIM = 3.0
 """Width of the outline that is left out when contact is judged [mm] [D]."""
 
@@ -110,15 +112,17 @@ class AxialCompression:
 
     def _grid(self, region: BoneRegion) -> tuple[tuple[int, int, int], Affine]:
         """Return shape and affine of a grid in the bone's frame with room for the pads."""
-        local = (to_patient(region.mask.affine, np.argwhere(region.mask.array)) - region.frame.origin) @ region.frame.axes
+        centres = to_patient(region.mask.affine, np.argwhere(region.mask.array).astype(float))
+        local = (centres - region.frame.origin) @ region.frame.axes
         reach = float(region.mask.spacing.max()) + 2 * self.voxel
         room = np.array([reach, reach, reach + self.cap + self.voxel])
         low, high = local.min(axis=0) - room, local.max(axis=0) + room
-        # voxel centres at whole multiples from the frame's origin: the same bone always meets the same grid
+        # voxel centres at whole multiples from the frame's origin: the same bone always meets the same grid; the nudge decides
+        # for one side where a straight wall lies midway between two centres, else both or neither would be bone
         first, last = np.floor(low / self.voxel).astype(int), np.ceil(high / self.voxel).astype(int)
         affine = np.eye(4)
         affine[:3, :3] = region.frame.axes * self.voxel
-        affine[:3, 3] = region.frame.origin + region.frame.axes @ (first * self.voxel)
+        affine[:3, 3] = region.frame.origin + region.frame.axes @ ((first + NUDGE) * self.voxel)
         i, j, k = (int(n) for n in last - first + 1)
         return (i, j, k), affine
 
@@ -201,12 +205,11 @@ def _endplate_columns(top: Array, footprint: Bool[Array, "i j"], depth: float) -
     i, j = np.nonzero(footprint)
     base = np.column_stack([i, j, np.ones(len(i))]).astype(float)
     height = top[i, j].astype(float)
-    keep = np.ones(len(i), dtype=bool)
-    above = height
-    for _ in range(4):
+    # the median first: a plane through all columns would lean into a collapsed side
+    keep = height - np.median(height) >= -depth
+    for _ in range(3):
         plane, *_ = np.linalg.lstsq(base[keep], height[keep], rcond=None)
-        above = height - base @ plane
-        keep = above >= -depth
+        keep = height - base @ plane >= -depth
     plate = np.zeros_like(footprint)
     plate[i[keep], j[keep]] = True
     return plate

@@ -113,7 +113,7 @@ def _trabecular_region(region: BoneRegion) -> _Region:
     # the distance is to the nearest outer voxel's centre: its surface lies half a voxel nearer
     inner = np.asarray(mask.array & (depth - coarsest / 2 >= inset))
     index = np.argwhere(inner)
-    local = (to_patient(mask.affine, index) - frame.origin) @ frame.axes
+    local = (to_patient(mask.affine, index.astype(float)) - frame.origin) @ frame.axes
     height = region.lengths["height"]
     half = min(SLAB_HALF, SLAB_SHARE * height)
     inside = _in_ellipse(local, np.abs(local[:, 2] - _mid_height(region)) <= half)
