@@ -34,14 +34,14 @@ class FemurShape:
     shaft_radius: float = 13.5
     shaft_length: float = 46.0
     """Of shaft below the lesser trochanter."""
-    shaft_cortex: float = 4.5
-    neck_cortex: float = 1.5
+    shaft_cortex: float = 4.2
+    neck_cortex: float = 1.3
     """Mean at the neck: twice as thick below, half above."""
-    head_cortex: float = 0.9
-    cortical_density: float = 1150.0
-    head_density: float = 270.0
-    neck_density: float = 165.0
-    trochanter_density: float = 110.0
+    head_cortex: float = 0.7
+    cortical_density: float = 1050.0
+    head_density: float = 255.0
+    neck_density: float = 150.0
+    trochanter_density: float = 100.0
     texture: float = 0.12
     yellow_marrow: float = 0.85
     seed: int = 2
@@ -73,7 +73,7 @@ class Femur:
 
     @property
     def landmarks(self) -> dict[str, Float[Array, "3"]]:
-        """Named points, own frame [mm]."""
+        """Named points, own frame [mm]; those of the trochanters lie on the surface."""
         o = self.crossing
         return {
             "head_centre": np.zeros(3),

@@ -37,11 +37,11 @@ class VertebraShape:
     process_reach: float = 40.0
     """Half the span of the transverse processes."""
     spinous_length: float = 30.0
-    cortex: float = 0.45
+    cortex: float = 0.4
     """Thickness of the shell of the body."""
-    endplate: float = 0.6
+    endplate: float = 0.5
     """Thickness of the bony endplates."""
-    cortical_density: float = 850.0
+    cortical_density: float = 800.0
     """Of shell and endplates."""
     trabecular_density: float = 95.0
     """Mean inside the shell, before texture and the basivertebral canal."""

@@ -33,6 +33,9 @@ PATIENT = Patient(
     sources=MappingProxyType(dict.fromkeys(("name", "identifier", "sex", "age", "height_cm", "weight_kg"), "simulation")),
 )  # fmt: skip
 
+MOST_VOXELS = 200e6
+"""Largest image: about 5 GB while it is painted, 24 bytes for each voxel [C]."""
+
 
 @dataclass(frozen=True)
 class TorsoSettings:
@@ -142,24 +145,37 @@ def simulate_hip(settings: TorsoSettings | None = None) -> SimulatedScan:
 
 
 def _blank(settings: TorsoSettings) -> Canvas:
+    """Return the empty image, refusing settings that cannot be one."""
+    _check_body(settings)
     spacing = np.array(settings.spacing, dtype=float)
-    length = settings.top - settings.bottom
-    if (
-        np.any(spacing < 0.2)
-        or np.any(spacing > 10)
-        or not 20 <= settings.field_of_view <= 700
-        or not spacing[2] <= length <= 2000
-    ):
+    size = np.array([settings.field_of_view, settings.field_of_view, settings.top - settings.bottom])
+    possible = np.all((spacing >= 0.2) & (spacing <= 10.0)) and np.all((size >= spacing) & (size <= 2000.0))
+    if not possible or np.prod(size / spacing) > MOST_VOXELS:
         raise SettingsError(
-            f"found voxels of {settings.spacing} mm, a field of view of {settings.field_of_view} mm and slices over {length} mm, "
-            "expected voxels of 0.2 to 10 mm, a field of 20 to 700 mm and at least one slice; change the settings"
+            f"found voxels of {settings.spacing} mm in an image of {size.tolist()} mm, expected voxels of 0.2 to 10 mm, edges up "
+            f"to 2000 mm and at most {MOST_VOXELS / 1e6:.0f} million voxels; change the spacing, the field of view or the slices"
         )
-    counts = np.maximum(np.rint(np.array([settings.field_of_view, settings.field_of_view, length]) / spacing).astype(int), 1)
+    counts = np.maximum(np.rint(size / spacing).astype(int), 1)
     affine = np.diag([*spacing, 1.0])
     affine[:2, 3] = np.array(settings.centre) - spacing[:2] * (counts[:2] - 1) / 2
     affine[2, 3] = settings.bottom
     beam = scanner_beam(settings.scanner.kvp, settings.scanner.water_cm)
     return empty((int(counts[0]), int(counts[1]), int(counts[2])), affine, beam)
+
+
+def _check_body(settings: TorsoSettings) -> None:
+    unknown = sorted(set(settings.level_densities) - set(LEVELS))
+    if unknown:
+        raise SettingsError(f"found a density for {', '.join(unknown)}, expected levels among {', '.join(LEVELS)}; rename them")
+    densities = {"L1": settings.trabecular_density, **settings.level_densities}
+    wrong = {level: value for level, value in densities.items() if not -60.0 <= value <= 600.0}
+    if wrong:
+        raise SettingsError(f"found trabecular densities {wrong} mg/cm3, expected -60 (fatty marrow alone) to 600; change them")
+    scanner = settings.scanner
+    lengths = {"noise": scanner.noise, "blur_fwhm": scanner.blur_fwhm, "slice_fwhm": scanner.slice_fwhm}
+    wrong = {name: value for name, value in lengths.items() if not 0.0 <= value <= 200.0}
+    if wrong:
+        raise SettingsError(f"found the scanner settings {wrong}, expected 0 to 200 each; change them")
 
 
 def _paint_hips(canvas: Canvas, settings: TorsoSettings, landmarks: dict[str, Array]) -> None:
