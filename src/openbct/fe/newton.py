@@ -21,7 +21,7 @@ MAX_CG = 250
 MAX_NEWTON = 20
 """Newton iterations of one step before it is cut [D]."""
 
-FORCING = 0.05
+FORCING = 0.1
 """Loosest relative tolerance of a linear solve [C]."""
 
 

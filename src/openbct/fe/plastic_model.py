@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from openbct.fe import element_state, von_mises_state
 from openbct.fe.hex8 import GAUSS_POINTS, shape_gradients
-from openbct.fe.point_simd import gradient_table
 from openbct.fe.system import LinearSystem
+from openbct.fe.vector_code import gradient_table
 from openbct.fe.yield_criteria import Criterion
 
 FloatArray = NDArray[np.float64]
