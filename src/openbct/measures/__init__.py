@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .hip import measure_femur
 from .spine import measure_vertebra
 
-__all__ = ["measure_vertebra"]
+__all__ = ["measure_femur", "measure_vertebra"]
