@@ -294,7 +294,7 @@ def test_real_label_maps_without_their_tables(data_dir: Path, tmp_path: Path) ->
         image = nib.load(folder / f"{name}.nii.gz")
         stripped = canonical(Volume(np.asanyarray(image.dataobj), np.diag([-1.0, -1, 1, 1]) @ image.affine, "label"))
         found = read_labels(save(tmp_path / f"{name}.nii.gz", stripped))
-        assert names_of(found) == {n: s for n, s in names_of(read_labels(folder / f"{name}.nii.gz")).items()}, found.source
+        assert names_of(found) == names_of(read_labels(folder / f"{name}.nii.gz")), found.source
 
 
 @pytest.mark.data

@@ -54,12 +54,15 @@ def vtu_bytes(
     nodes_shape = tuple(n + 1 for n in elements.shape)
     corners = CORNERS if np.linalg.det(to_lps[:3, :3]) > 0 else CORNERS[[4, 5, 6, 7, 0, 1, 2, 3]]
     corner_nodes = np.ravel_multi_index(tuple((index[:, None, :] + corners).reshape(-1, 3).T), nodes_shape)
-    used, connectivity = np.unique(corner_nodes, return_inverse=True)
+    touched = np.zeros(int(np.prod(nodes_shape)), dtype=bool)
+    touched[corner_nodes] = True
+    used = np.flatnonzero(touched)
+    connectivity = (np.cumsum(touched, dtype=np.int32) - 1)[corner_nodes]
     place = np.array(np.unravel_index(used, nodes_shape)).T - 0.5
     turn = to_lps[:3, :3] / np.linalg.norm(to_lps[:3, :3], axis=0)
     count = len(index)
     arrays: list[tuple[str, str, int, Array]] = [
-        ("Points", "points", 3, to_patient(to_lps, place).astype("<f4")),
+        ("Points", "Points", 3, to_patient(to_lps, place).astype("<f4")),
         ("Cells", "connectivity", 1, connectivity.reshape(-1).astype("<i4")),
         ("Cells", "offsets", 1, np.arange(8, 8 * count + 1, 8, dtype="<i4")),
         ("Cells", "types", 1, np.full(count, HEXAHEDRON, dtype="|u1")),
@@ -95,7 +98,7 @@ def _file(arrays: list[tuple[str, str, int, Array]], n_points: int, n_cells: int
 def _encode(array: Array) -> bytes:
     """Return one array as VTK's compressed blocks: a header of sizes, then the blocks, each part base64-coded."""
     raw = np.ascontiguousarray(array).tobytes()
-    blocks = [zlib.compress(raw[start : start + BLOCK], 3) for start in range(0, len(raw), BLOCK)]
+    blocks = [zlib.compress(raw[start : start + BLOCK], 1) for start in range(0, len(raw), BLOCK)]
     last = len(raw) % BLOCK
     header = np.array([len(blocks), BLOCK, last, *(len(block) for block in blocks)], dtype="<u4")
     return base64.b64encode(header.tobytes()) + base64.b64encode(b"".join(blocks))
