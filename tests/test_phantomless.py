@@ -11,6 +11,8 @@ import pytest
 
 from openbct.calibration import Phantomless
 from openbct.calibration.attenuation import expected_hu, hu_per_mineral, load_tissues
+from openbct.calibration.gates import check_line
+from openbct.calibration.line import Line
 from openbct.density import density_uncertainty
 from openbct.errors import CalibrationError, SettingsError
 from openbct.records import Acquisition, BoneMask, CalibratedVolume, Patient, Scan, Segmentation, Step
@@ -248,6 +250,8 @@ def test_contrast_in_the_aorta(blood: float, enhanced: bool) -> None:
 def test_contrast_is_seen_without_a_label_and_widens_the_interval() -> None:
     plain, bright = Phantomless()(torso(), labels()), Phantomless()(torso({"blood": 180.0}), labels())
     assert any("Contrast agent" in caution for caution in bright.step.cautions)
+    wide, narrow = density_uncertainty(bright, 100.0), density_uncertainty(plain, 100.0)
+    assert wide is not None and narrow is not None and wide == pytest.approx(np.hypot(narrow, 15.0 / 1.396), abs=1.5)
     assert not any("Contrast agent" in caution for caution in plain.step.cautions)
     header = replace(torso(), acquisition=Acquisition(kvp=120.0, contrast="Omnipaque 350"))
     assert any("'Omnipaque 350'" in caution for caution in Phantomless()(header, labels(aorta=aorta())).step.cautions)
@@ -292,6 +296,27 @@ def test_two_tissues_only_by_name_and_with_a_wider_interval() -> None:
 def test_a_reference_off_the_line_is_named() -> None:
     result = Phantomless()(torso({"fat": -66.0}), labels(aorta=aorta()))
     assert any("The reference fat lies" in caution for caution in result.step.cautions)
+
+
+def test_a_reference_far_off_the_line_refuses() -> None:
+    # Fat of 120 kV where the header says 80: -62 HU against -129.
+    with pytest.raises(CalibrationError, match="from the calibration line"):
+        Phantomless()(replace(torso({"fat": -62.0}), acquisition=Acquisition(kvp=80.0)), labels())
+
+
+def test_references_that_disagree_are_said() -> None:
+    result = Phantomless()(torso({"fat": -70.0, "muscle": 30.0}), labels())
+    assert any("the references disagree" in caution for caution in result.step.cautions)
+
+
+@pytest.mark.parametrize("slope, refused", [(0.84, True), (0.86, False), (1.0, False), (1.14, False), (1.16, True)])
+def test_an_implausible_line_refuses(slope: float, refused: bool) -> None:
+    line = Line(slope, 0.0, np.zeros((2, 2)))
+    if refused:
+        with pytest.raises(CalibrationError, match=f"slope {slope:.3f}"):
+            check_line(line, [], [], 69.0)
+    else:
+        assert check_line(line, [], [], 69.0) == ()
 
 
 def test_result_does_not_depend_on_memory_order_or_type() -> None:

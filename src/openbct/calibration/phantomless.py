@@ -161,12 +161,13 @@ class Phantomless:
         half = (ends[1] - ends[0]) / 2.0
         total = total + np.outer(half, half)
         table = load_table("phantomless.toml")
-        if contrast:
-            total[1, 1] += (float(table["contrast"]["shift_hu"]) / per_mineral) ** 2
         least = float(table["scatter"]["sd_mg_cm3"])
         least *= float(table["scatter"]["two_tissue_factor"]) if len(used) == 2 else 1.0
         slope, intercept = line.slope / per_mineral, line.offset / per_mineral
         total[1, 1] += max(0.0, least**2 - spread_at(TYPICAL, slope, intercept, total) ** 2)
+        # The scatter of real scans was measured without contrast agent: its effect comes on top.
+        if contrast:
+            total[1, 1] += (float(table["contrast"]["shift_hu"]) / per_mineral) ** 2
         return np.asarray(total)
 
 
