@@ -44,9 +44,11 @@ class Coarsening:
 
 @kernel()
 def _find(parent: Any, item: Any) -> Any:
-    while parent[item] != item:
-        parent[item] = parent[parent[item]]
-        item = parent[item]
+    above = np.int64(parent[item])
+    while above != item:
+        parent[item] = parent[above]
+        item = above
+        above = np.int64(parent[item])
     return item
 
 
@@ -61,34 +63,28 @@ def _join(parent: Any, first: Any, second: Any) -> None:
 
 
 @kernel()
-def _group_children(cells: Any, nodes: Any, n_nodes: Any, slot: Any, f: Any) -> Any:
-    """Parents of the fine elements: one per coarse cell and connected piece of material inside it."""
+def _group_children(
+    cells: Any, nodes: Any, f: Any, size_j: Any, size_k: Any, slot: Any, order: Any, last: Any, piece: Any, coarse_cells: Any,
+    first_child: Any, children: Any,
+) -> Any:  # fmt: skip
+    """Parents of the fine elements: one per coarse cell and connected piece of material inside it; returns their number.
+
+    ``slot`` comes in as zeros, ``last`` as -1, ``piece`` as 0 1 2 …
+    """
     n_fine = cells.shape[0]
-    size_j = 0
-    size_k = 0
     for e in range(n_fine):
-        size_j = max(size_j, cells[e, 1] // f[1] + 1)
-        size_k = max(size_k, cells[e, 2] // f[2] + 1)
-    piece = np.arange(n_fine).astype(np.int32)
-    for e in range(n_fine):
-        slot[((cells[e, 0] // f[0]) * size_j + cells[e, 1] // f[1]) * size_k + cells[e, 2] // f[2]] += 1
-    n_cells = 0
+        order[e] = ((cells[e, 0] // f[0]) * size_j + cells[e, 1] // f[1]) * size_k + cells[e, 2] // f[2]
+        slot[order[e]] += 1
     total = 0
     for c in range(slot.size):
-        count = slot[c]
+        total += slot[c]
         slot[c] = total
-        total += count
-        n_cells += count > 0
-    order = np.empty(n_fine, np.int32)
-    for e in range(n_fine):
-        c = ((cells[e, 0] // f[0]) * size_j + cells[e, 1] // f[1]) * size_k + cells[e, 2] // f[2]
-        order[slot[c]] = e
-        slot[c] += 1
-    last = np.full(n_nodes, -1, np.int32)
+    for e in range(n_fine - 1, -1, -1):
+        slot[order[e]] -= 1
+        children[slot[order[e]]] = e
+    for position in range(n_fine):
+        order[position] = children[position]
     begin = 0
-    coarse_cells = np.empty((n_fine, 3), np.int32)
-    first_child = np.empty(n_fine + 1, np.int32)
-    children = np.empty(n_fine, np.int32)
     n_coarse = 0
     done = 0
     while begin < n_fine:
@@ -104,23 +100,23 @@ def _group_children(cells: Any, nodes: Any, n_nodes: Any, slot: Any, f: Any) -> 
             for n in range(8):
                 other = last[nodes[e, n]]
                 if other >= begin:
-                    _join(piece, e, order[other])
+                    _join(piece, np.int64(e), np.int64(order[other]))
                 last[nodes[e, n]] = end
             end += 1
         for lead in range(begin, end):
-            if _find(piece, order[lead]) != order[lead]:
+            if _find(piece, np.int64(order[lead])) != order[lead]:
                 continue
             first_child[n_coarse] = done
             for axis in range(3):
                 coarse_cells[n_coarse, axis] = cells[e0, axis] // f[axis]
             for member in range(begin, end):
-                if _find(piece, order[member]) == order[lead]:
+                if _find(piece, np.int64(order[member])) == order[lead]:
                     children[done] = order[member]
                     done += 1
             n_coarse += 1
         begin = end
     first_child[n_coarse] = done
-    return coarse_cells[:n_coarse].copy(), first_child[: n_coarse + 1].copy(), children
+    return n_coarse
 
 
 @kernel()
@@ -129,26 +125,30 @@ def _join_corners(parent: Any, e: Any, place: Any, e0: Any, place0: Any) -> None
     for corner in range(8):
         other = 0
         used = True
+        unit = 9
         for axis in range(3):
-            here = (place // (9, 3, 1)[axis]) % 3
-            there = (place0 // (9, 3, 1)[axis]) % 3
+            here = (place // unit) % 3
+            there = (place0 // unit) % 3
             bit = (corner >> (2 - axis)) & 1
             if here == 1:
                 other = 2 * other + bit
             else:
                 used &= bit == here // 2
                 other = 2 * other + there // 2
+            unit //= 3
         if used:
             _join(parent, 8 * e + corner, 8 * e0 + other)
 
 
 @kernel()
-def _number_nodes(cells: Any, nodes: Any, n_nodes: Any, first_child: Any, children: Any, f: Any) -> Any:
-    """Coarse nodes, the nodes of each coarse element and the place of every fine node."""
+def _number_nodes(
+    cells: Any, nodes: Any, f: Any, first_child: Any, children: Any, code: Any, last: Any, parent: Any, number: Any, out: Any
+) -> Any:
+    """Coarse nodes: fills the place ``code`` of every fine node and the nodes ``out`` of each coarse element; returns their number.
+
+    ``code``, ``last`` and ``number`` come in as -1, ``parent`` as 0 1 2 …
+    """
     n_coarse = first_child.size - 1
-    code = np.full(n_nodes, -1, np.int32)
-    last = np.full(n_nodes, -1, np.int32)
-    parent = np.arange(8 * n_coarse).astype(np.int32)
     for e in range(n_coarse):
         for child in range(first_child[e], first_child[e + 1]):
             fine = children[child]
@@ -164,9 +164,7 @@ def _number_nodes(cells: Any, nodes: Any, n_nodes: Any, first_child: Any, childr
                 if code[node] < 0:
                     code[node] = 27 * e + place
                 else:
-                    _join_corners(parent, e, place, code[node] // 27, code[node] % 27)
-    coarse_nodes = np.empty((n_coarse, 8), np.int32)
-    number = np.full(8 * n_coarse, -1, np.int32)
+                    _join_corners(parent, e, place, np.int64(code[node] // 27), np.int64(code[node] % 27))
     count = 0
     for e in range(n_coarse):
         for corner in range(8):
@@ -174,14 +172,25 @@ def _number_nodes(cells: Any, nodes: Any, n_nodes: Any, first_child: Any, childr
             if number[root] < 0:
                 number[root] = count
                 count += 1
-            coarse_nodes[e, corner] = number[root]
-    return coarse_nodes, count, code
+            out[e, corner] = number[root]
+    return count
 
 
 def coarsen(cells: IntArray, nodes: IntArray, n_nodes: int, factor: tuple[int, int, int] = (2, 2, 2)) -> Coarsening:
     """The next coarser level of a set of elements; ``factor`` is 2 along the axes to coarsen and 1 along the others."""
     f = np.array(factor, dtype=np.int32)
-    size = int(np.prod(cells.max(axis=0).astype(np.int64) // f + 1))
-    coarse_cells, first_child, children = _group_children(cells, nodes, n_nodes, np.zeros(size, np.int32), f)
-    coarse_nodes, count, code = _number_nodes(cells, nodes, n_nodes, first_child, children, f)
-    return Coarsening(coarse_cells, coarse_nodes, int(count), children, first_child, code, factor)
+    size = [int(n) for n in cells.max(axis=0) // f + 1]
+    n_fine = len(cells)
+    order, children = np.empty(n_fine, np.int32), np.empty(n_fine, np.int32)
+    last, piece = np.full(n_nodes, -1, np.int32), np.arange(n_fine, dtype=np.int32)
+    coarse_cells, first_child = np.empty((n_fine, 3), np.int32), np.empty(n_fine + 1, np.int32)
+    slot = np.zeros(size[0] * size[1] * size[2], np.int32)
+    n_coarse = int(
+        _group_children(cells, nodes, f, size[1], size[2], slot, order, last, piece, coarse_cells, first_child, children)
+    )
+    first_child, coarse_cells = first_child[: n_coarse + 1].copy(), coarse_cells[:n_coarse].copy()
+    last[:] = -1
+    code, number = np.full(n_nodes, -1, np.int32), np.full(8 * n_coarse, -1, np.int32)
+    coarse_nodes, parent = np.empty((n_coarse, 8), np.int32), np.arange(8 * n_coarse, dtype=np.int32)
+    count = int(_number_nodes(cells, nodes, f, first_child, children, code, last, parent, number, coarse_nodes))
+    return Coarsening(coarse_cells, coarse_nodes, count, children, first_child, code, factor)

@@ -37,137 +37,138 @@ class BlockMatrix:
 
 
 @kernel()
-def _halve(k: Any, place: Any, axes: Any, work: Any) -> None:
-    """k := P' k P for the child at ``place`` (bits i j k) of its parent, coarsened along the bits of ``axes``; k is symmetric."""
-    for _ in range(2):
-        for bit in (4, 2, 1):
-            if not axes & bit:
+def _halve_rows(k: Any, place: Any, axes: Any) -> None:
+    """k := P' k for the child at ``place`` (bits i j k) of its parent, coarsened along the bits of ``axes``; k is ``(24 * 24)``."""
+    half = np.float32(0.5)
+    for bit in (4, 2, 1):
+        if not axes & bit:
+            continue
+        for node in range(8):
+            if node & bit:
                 continue
-            upper = place & bit
-            for node in range(8):
-                if node & bit:
-                    continue
-                a = 3 * node
-                b = 3 * (node | bit)
-                if upper:
-                    for row in range(3):
-                        for n in range(24):
-                            half = np.float32(0.5) * k[a + row, n]
-                            k[a + row, n] = half
-                            k[b + row, n] += half
-                else:
-                    for row in range(3):
-                        for n in range(24):
-                            half = np.float32(0.5) * k[b + row, n]
-                            k[b + row, n] = half
-                            k[a + row, n] += half
-        for m in range(24):
-            for n in range(24):
-                work[n, m] = k[m, n]
-        for m in range(24):
-            for n in range(24):
-                k[m, n] = work[m, n]
+            a = 72 * node
+            b = 72 * (node | bit)
+            if place & bit:
+                a, b = b, a
+            # Half of the node in the middle of the parent goes to each of its two ends; the other node stays.
+            for n in range(72):
+                part = half * k[b + n]
+                k[b + n] = part
+                k[a + n] += part
 
 
 @kernel()
-def halve_table(references: Any, axes: Any, out: Any) -> None:
-    """P' K P of every reference matrix ``(groups 24 24)`` for the eight places of a child ``(groups 8 24 24)``."""
-    work = np.empty((24, 24), np.float32)
+def _halve(k: Any, place: Any, axes: Any, out: Any) -> None:
+    """out = P' k P for a symmetric element matrix; k is used up."""
+    _halve_rows(k, place, axes)
+    for m in range(24):
+        for n in range(24):
+            out[24 * n + m] = k[24 * m + n]
+    _halve_rows(out, place, axes)
+
+
+@kernel()
+def halve_table(references: Any, axes: Any, work: Any, out: Any) -> None:
+    """P' K P of every reference matrix ``(groups, 576)`` for the eight places of a child ``(groups * 8, 576)``."""
     for group in range(references.shape[0]):
         for place in range(8):
-            out[group, place] = references[group]
-            _halve(out[group, place], place, axes, work)
+            for n in range(576):
+                work[n] = references[group, n]
+            _halve(work, place, axes, out[8 * group + place])
 
 
 @kernel()
 def _scatter(k: Any, slots: Any, value: Any) -> None:
-    for a in range(8):
-        for b in range(8):
-            at = 12 * slots[8 * a + b]
-            for column in range(3):
-                for row in range(3):
-                    value[at + 4 * column + row] += k[3 * a + row, 3 * b + column]
+    for pair in range(64):
+        at = 12 * slots[pair]
+        source = 72 * (pair >> 3) + 3 * (pair & 7)
+        for column in range(3):
+            for row in range(3):
+                value[at + 4 * column + row] += k[source + 24 * row + column]
 
 
 @kernel()
 def gather_first(
     first_child: Any, children: Any, nodes: Any, modulus: Any, group: Any, references: Any, table: Any,
-    fixed: Any, slots: Any, place_of: Any, axes: Any, parent: Any, parent_place: Any, parent_axes: Any, value: Any, above: Any,
-) -> None:
-    """Assemble level 1 from the voxels, and add its element matrices to those of level 2 (``above``)."""
-    k = np.empty((24, 24), np.float32)
-    one = np.empty((24, 24), np.float32)
-    work = np.empty((24, 24), np.float32)
+    fixed: Any, work: Any, slots: Any, place_of: Any, axes: Any, parent: Any, parent_place: Any, parent_axes: Any, value: Any,
+    above: Any,
+) -> None:  # fmt: skip
+    """Assemble level 1 from the voxels, and add its element matrices to those of level 2 (``above``).
+
+    ``work`` are three element matrices; ``fixed`` marks the degrees of freedom ``(n_nodes 3)``.
+    """
+    k, one, other = work[0], work[1], work[2]
     for e in range(first_child.size - 1):
-        k[:] = 0
+        for n in range(576):
+            k[n] = 0
         for position in range(first_child[e], first_child[e + 1]):
             fine = children[position]
-            place = place_of[fine]
             scale = np.float32(modulus[fine])
             touched = False
             for n in range(8):
-                for axis in range(3):
-                    touched |= fixed[nodes[fine, n], axis]
+                node = nodes[fine, n]
+                touched |= fixed[node, 0] | fixed[node, 1] | fixed[node, 2]
             if not touched:
-                source = table[group[fine], place]
-                for m in range(24):
-                    for n in range(24):
-                        k[m, n] += scale * source[m, n]
+                source = table[8 * group[fine] + place_of[fine]]
+                for n in range(576):
+                    k[n] += scale * source[n]
                 continue
-            one[:] = references[group[fine]]
-            for n in range(8):
-                for axis in range(3):
-                    if fixed[nodes[fine, n], axis]:
-                        one[3 * n + axis, :] = 0
-                        one[:, 3 * n + axis] = 0
-            _halve(one, place, axes, work)
-            for m in range(24):
-                for n in range(24):
-                    k[m, n] += scale * one[m, n]
+            for n in range(576):
+                one[n] = references[group[fine], n]
+            for dof in range(24):
+                if fixed[nodes[fine, dof // 3], dof % 3]:
+                    for n in range(24):
+                        one[24 * dof + n] = 0
+                        one[24 * n + dof] = 0
+            _halve(one, np.int64(place_of[fine]), axes, other)
+            for n in range(576):
+                k[n] += scale * other[n]
         _scatter(k, slots[e], value)
         if above.shape[0] > 0:
-            _halve(k, parent_place[e], parent_axes, work)
-            above[parent[e]] += k
+            _halve(k, np.int64(parent_place[e]), parent_axes, other)
+            target = above[parent[e]]
+            for n in range(576):
+                target[n] += other[n]
 
 
 @kernel()
-def gather_next(matrices: Any, slots: Any, parent: Any, parent_place: Any, parent_axes: Any, value: Any, above: Any) -> None:
-    """Assemble one level from its element matrices, and add these to the next level's (``above``)."""
-    work = np.empty((24, 24), np.float32)
+def gather_next(
+    matrices: Any, work: Any, slots: Any, parent: Any, parent_place: Any, parent_axes: Any, value: Any, above: Any
+) -> None:
+    """Assemble one level from its element matrices ``(n 576)``, and add these to the next level's (``above``)."""
+    other = work[2]
     for e in range(matrices.shape[0]):
-        _scatter(matrices[e], slots[e], value)
+        k = matrices[e]
+        _scatter(k, slots[e], value)
         if above.shape[0] > 0:
-            _halve(matrices[e], parent_place[e], parent_axes, work)
-            above[parent[e]] += matrices[e]
+            _halve(k, np.int64(parent_place[e]), parent_axes, other)
+            target = above[parent[e]]
+            for n in range(576):
+                target[n] += other[n]
 
 
 @kernel()
-def block_pattern(nodes: Any, n_nodes: Any) -> Any:
-    """Rows, diagonal places and columns of the block matrix, and the block ``(n 64)`` of each pair of an element's nodes."""
+def _fill_pattern(
+    nodes: Any, n_nodes: Any, first: Any, touching: Any, start: Any, middle: Any, column: Any, slots: Any, mark: Any
+) -> None:
     n_elements = nodes.shape[0]
-    first = np.zeros(n_nodes + 1, np.int32)
     for e in range(n_elements):
         for n in range(8):
             first[nodes[e, n] + 1] += 1
     for n in range(n_nodes):
         first[n + 1] += first[n]
-    fill = first[:-1].copy()
-    touching = np.empty(8 * n_elements, np.int32)
+        start[n] = first[n]
     for e in range(n_elements):
         for n in range(8):
-            touching[fill[nodes[e, n]]] = 8 * e + n
-            fill[nodes[e, n]] += 1
-    start = np.zeros(n_nodes + 1, np.int32)
-    middle = np.zeros(n_nodes, np.int32)
-    column = np.empty(64 * n_elements, np.int32)
-    slots = np.empty((n_elements, 64), np.int32)
-    mark = np.full(n_nodes, -1, np.int32)
+            touching[start[nodes[e, n]]] = 8 * e + n
+            start[nodes[e, n]] += 1
     total = 0
+    start[0] = 0
     for row in range(n_nodes):
         begin = total
         for t in range(first[row], first[row + 1]):
             for b in range(8):
-                other = nodes[touching[t] // 8, b]
+                other = nodes[touching[t] >> 3, b]
                 if mark[other] < begin:
                     mark[other] = total
                     at = total
@@ -180,12 +181,21 @@ def block_pattern(nodes: Any, n_nodes: Any) -> Any:
             mark[column[at]] = at
         middle[row] = mark[row]
         for t in range(first[row], first[row + 1]):
-            e = touching[t] // 8
-            a = touching[t] % 8
+            e = touching[t] >> 3
+            a = touching[t] & 7
             for b in range(8):
                 slots[e, 8 * a + b] = mark[nodes[e, b]]
         start[row + 1] = total
-    return start, middle, column[:total].copy(), slots
+
+
+def block_pattern(nodes: IntArray, n_nodes: int) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """Rows, diagonal places and columns of the block matrix, and the block ``(n 64)`` of each pair of an element's nodes."""
+    first, touching = np.zeros(n_nodes + 1, np.int32), np.empty(nodes.size, np.int32)
+    start, middle, mark = np.zeros(n_nodes + 1, np.int32), np.zeros(n_nodes, np.int32), np.full(n_nodes, -1, np.int32)
+    # An upper bound; the operating system provides only the part that is used.
+    column, slots = np.empty(8 * nodes.size, np.int32), np.empty((len(nodes), 64), np.int32)
+    _fill_pattern(nodes, n_nodes, first, touching, start, middle, column, slots, mark)
+    return start, middle, column[: start[-1]].copy(), slots
 
 
 @kernel()

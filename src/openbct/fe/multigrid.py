@@ -164,7 +164,7 @@ def _dense_inverse(matrix: BlockMatrix, n_nodes: int) -> Float32Array | None:
     compact = full[:, :3, :, :3].reshape(3 * n_nodes, 3 * n_nodes)
     # Single-precision rounding may have cost the matrix its definiteness: a relative shift gives it back.
     compact[np.diag_indices_from(compact)] *= 1 + 1e-6
-    smoother.invert_dense(compact)
+    smoother.invert_dense(compact, 1e-7 * compact.diagonal(), np.empty(len(compact)))
     padded = np.zeros((n_nodes, 4, n_nodes, 4), dtype=np.float32)
     padded[:, :3, :, :3] = compact.reshape(n_nodes, 3, n_nodes, 3)
     return padded.reshape(4 * n_nodes, 4 * n_nodes)
@@ -178,25 +178,26 @@ def build(
     steps = _coarsenings(cells, nodes, len(fixed), spacing)
     levels: list[Level] = []
     inverse = None
-    single = references.astype(np.float32)
-    matrices = np.zeros((0, 24, 24), np.float32)
+    single = references.astype(np.float32).reshape(-1, 576)
+    work = np.zeros((3, 576), np.float32)
+    matrices = np.zeros((0, 576), np.float32)
     for number, (step, (_, place, axes)) in enumerate(steps):
         start, middle, column, slots = galerkin.block_pattern(step.nodes, step.n_nodes)
         value = np.zeros(12 * column.size, np.float32)
-        above = np.zeros((0, 24, 24), np.float32)
+        above = np.zeros((0, 576), np.float32)
         up: tuple[Any, ...] = (np.zeros(0, np.int32), np.zeros(0, np.int32), 0)
         if number + 1 < len(steps):
             following, up = steps[number + 1]
-            above = np.zeros((len(following.cells), 24, 24), np.float32)
+            above = np.zeros((len(following.cells), 576), np.float32)
         if number == 0:
-            table = np.zeros((len(single), 8, 24, 24), np.float32)
-            galerkin.halve_table(single, axes, table)
+            table = np.zeros((8 * len(single), 576), np.float32)
+            galerkin.halve_table(single, axes, work[0], table)
             galerkin.gather_first(
-                step.first_child, step.children, nodes, modulus, group, single, table, fixed, slots, place, axes, *up,
+                step.first_child, step.children, nodes, modulus, group, single, table, fixed, work, slots, place, axes, *up,
                 value, above,
             )  # fmt: skip
         else:
-            galerkin.gather_next(matrices, slots, *up, value, above)
+            galerkin.gather_next(matrices, work, slots, *up, value, above)
         matrices = above
         diagonal = np.zeros(12 * step.n_nodes, np.float32)
         galerkin.invert_diagonal(middle, value, diagonal)

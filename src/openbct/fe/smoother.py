@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped,unused-ignore]
 from numba import types
 from numba.core import cgutils
@@ -128,28 +127,28 @@ def residual(start: Any, middle: Any, column: Any, value: Any, b: Any, x: Any, r
 
 
 @kernel()
-def invert_dense(a: Any) -> None:
-    """Inverse of a symmetric positive definite matrix in place (sweep operator); a dependent row and column become 0."""
+def invert_dense(a: Any, limit: Any, scaled: Any) -> None:
+    """Inverse of a symmetric positive definite matrix in place (sweep operator); a dependent row and column become 0.
+
+    ``limit`` is the smallest pivot that counts as independent; ``scaled`` is room for one row.
+    """
     n = a.shape[0]
-    limit = np.empty(n)
-    for k in range(n):
-        limit[k] = 1e-7 * a[k, k]
-    scaled = np.empty(n)
     for k in range(n):
         pivot = a[k, k]
-        if not pivot > limit[k]:
-            a[k, :] = 0
-            a[:, k] = 0
-            continue
+        dependent = not pivot > limit[k]
         for j in range(n):
+            if dependent:
+                a[k, j] = 0
+                a[j, k] = 0
             scaled[j] = a[k, j] / pivot
+        if dependent:
+            continue
         for i in range(n):
-            if i != k:
-                factor = a[i, k]
-                if factor != 0:
-                    for j in range(n):
-                        a[i, j] -= factor * scaled[j]
-                    a[i, k] = factor / pivot
+            factor = a[i, k]
+            if i != k and factor != 0:
+                for j in range(n):
+                    a[i, j] -= factor * scaled[j]
+                a[i, k] = factor / pivot
         for j in range(n):
             a[k, j] = scaled[j]
         a[k, k] = -1.0 / pivot
@@ -161,7 +160,8 @@ def invert_dense(a: Any) -> None:
 @kernel(sums=True)
 def dense_product(a: Any, b: Any, x: Any) -> None:
     """x = A b with a symmetric matrix."""
-    x[:] = 0
+    for i in range(b.size):
+        x[i] = 0
     for i in range(b.size):
         value = b[i]
         if value != 0:

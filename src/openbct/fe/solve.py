@@ -13,7 +13,7 @@ from openbct.fe.checks import check_model, check_nodal
 from openbct.fe.hex8 import Orthotropy
 from openbct.fe.multigrid import SMOOTHING_DEGREE
 from openbct.fe.solution import Solution
-from openbct.fe.supports import rigid_modes
+from openbct.fe.supports import RANK_TOLERANCE, rigid_modes
 from openbct.fe.system import LinearSystem, Outcome, build_system, node_values
 
 FloatArray = NDArray[np.float64]
@@ -100,16 +100,26 @@ def _without_free_motion(system: LinearSystem, u: FloatArray, fixed: NDArray[np.
     """The displacement less its mean motion along the rigid motions that the supports leave to the whole body."""
     grid = system.grid
     points = np.stack(np.unravel_index(grid.nodes, grid.node_shape), axis=1) * np.asarray(spacing, dtype=float)
-    modes = rigid_modes((points - points.mean(axis=0)) / max(float(np.ptp(points, axis=0).max()), 1e-300))
+    points -= points.mean(axis=0)
+    size = max(float(np.abs(points).max()), 1e-300)
+    points /= size
     node, axis = np.nonzero(fixed)
-    rows = modes[node, axis]
+    rows = rigid_modes(points[node])[np.arange(node.size), axis]
     value, vector = np.linalg.eigh(rows.T @ rows)
-    free = vector[:, value <= 1e-10 * max(float(value[-1]), 1e-300)]
+    free = vector[:, value <= RANK_TOLERANCE * max(float(value[-1]), 1e-300)]
     if free.shape[1] == 0:
         return u
-    motion = (modes @ free).reshape(-1, free.shape[1])
-    amount = np.linalg.solve(motion.T @ motion, motion.T @ u.ravel())
-    return np.where(fixed, u, u - (motion @ amount).reshape(u.shape))
+    # Mean motion along the free modes, from the moments of the nodes about their centre.
+    second = points.T @ points
+    gram = np.zeros((6, 6))
+    gram[:3, :3] = len(points) * np.eye(3)
+    gram[3:, 3:] = np.trace(second) * np.eye(3) - second
+    moved = np.concatenate([u.sum(axis=0), np.cross(points, u).sum(axis=0)])
+    motion = free @ np.linalg.solve(free.T @ gram @ free, free.T @ moved)
+    out = u - motion[:3]
+    out -= np.cross(motion[3:], points)
+    out[fixed] = u[fixed]
+    return np.asarray(out)
 
 
 def _solution(

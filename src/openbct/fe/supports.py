@@ -106,6 +106,8 @@ def _choose_pins(nodes: NDArray[np.int64], modes: FloatArray, points: FloatArray
 
 
 def _check_load(modes: FloatArray, nodes: NDArray[np.int64], points: FloatArray, load: FloatArray) -> None:
+    if not load.any():
+        return
     work = np.einsum("na,nam->m", load[nodes], rigid_modes(points[nodes]) @ modes)
     largest = float(np.abs(load[nodes]).sum())
     if largest > 0 and np.abs(work).max() > 1e-8 * largest:
@@ -144,8 +146,15 @@ def find_supports(
         _check_load(modes, nodes, points, load)
         return Supports(_choose_pins(nodes, modes, points, stiffness), modes.shape[1])
     body = label.ravel()[grid.elements].astype(np.int64) - 1
-    members = np.unique(grid.element_nodes().ravel().astype(np.int64) * count + np.repeat(body, 8))
-    return _many_bodies(members // count, members % count, fixed, load, points, stiffness)
+    main = int(np.bincount(body).argmax())
+    table = grid.element_nodes()
+    of_main = np.zeros(grid.n_nodes, dtype=bool)
+    of_main[table[body == main]] = True
+    others = body != main
+    members = np.unique(table[others].ravel().astype(np.int64) * count + np.repeat(body[others], 8))
+    node = np.concatenate([members // count, np.flatnonzero(of_main)])
+    owner = np.concatenate([members % count, np.full(int(of_main.sum()), main)])
+    return _many_bodies(node, owner, fixed, load, points, stiffness)
 
 
 def _many_bodies(

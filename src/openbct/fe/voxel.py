@@ -32,7 +32,8 @@ def energy_product(rows: Any, first: Any, blocks: Any, group: Any, plane_rows: A
                     y[n] = 0
         if 0 <= plane < n_planes - 1:
             for row in range(plane_rows[plane], plane_rows[plane + 1]):
-                carry[:] = 0
+                for n in range(12 * LANES):
+                    carry[n] = 0
                 a, b, c, d = rows[row, 0], rows[row, 1], rows[row, 2], rows[row, 3]
                 e = first[row]
                 for block in range(blocks[row]):
@@ -60,13 +61,15 @@ def smooth(rows: Any, first: Any, blocks: Any, group: Any, plane_rows: Any, plan
     width = buffer.size // 6
     carry = np.empty(12 * LANES, x.dtype)
     n_planes = plane_nodes.size - 1
-    buffer[:] = 0
+    for n in range(buffer.size):
+        buffer[n] = 0
     for plane in range(n_planes):
         here = plane_nodes[plane] - (plane % 2) * 3 * width
         if plane < n_planes - 1:
             there = plane_nodes[plane + 1] - ((plane + 1) % 2) * 3 * width
             for row in range(plane_rows[plane], plane_rows[plane + 1]):
-                carry[:] = 0
+                for n in range(12 * LANES):
+                    carry[n] = 0
                 n00, n01, n10, n11 = rows[row, 0], rows[row, 1], rows[row, 2], rows[row, 3]
                 e = first[row]
                 for block in range(blocks[row]):
@@ -86,7 +89,8 @@ def smooth(rows: Any, first: Any, blocks: Any, group: Any, plane_rows: Any, plan
                 for t in range(count):
                     step[t] = keep * step[t] + gain * scale[t] * (rhs[t] - inner[t])
                     value[t] += step[t]
-            inner[:] = 0
+            for t in range(count):
+                inner[t] = 0
 
 
 @kernel()
