@@ -11,7 +11,7 @@ from .html import to_html
 from .pdf import to_pdf
 from .references import Numbering, methods, provenance, references
 from .results import adequacy, cautions, interpretation, results
-from .summary import summary
+from .summary import shorten, summary
 from .texts import ENGLISH, Texts, clean, person
 
 __all__ = ["case_overview", "make_report", "to_html", "to_pdf"]
@@ -34,11 +34,11 @@ def make_report(case: Case, *, texts: Texts = Texts(ENGLISH), made_on: date | No
     sections += [calibration(case, texts), cautions(case, texts), interpretation(texts)]
     sections += [done, references(texts, numbering), provenance(case, texts)]
     patient, scan = case.scan.patient, case.scan.acquisition
-    study = texts("subtitle.study", date=clean(scan.study_date)) if scan.study_date else ""
-    protocol = texts("subtitle.protocol", protocol=clean(case.protocol)) if case.protocol else ""
+    study = texts("subtitle.study", date=shorten(clean(scan.study_date), 20)) if scan.study_date else ""
+    protocol = texts("subtitle.protocol", protocol=shorten(clean(case.protocol), 60)) if case.protocol else ""
     day = (made_on or date.today()).isoformat()
     made = texts("subtitle.made", date=day)
-    who = [person(patient.name or ""), clean(patient.identifier or ""), study]
+    who = [shorten(person(patient.name or ""), 40), shorten(clean(patient.identifier or ""), 30), study]
     return Report(
         title=texts("title"),
         subtitle=" · ".join(part for part in (study, protocol, made) if part),

@@ -43,7 +43,9 @@ def bone_section(bone: BoneResult, case: Case, texts: Texts) -> Section:
     if bone.region is not None and bone.region.mask.array.any():
         blocks.append(_views(bone, texts))
     blocks += _test(bone, texts)
-    return Section(f"bone-{_anchor(bone.bone)}", texts("section.bone", bone=texts.bone(bone.bone)), tuple(blocks), new_page=True)
+    title = texts("section.bone", bone=texts.bone(bone.bone))
+    full = bone.region is not None
+    return Section(f"bone-{_anchor(bone.bone)}", title, tuple(blocks), new_page=full, together=not full)
 
 
 def has_pictures(bone: BoneResult, case: Case) -> bool:
@@ -91,7 +93,7 @@ def _test(bone: BoneResult, texts: Texts) -> list[Block]:
     strength = bone.strength
     shadow = _projection(bone, texts)
     if strength is not None and len(strength.curve) > 1:
-        facts = Facts(_test_facts(bone, texts), columns=1)
+        facts = Facts(_test_facts(bone, texts), columns=1, stacked=True)
         alt = texts(
             "bone.curve_alt",
             bone=texts.bone(bone.bone),
@@ -100,12 +102,11 @@ def _test(bone: BoneResult, texts: Texts) -> list[Block]:
             maximum=texts.force(float(strength.curve[:, 1].max())),
             travel=texts.number(float(strength.curve[int(strength.curve[:, 1].argmax()), 0]), 2),
         )
-        share = 0.5
+        share = 0.46 if shadow else 0.52
         curve = plots.force_curve(strength, texts, share)
         figure = Figure(curve, "image/svg+xml", texts("bone.curve", criterion=clean(strength.criterion)), alt)
-        beside: tuple[Block, ...] = (shadow,) if shadow else (facts,)
-        blocks.append(Pair((figure,), beside, share + 0.02))
-        blocks += [facts] if shadow else []
+        beside: Block = Pair((shadow,), (facts,), 0.5) if shadow else facts
+        blocks.append(Pair((figure,), (beside,), share))
     elif shadow is not None:
         blocks.append(shadow)
     return blocks
@@ -160,7 +161,7 @@ def calibration(case: Case, texts: Texts) -> Section:
         facts.insert(1, Fact(texts("calibration.line"), line))
     if deviation > 0:
         facts.append(Fact(texts("calibration.uncertainty"), f"{texts.number(deviation, 1)} mg/cm³"))
-    block = Facts(tuple(facts), columns=1)
+    block = Facts(tuple(facts), columns=1, stacked=True)
     if not found.samples:
         text = (Paragraph(texts("calibration.given"), "note"),) if case.scan.image.unit != "HU" else ()
         return Section("calibration", title, (block, *text))

@@ -48,6 +48,8 @@ class Facts:
 
     items: tuple[Fact, ...]
     columns: int = 2
+    stacked: bool = False
+    """The label above its value instead of beside it: for narrow columns."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Marker:
     text: str
     uncertainty: float | None = None
     """One standard deviation, in the scale's unit."""
+    main: bool = True
+    """False for a value that only went into a mean."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,8 @@ class Section:
     title: str
     blocks: tuple[Block, ...]
     new_page: bool = False
+    together: bool = False
+    """Never broken across pages; short sections only."""
 
 
 @dataclass(frozen=True)

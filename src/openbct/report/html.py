@@ -22,11 +22,11 @@ from .content import (
     Table,
     Verdict,
 )
-from .scales import draw_scale
+from .scale_drawing import draw_scale
 
 POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:"
 """The page may load nothing that is not in it."""
-SYMBOLS: Final = {"ok": "✓", "caution": "▲", "refused": "✗", "plain": "ℹ"}
+SYMBOLS: Final = {"ok": "✓", "caution": "▲", "refused": "✗", "plain": ""}
 
 
 def to_html(report: Report) -> str:
@@ -77,7 +77,8 @@ def _css_text(text: str) -> str:
 
 def _section(section: Section) -> str:
     blocks = "\n".join(_block(block) for block in section.blocks)
-    fresh = ' class="new-page"' if section.new_page else ""
+    classes = " ".join(name for name, on in (("new-page", section.new_page), ("together", section.together)) if on)
+    fresh = f' class="{classes}"' if classes else ""
     return f'<section id="{section.key}"{fresh} aria-labelledby="h-{section.key}"><h2 id="h-{section.key}">{escape(section.title)}</h2>\n{blocks}\n</section>'
 
 
@@ -133,7 +134,8 @@ def _facts(block: Facts) -> str:
         + "</dd></div>"
         for fact in block.items
     )
-    return f'<dl class="facts columns-{block.columns}">{items}</dl>'
+    stacked = " stacked" if block.stacked else ""
+    return f'<dl class="facts columns-{block.columns}{stacked}">{items}</dl>'
 
 
 def _scale(block: ScaleBar) -> str:

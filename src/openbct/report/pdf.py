@@ -20,7 +20,7 @@ import typst
 from matplotlib.ft2font import FT2Font
 
 from .content import Figure, Report, ScaleBar
-from .scales import draw_scale
+from .scale_drawing import draw_scale
 
 STANDARDS: Final = ("a-2a", "ua-1")
 LONGEST: Final = 18
@@ -102,6 +102,7 @@ def _strings(value: Any) -> list[str]:
 def _breakable(value: Any) -> Any:
     """Return the tree with a place to break in every long run of letters, so that nothing leaves its column."""
     if isinstance(value, str):
+        value = value.replace("mg/cm", "mg/\u2060cm").replace("g/cm", "g/\u2060cm").replace("N/mm", "N/\u2060mm").replace("\u2060\u2060", "\u2060")
         return re.sub(rf"\S{{{LONGEST},}}", lambda run: "\u200b".join(re.findall(r".{1,6}", run.group())), value)
     if isinstance(value, dict):
         return {key: item if key in ("file", "kind", "key", "made_on", "language") else _breakable(item) for key, item in value.items()}
@@ -127,7 +128,7 @@ def _covered() -> frozenset[str]:
     own = resources.files("openbct.report") / "fonts" / "SourceSans3-Regular.ttf"
     with resources.as_file(own) as path:
         faces = [FT2Font(str(path)), FT2Font(str(_matplotlib_fonts() / "DejaVuSans.ttf"))]
-    return frozenset(chr(code) for face in faces for code in face.get_charmap()) | {"\u200b"}
+    return frozenset(chr(code) for face in faces for code in face.get_charmap()) | {"\u200b", "\u2060"}
 
 
 def _matplotlib_fonts() -> Path:

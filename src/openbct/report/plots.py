@@ -13,7 +13,7 @@ from .texts import Texts
 SYMBOLS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
-def force_curve(strength: StrengthResult, texts: Texts, share: float = 0.56, height: float = 62.0) -> bytes:
+def force_curve(strength: StrengthResult, texts: Texts, share: float = 0.5, height: float = 54.0) -> bytes:
     """Return an SVG of force over travel with the strength point and the initial stiffness."""
     canvas = drawing.new_figure(share, height)
     axes = drawing.place(canvas, 14.0, 11.0, share * drawing.PAGE_WIDTH - 18.0, height - 14.0)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy import ndimage
 
 from ..records import Array, BoneRegion, BoneResult
-from ..volume import Volume, corners, to_patient
+from ..volume import Volume, corners
 from . import drawing
 from .views import sample
 
@@ -17,7 +17,7 @@ STEP: Final = 0.6
 """Sampling of the projection [mm]."""
 
 
-def projection(bone: BoneResult, share: float = 0.42, height: float = 62.0) -> tuple[bytes, int] | None:
+def projection(bone: BoneResult, share: float = 0.25, height: float = 54.0) -> tuple[bytes, int] | None:
     """Return a PNG of the hip as bone densitometry sees it, with the boxes that were measured, and how many; ``None`` for a vertebra."""
     region = bone.region
     if region is None or region.kind != "femur":
@@ -69,19 +69,14 @@ def _draw_projection(
     return drawing.to_png(canvas), n_regions
 
 
-def _shadow(volume: Volume, region: BoneRegion, u: Array, v: Array) -> Bool[Array, "v u"] | None:
+def _shadow(volume: Volume, region: BoneRegion, u: Array, v: Array) -> Float[Array, "v u"] | None:
     """Return where a region falls on the projection; ``None`` where it does not look like a region."""
-    if volume.unit != "mask" and volume.array.dtype != bool:
+    if volume.array.dtype != bool or not volume.array.any():
         return None
-    points = to_patient(volume.affine, np.argwhere(volume.array).astype(float))
-    if len(points) == 0:
-        return None
-    flat = (points - region.frame.origin) @ region.frame.axes[:, [0, 2]]
-    counts, _, _ = np.histogram2d(flat[:, 1], flat[:, 0], bins=[_edges(v), _edges(u)])
-    filled = ndimage.binary_closing(counts > 0, iterations=3)
-    return np.asarray(filled)
-
-
-def _edges(centres: Array) -> Array:
-    half = (centres[1] - centres[0]) / 2
-    return np.append(centres - half, centres[-1] + half)
+    left, posterior, up = region.frame.axes.T
+    depth = (corners(volume) - region.frame.origin) @ posterior
+    found = np.zeros((len(v), len(u)), dtype=np.float32)
+    for d in np.arange(depth.min(), depth.max() + 2 * STEP, 2 * STEP):
+        plane = region.frame.origin + u[None, :, None] * left + v[:, None, None] * up + d * posterior
+        found = np.maximum(found, sample(volume, plane, 1))
+    return np.asarray(ndimage.gaussian_filter(found, 0.7))

@@ -40,7 +40,9 @@ def _why(bone: BoneResult, case: Case, texts: Texts) -> str:
 
 def results(case: Case, texts: Texts, numbering: Numbering) -> Section:
     """Return the table of measures, and load-to-strength."""
-    rows = [row for bone in case.bones for row in _rows(bone, case, texts, numbering)]
+    notes = Notes(texts, numbering)
+    rows = [row for bone in case.bones for row in _rows(bone, case, texts, notes)]
+    rows += _shared_rows(case, texts, notes)
     blocks: list[Block] = []
     if rows:
         heads = ("adequacy.bone", "results.measure", "results.value", "results.t", "results.class", "results.against")
@@ -49,18 +51,54 @@ def results(case: Case, texts: Texts, numbering: Numbering) -> Section:
                 texts("results.caption"),
                 tuple(texts(head) for head in heads),
                 "llrrll",
-                (1.25, 1.5, 1.65, 0.75, 1.35, 2.5),
+                (1.15, 1.7, 1.75, 0.8, 2.1, 0.5),
                 tuple(rows),
-                texts("results.note"),
             )
         )
+        blocks += [Paragraph(note, "note") for note in notes.lines]
+        blocks.append(Paragraph(texts("results.note"), "note"))
     else:
         blocks.append(Paragraph(texts("results.none")))
     blocks += _load(case, texts)
     return Section("results", texts("section.results"), tuple(blocks))
 
 
-def _rows(bone: BoneResult, case: Case, texts: Texts, numbering: Numbering) -> list[tuple[str, ...]]:
+class Notes:
+    """Letters for what findings are judged against, so that a table says it once."""
+
+    def __init__(self, texts: Texts, numbering: Numbering) -> None:
+        self._texts = texts
+        self._numbering = numbering
+        self._letters: dict[str, str] = {}
+
+    def letter(self, finding: Finding) -> str:
+        """Return the letter of a finding's thresholds."""
+        text = f"{clean(finding.against)} [{self._numbering.number(finding.reference)}]"
+        return self._letters.setdefault(text, _letter(len(self._letters)))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Each letter with its text."""
+        return tuple(f"{letter}  {text}" for text, letter in self._letters.items())
+
+
+def _letter(index: int) -> str:
+    """Return a, b, ... z, aa, ab ..."""
+    return ("" if index < 26 else _letter(index // 26 - 1)) + chr(ord("a") + index % 26)
+
+
+def _shared_rows(case: Case, texts: Texts, notes: Notes) -> list[tuple[str, ...]]:
+    """Return findings that belong to several bones together, such as the mean of the spine."""
+    single = {bone.bone for bone in case.bones}
+    rows = []
+    for finding in case.assessment.findings:
+        if finding.bone not in single:
+            name = texts("results.mean_of", bones=clean(finding.bone))
+            rows.append((name, *_row(finding.quantity, Measure(finding.value, finding.unit, ""), finding, texts, notes)))
+    return rows
+
+
+def _rows(bone: BoneResult, case: Case, texts: Texts, notes: Notes) -> list[tuple[str, ...]]:
     """Return one row for each number of a bone; findings add class and thresholds."""
     findings = {finding.quantity: finding for finding in case.assessment.findings if finding.bone == bone.bone}
     rows = []
@@ -68,19 +106,19 @@ def _rows(bone: BoneResult, case: Case, texts: Texts, numbering: Numbering) -> l
     if bone.strength is not None:
         name = next((key for key in findings if "strength" in key and "load" not in key), "strength")
         used.add(name)
-        rows.append(_row(name, Measure(bone.strength.strength, "N", ""), findings.get(name), texts, numbering))
-        rows.append(_row("stiffness", Measure(bone.strength.stiffness, "N/mm", ""), None, texts, numbering))
+        rows.append(_row(name, Measure(bone.strength.strength, "N", ""), findings.get(name), texts, notes))
+        rows.append(_row("stiffness", Measure(bone.strength.stiffness, "N/mm", ""), None, texts, notes))
     for key, measure in (bone.measures.values if bone.measures else {}).items():
         used.add(key)
-        rows.append(_row(key, measure, findings.get(key), texts, numbering))
+        rows.append(_row(key, measure, findings.get(key), texts, notes))
     for key, finding in findings.items():
         if key not in used and "load" not in key:
-            rows.append(_row(key, Measure(finding.value, finding.unit, ""), finding, texts, numbering))
+            rows.append(_row(key, Measure(finding.value, finding.unit, ""), finding, texts, notes))
     first = [texts.bone(bone.bone)] + [""] * (len(rows) - 1)
     return [(head, *row) for head, row in zip(first, rows)]
 
 
-def _row(key: str, measure: Measure, finding: Finding | None, texts: Texts, numbering: Numbering) -> tuple[str, ...]:
+def _row(key: str, measure: Measure, finding: Finding | None, texts: Texts, notes: Notes) -> tuple[str, ...]:
     value = texts.quantity(measure.value, measure.unit)
     if measure.uncertainty:
         value = texts("value.sd", value=value, sd=texts.quantity(measure.uncertainty, measure.unit))
@@ -90,7 +128,7 @@ def _row(key: str, measure: Measure, finding: Finding | None, texts: Texts, numb
         return (name, value, "", "", "")
     t_score = texts.number(finding.t_score, 1) if finding.t_score is not None else ""
     category = texts.find(f"class.{finding.category}", clean(finding.category)) if finding.category else texts("scale.no_class")
-    return (name, value, t_score, category, f"{clean(finding.against)} [{numbering.number(finding.reference)}]")
+    return (name, value, t_score, category, notes.letter(finding))
 
 
 def _load(case: Case, texts: Texts) -> list[Block]:
@@ -142,4 +180,4 @@ def interpretation(texts: Texts) -> Section:
     """Return room for the physician's own words."""
     fields = tuple(texts(f"interpretation.{key}") for key in ("name", "date", "signature"))
     blocks = (Paragraph(texts("interpretation.text")), Signature(texts("interpretation.title"), fields))
-    return Section("interpretation", texts("section.interpretation"), blocks)
+    return Section("interpretation", texts("section.interpretation"), blocks, together=True)

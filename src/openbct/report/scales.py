@@ -1,24 +1,16 @@
-"""Numbers on a line with their thresholds: from findings to scale bars, and from a scale bar to its drawing."""
+"""From findings to scale bars: numbers of one kind on one line with their thresholds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Final
-from xml.sax.saxutils import escape
 
 from ..records import Case, Finding
-from . import drawing
+from .drawing import nice_ceiling
 from .content import Marker, ScaleBar
 from .texts import Texts, clean
 
-WIDTH: Final = 300.0
-"""Width of the drawing in its own units (one is 0.353 mm in print)."""
-BAR_TOP: Final = 33.0
-BAR_HEIGHT: Final = 11.0
-SHADES: Final = ("#5d7f8a", "#a9c3c9", "#e3ecee")
-"""Zones from high risk to normal: dark to light, legible in grey."""
 T_RANGE: Final = (-4.5, 1.5)
-BMD_CLASSES: Final = ("osteoporosis", "low bone mass", "normal")
 
 
 def scale_bars(case: Case, texts: Texts) -> tuple[ScaleBar, ...]:
@@ -33,7 +25,32 @@ def scale_bars(case: Case, texts: Texts) -> tuple[ScaleBar, ...]:
             key = (finding.quantity, finding.unit, finding.thresholds)
         groups.setdefault(key, []).append(finding)
     order = sorted(groups.values(), key=lambda group: group[0].category is None)
-    return tuple(_scale(group, case, texts) for group in order)
+    bars = [_scale(group, case, texts) for group in order]
+    ratios = case.assessment.load_to_strength
+    if ratios and not any("load" in finding.quantity for finding in case.assessment.findings):
+        bars.append(_load_scale(ratios, texts))
+    return tuple(bars)
+
+
+def _load_scale(ratios: Mapping[str, float], texts: Texts) -> ScaleBar:
+    """Return load-to-strength on a scale whose only mark is where the load reaches the strength."""
+    worst = max(ratios, key=lambda name: ratios[name])
+    headline = texts.number(ratios[worst], 2)
+    if len(ratios) > 1:
+        headline += f" ({texts('scale.highest')}: {texts.short_bone(worst)})"
+    return ScaleBar(
+        title=texts("scale.load"),
+        headline=headline,
+        verdict=texts("scale.load_verdict"),
+        unit="",
+        low=0.0,
+        high=2.0,
+        thresholds=(1.0,),
+        threshold_texts=(texts.number(1.0, 0),),
+        zones=(texts("zone.load_below"), texts("zone.load_above")),
+        markers=tuple(Marker(texts.short_bone(name), ratio, texts.number(ratio, 2)) for name, ratio in ratios.items()),
+        classified=False,
+    )
 
 
 def _scale(group: Sequence[Finding], case: Case, texts: Texts) -> ScaleBar:
@@ -49,7 +66,9 @@ def _scale(group: Sequence[Finding], case: Case, texts: Texts) -> ScaleBar:
     several = len(group) > 1
     shown_unit = "" if by_t else f" {texts.unit(unit.split(' ')[0])}"
     headline = ("T " if by_t else "") + texts.quantity(values[lowest], unit) + shown_unit
-    if several:
+    if ", " in first.bone:
+        headline += f" ({texts('scale.mean')} {clean(first.bone)})"
+    elif several:
         headline += f" ({texts('scale.lowest')}: {_label(first, texts, by_t)})"
     strength = "strength" in first.quantity
     verdict = texts.find(f"class.{first.category}", clean(first.category)) if first.category is not None else ""
@@ -68,7 +87,8 @@ def _scale(group: Sequence[Finding], case: Case, texts: Texts) -> ScaleBar:
         markers=tuple(
             Marker(_label(finding, texts, by_t), value, texts.quantity(value, unit), None if by_t else _deviation(finding, case))
             for finding, value in zip(group, values)
-        ),
+        )
+        + tuple(marker for finding in group for marker in _parts(finding, case, texts)),
         classified=classified,
         note="" if classified else clean(first.against),
     )
@@ -80,7 +100,7 @@ def _range(values: Sequence[float], thresholds: Sequence[float], by_t: bool) -> 
         return T_RANGE
     span = 2.0 * thresholds[-1]
     top = min(max(span, 1.1 * max(values)), 3.0 * thresholds[-1])
-    return 0.0, drawing.nice_ceiling(top)
+    return 0.0, nice_ceiling(top)
 
 
 def _zones(n_thresholds: int, strength: bool, texts: Texts) -> tuple[str, ...]:
@@ -101,100 +121,28 @@ def _title(finding: Finding, by_t: bool, texts: Texts) -> str:
 
 
 def _label(finding: Finding, texts: Texts, by_t: bool) -> str:
-    bone = texts.short_bone(finding.bone)
+    bone = texts("scale.mean") if ", " in finding.bone else texts.short_bone(finding.bone)
     return f"{bone} {texts.find(f'short.{finding.quantity}', finding.quantity)}" if by_t else bone
+
+
+def _parts(finding: Finding, case: Case, texts: Texts) -> tuple[Marker, ...]:
+    """Return the single bones behind a finding that is a mean over several."""
+    names = finding.bone.split(", ")
+    measured = {bone.bone: bone.measures for bone in case.bones if bone.bone in names and bone.measures is not None}
+    if len(names) < 2:
+        return ()
+    found = [(name, measures.values.get(finding.quantity)) for name, measures in measured.items()]
+    return tuple(
+        Marker(texts.short_bone(name), measure.value, texts.quantity(measure.value, measure.unit), main=False)
+        for name, measure in found
+        if measure is not None
+    )
 
 
 def _deviation(finding: Finding, case: Case) -> float | None:
     """Return one standard deviation of a finding, where its bone's measure knows it."""
-    for bone in case.bones:
-        if bone.bone == finding.bone and bone.measures is not None:
-            measure = bone.measures.values.get(finding.quantity)
-            return measure.uncertainty if measure is not None else None
-    return None
-
-
-# Drawing -----------------------------------------------------------------------------------------------------
-
-
-def draw_scale(bar: ScaleBar) -> str:
-    """Return the scale as SVG with real letters; the text alternative is the renderer's to add."""
-    levels = _stagger(bar)
-    top = 11.0 * max(levels.values(), default=0)
-    height = top + BAR_TOP + BAR_HEIGHT + 14.0
-    base = top + BAR_TOP
-    parts = [_zone(bar, index, base) for index in range(len(bar.zones))]
-    parts += [_threshold(bar, index, base) for index in range(len(bar.thresholds))]
-    parts += [_marker(bar, marker, base, levels[index]) for index, marker in enumerate(bar.markers)]
-    body = "".join(parts)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {height:g}" width="{WIDTH:g}" height="{height:g}" '
-        f'font-family="Source Sans 3, Source Sans Pro, Helvetica, Arial, sans-serif" font-size="9">{body}</svg>'
-    )
-
-
-def _x(bar: ScaleBar, value: float) -> float:
-    """Return the place of a value; values beyond the ends stand at the ends."""
-    share = (value - bar.low) / (bar.high - bar.low)
-    return 6.0 + (WIDTH - 12.0) * min(max(share, 0.0), 1.0)
-
-
-def _zone(bar: ScaleBar, index: int, base: float) -> str:
-    edges = (bar.low, *bar.thresholds, bar.high)
-    left, right = _x(bar, edges[index]), _x(bar, edges[index + 1])
-    shade = SHADES[min(index, len(SHADES) - 1)] if bar.classified else "#f2f4f5"
-    line = "none" if bar.classified else drawing.HAIRLINE
-    text = bar.zones[index]
-    fits = len(text) * 4.6 < right - left
-    ink = "#ffffff" if bar.classified and index == 0 else "#3a4650"
-    label = (
-        f'<text x="{(left + right) / 2:.1f}" y="{base + 8.4:.1f}" text-anchor="middle" fill="{ink}" font-size="8.5">{escape(text)}</text>'
-        if fits and text
-        else ""
-    )
-    return f'<rect x="{left:.1f}" y="{base:.1f}" width="{right - left:.1f}" height="{BAR_HEIGHT}" fill="{shade}" stroke="{line}" stroke-width="0.6"/>{label}'
-
-
-def _threshold(bar: ScaleBar, index: int, base: float) -> str:
-    x = _x(bar, bar.thresholds[index])
-    dash = "" if bar.classified else ' stroke-dasharray="2 1.6"'
-    return (
-        f'<line x1="{x:.1f}" y1="{base - 2:.1f}" x2="{x:.1f}" y2="{base + BAR_HEIGHT + 3:.1f}" stroke="{drawing.INK}" stroke-width="0.8"{dash}/>'
-        f'<text x="{x:.1f}" y="{base + BAR_HEIGHT + 11.5:.1f}" text-anchor="middle" fill="{drawing.INK}" font-size="8.5">'
-        f"{escape(bar.threshold_texts[index])}</text>"
-    )
-
-
-def _marker(bar: ScaleBar, marker: Marker, base: float, level: int) -> str:
-    """Draw a pointer with its label; an error line where the uncertainty is known, an arrow where it is off the scale."""
-    x = _x(bar, marker.value)
-    outside = "◂ " if marker.value < bar.low else "▸ " if marker.value > bar.high else ""
-    y = base - 14.0 - 11.0 * level
-    text = f"{outside}{marker.label} {marker.text}"
-    half = len(text) * 2.3
-    place = min(max(x, half), WIDTH - half)
-    error = ""
-    if marker.uncertainty:
-        left, right = _x(bar, marker.value - marker.uncertainty), _x(bar, marker.value + marker.uncertainty)
-        error = f'<line x1="{left:.1f}" y1="{base - 1.6:.1f}" x2="{right:.1f}" y2="{base - 1.6:.1f}" stroke="{drawing.INK}" stroke-width="1.6"/>'
-    return (
-        f'<line x1="{x:.1f}" y1="{y + 2:.1f}" x2="{x:.1f}" y2="{base - 5:.1f}" stroke="{drawing.QUIET}" stroke-width="0.6"/>{error}'
-        f'<path d="M{x - 4:.1f} {base - 7.5:.1f}h8l-4 7z" fill="{drawing.INK}"/>'
-        f'<text x="{place:.1f}" y="{y:.1f}" text-anchor="middle" fill="{drawing.INK}" font-weight="600">{escape(text)}</text>'
-    )
-
-
-def _stagger(bar: ScaleBar) -> Mapping[int, int]:
-    """Return a level for each marker so that labels do not overlap."""
-    levels: dict[int, int] = {}
-    ends: list[float] = []
-    for index in sorted(range(len(bar.markers)), key=lambda i: bar.markers[i].value):
-        marker = bar.markers[index]
-        half = (len(marker.label) + len(marker.text) + 3) * 2.3
-        middle = min(max(_x(bar, marker.value), half), WIDTH - half)
-        level = next((n for n, end in enumerate(ends) if end <= middle - half), len(ends))
-        if level == len(ends):
-            ends.append(0.0)
-        ends[level] = middle + half
-        levels[index] = level
-    return levels
+    names = finding.bone.split(", ")
+    found = [bone.measures.values.get(finding.quantity) for bone in case.bones if bone.bone in names and bone.measures is not None]
+    # The calibration is common to all levels, so that a mean is as uncertain as its levels are.
+    known = [measure.uncertainty for measure in found if measure is not None and measure.uncertainty is not None]
+    return sum(known) / len(known) if known else None

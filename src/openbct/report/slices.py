@@ -46,7 +46,7 @@ def window(unit: str) -> tuple[float, float]:
     return HU_WINDOW if unit == "HU" else DENSITY_WINDOW
 
 
-def bone_planes(image: Volume, outlines: Sequence[Outline], height: float = 58.0) -> bytes:
+def bone_planes(image: Volume, outlines: Sequence[Outline], height: float = 52.0) -> bytes:
     """Return a PNG of the three planes through the middle of the first outline."""
     low, high = _box(outlines[0].mask, image, SURROUNDINGS)
     centre = np.rint(_middle(outlines[0].mask, image)).astype(int)

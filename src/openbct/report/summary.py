@@ -14,6 +14,9 @@ MAIN_CAUTIONS: Final = 3
 """So many cautions stand on the first page; the rest is counted there and printed in full further on [design]."""
 CAUTION_LENGTH: Final = 230
 """Longer cautions are shortened on the first page [letters]."""
+FACT_LENGTH: Final = 90
+SOURCE_LENGTH: Final = 24
+"""Longer entries of the header are shortened on the first page [letters]; DICOM allows 64 for most."""
 STANDINGS: Final[dict[str, Standing]] = {"osteoporosis": "high", "low bone mass": "increased", "normal": "not_increased"}
 STATUS_KEYS: Final = {"ok": "status.ok", "caution": "status.caution", "refused": "status.refused"}
 
@@ -50,7 +53,7 @@ def patient_facts(case: Case, texts: Texts) -> tuple[Fact, ...]:
         "weight_kg": f"{texts.number(patient.weight_kg)} kg" if patient.weight_kg is not None else None,
     }
     return tuple(
-        Fact(texts(f"fact.{key}"), value or texts("unknown"), _source(patient.sources.get(key), texts) if value else "")
+        Fact(texts(f"fact.{key}"), shorten(value, FACT_LENGTH) if value else texts("unknown"), _source(patient.sources.get(key), texts) if value else "")
         for key, value in values.items()
     )
 
@@ -71,7 +74,7 @@ def scan_facts(case: Case, texts: Texts) -> tuple[Fact, ...]:
         "accession_number": clean(scan.accession_number) if scan.accession_number else "",
         "referring_physician": person(scan.referring_physician) if scan.referring_physician else "",
     }
-    return tuple(Fact(texts(f"fact.{key}"), value or texts("unknown")) for key, value in values.items() if value != "")
+    return tuple(Fact(texts(f"fact.{key}"), shorten(value, FACT_LENGTH) if value else texts("unknown")) for key, value in values.items() if value != "")
 
 
 def grouped_cautions(case: Case, texts: Texts) -> tuple[tuple[str, str], ...]:
@@ -90,12 +93,12 @@ def grouped_cautions(case: Case, texts: Texts) -> tuple[tuple[str, str], ...]:
 
 
 def refusals(case: Case, texts: Texts) -> tuple[str, ...]:
-    """Return one sentence for each bone that was refused."""
-    return tuple(
-        f"{texts('bone.refused', bone=texts.bone(bone.bone))}: {clean(bone.reason or texts('unknown'))}"
-        for bone in case.bones
-        if bone.status == "refused"
-    )
+    """Return one sentence for each reason for which bones were refused."""
+    reasons: dict[str, list[str]] = {}
+    for bone in case.bones:
+        if bone.status == "refused":
+            reasons.setdefault(clean(bone.reason or texts("unknown")), []).append(texts.bone(bone.bone))
+    return tuple(f"{texts('bone.refused', bone=', '.join(names))}: {reason}" for reason, names in reasons.items())
 
 
 def shorten(text: str, length: int = CAUTION_LENGTH) -> str:
@@ -107,7 +110,7 @@ def shorten(text: str, length: int = CAUTION_LENGTH) -> str:
 
 
 def _source(source: str | None, texts: Texts) -> str:
-    return texts.find(f"source.{source}", clean(source)) if source else ""
+    return shorten(texts.find(f"source.{source}", clean(source)), SOURCE_LENGTH) if source else ""
 
 
 def _verdict(case: Case, texts: Texts) -> Verdict:
@@ -115,7 +118,7 @@ def _verdict(case: Case, texts: Texts) -> Verdict:
     category = case.assessment.category
     name = texts.find(f"class.{category}", clean(category)) if category else texts("verdict.none")
     return Verdict(
-        texts("verdict.label"), name, STANDINGS.get(category or "", "none"), clean(case.assessment.reason), _analysed(case, texts)
+        texts("verdict.label"), name, STANDINGS.get(category or "", "none"), shorten(clean(case.assessment.reason), 2 * CAUTION_LENGTH), _analysed(case, texts)
     )
 
 
@@ -123,7 +126,7 @@ def _analysed(case: Case, texts: Texts) -> tuple[str, ...]:
     """Return one line for each status with its bones."""
     lines = []
     for status, key in STATUS_KEYS.items():
-        names = [texts.bone(bone.bone) for bone in case.bones if bone.status == status]
+        names = [texts.inline_bone(bone.bone) for bone in case.bones if bone.status == status]
         if names:
             lines.append(f"{texts(key)}: {', '.join(names)}")
     return tuple(lines)

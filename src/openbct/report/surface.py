@@ -23,6 +23,8 @@ SMOOTHING: Final = 0.9
 HOLLOW: Final = 3.5
 """Standard deviation of the blur that finds hollows [mm] [design]."""
 MAXIMUM_STEPS: Final = 400
+BUNDLE: Final = 8
+"""Rays of so many samples by so many approach the bone together."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def render(
     """Return one picture of the bone for each layer, ``pixels`` wide, transparent where there is no bone."""
     wide = pixels * oversampling
     tall = max(1, round(pixels * camera.height / camera.width)) * oversampling
-    hit, position = _trace(solid, _screen(camera, wide, tall), -camera.axes[:, 2])
+    hit, position = _cast(solid, camera, wide, tall)
     position = position[hit]
     normal, openness = _normals(solid, position)
     shade = _light(normal, openness, camera)[:, None]
@@ -118,29 +120,84 @@ def _screen(camera: Camera, wide: int, tall: int) -> Float[Array, "n 3"]:
     return np.asarray(grid.reshape(-1, 3))
 
 
-def _trace(
-    solid: Solid, points: Float[Array, "n 3"], direction: Float[Array, "3"]
+def _cast(solid: Solid, camera: Camera, wide: int, tall: int) -> tuple[Bool[Array, "n"], Float[Array, "n 3"]]:
+    """Return which rays meet the surface, and where (index coordinates).
+
+    Bundles of rays approach first: what is free for the whole bundle is free for each of its rays.
+    """
+    rough = (-(-wide // BUNDLE), -(-tall // BUNDLE))
+    start, step = _rays(solid, camera, *rough)
+    radius = float(np.hypot(camera.width / rough[0], camera.height / rough[1]))
+    near, far = _box(start, step, solid.field.shape)
+    travel = _approach(solid, start, step, (near, far), radius)
+    rows = np.minimum(np.arange(tall) * rough[1] // tall, rough[1] - 1)
+    columns = np.minimum(np.arange(wide) * rough[0] // wide, rough[0] - 1)
+    first = travel.reshape(rough[1], rough[0])[np.ix_(rows, columns)].ravel()
+    start, step = _rays(solid, camera, wide, tall)
+    near, far = _box(start, step, solid.field.shape)
+    return _meet(solid, start, step, (np.maximum(near, first), far))
+
+
+def _rays(solid: Solid, camera: Camera, wide: int, tall: int) -> tuple[Float[Array, "n 3"], Float[Array, "3"]]:
+    """Return where rays start and how far they go per mm, both in index coordinates."""
+    start = to_index(solid.affine, _screen(camera, wide, tall)).astype(np.float32)
+    return start, (np.linalg.inv(solid.affine[:3, :3]) @ -camera.axes[:, 2]).astype(np.float32)
+
+
+def _approach(
+    solid: Solid,
+    start: Float[Array, "n 3"],
+    step: Float[Array, "3"],
+    limits: tuple[Float[Array, "n"], Float[Array, "n"]],
+    radius: float,
+) -> Float[Array, "n"]:
+    """Return how far each bundle of ``radius`` [mm] may go before it comes near the bone; infinite where it never does."""
+    near, far = limits
+    travel = np.full(len(start), np.inf, dtype=np.float32)
+    # A bundle that only grazes the box may hold rays that enter it: it starts outside, where distances are still known.
+    alive = np.arange(len(start))
+    here = np.where(near < far, near, 0.0).astype(np.float32) - np.float32(radius)
+    last = np.where(near < far, far, np.inf).astype(np.float32)
+    touching = near >= far
+    travel[touching] = -np.inf
+    alive = alive[~touching]
+    for _ in range(MAXIMUM_STEPS):
+        if alive.size == 0:
+            break
+        gap = _distance(solid, start[alive] + here[alive, None] * step) - radius
+        stopped = gap <= 0
+        travel[alive[stopped]] = here[alive[stopped]]
+        alive, gap = alive[~stopped], gap[~stopped]
+        here[alive] += np.maximum(gap, 0.1)
+        alive = alive[here[alive] < last[alive] + radius]
+    return travel
+
+
+def _distance(solid: Solid, position: Float[Array, "n 3"]) -> Float[Array, "n"]:
+    """Return the free length at the voxel nearest to each position."""
+    shape = solid.distance.shape
+    index = [np.clip(np.rint(position[:, axis]).astype(np.int32), 0, shape[axis] - 1) for axis in range(3)]
+    return np.asarray(solid.distance.ravel()[(index[0] * shape[1] + index[1]) * shape[2] + index[2]])
+
+
+def _meet(
+    solid: Solid, start: Float[Array, "n 3"], step: Float[Array, "3"], limits: tuple[Float[Array, "n"], Float[Array, "n"]]
 ) -> tuple[Bool[Array, "n"], Float[Array, "n 3"]]:
-    """Return which rays meet the surface, and where (index coordinates)."""
-    field, distance, affine = solid.field, solid.distance, solid.affine
-    fine = 0.5 * float(np.linalg.norm(affine[:3, :3], axis=0).min())
-    start = to_index(affine, points).astype(np.float32)
-    step = (np.linalg.inv(affine[:3, :3]) @ direction).astype(np.float32)
-    near, far = _box(start, step, field.shape)
-    hit = np.zeros(len(points), dtype=bool)
+    """Return which rays meet the surface between their limits, and where."""
+    near, far = limits
+    fine = 0.6 * float(np.linalg.norm(solid.affine[:3, :3], axis=0).min())
+    hit = np.zeros(len(start), dtype=bool)
     where = np.zeros_like(start)
     alive = np.flatnonzero(near < far)
-    travel, before = near.copy(), np.zeros(len(points), dtype=np.float32)
-    last = near.copy()
+    travel, before, last = near.copy(), np.zeros(len(start), dtype=np.float32), near.copy()
     for _ in range(MAXIMUM_STEPS):
         if alive.size == 0:
             break
         position = start[alive] + travel[alive, None] * step
-        nearest = np.rint(position).astype(int)
-        gap = distance[nearest[:, 0], nearest[:, 1], nearest[:, 2]]
+        gap = _distance(solid, position)
         value = np.zeros(alive.size, dtype=np.float32)
         close = gap <= 0
-        value[close] = ndimage.map_coordinates(field, position[close].T, order=1, prefilter=False)
+        value[close] = ndimage.map_coordinates(solid.field, position[close].T, order=1, prefilter=False)
         inside = value > 0.5
         found = alive[inside]
         share = (0.5 - before[found]) / np.maximum(value[inside] - before[found], 1e-6)

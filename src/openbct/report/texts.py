@@ -83,6 +83,12 @@ ENGLISH: Final[Mapping[str, str]] = {
     "scale.lowest": "lowest",
     "scale.t": "T-score, hip",
     "scale.vbmd": "Trabecular density, spine",
+    "scale.load": "Load-to-strength, sideways fall",
+    "scale.load_verdict": "Provisional: estimated load over simulated strength",
+    "zone.load_below": "load below strength",
+    "zone.load_above": "load reaches strength",
+    "scale.mean": "mean",
+    "scale.highest": "highest",
     "scale.strength_spine": "Vertebral strength",
     "scale.strength_hip": "Femoral strength, sideways fall",
     "summary.analysed": "Analysed",
@@ -114,11 +120,12 @@ ENGLISH: Final[Mapping[str, str]] = {
     "results.value": "Value",
     "results.t": "T-score",
     "results.class": "Class",
-    "results.against": "Judged against",
+    "results.against": "Note",
     "results.note": (
         "± is one standard deviation from the calibration alone. Strength is from a simulated test; its newtons are those of this "
         "recipe, so that published thresholds are shown beside it and give no class."
     ),
+    "results.mean_of": "{bones}: mean",
     "results.none": "No measure was obtained.",
     "results.load": "Load in a sideways fall",
     "results.load_caption": "Load-to-strength in a sideways fall",
@@ -151,6 +158,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "bone.femur_left": "Left femur",
     "bone.femur_right": "Right femur",
     "bone.vertebra": "Vertebra {level}",
+    "bone.inline.femur_left": "left femur",
+    "bone.inline.femur_right": "right femur",
     "bone.short.femur_left": "left",
     "bone.short.femur_right": "right",
     "bone.refused": "{bone} was refused",
@@ -287,6 +296,10 @@ class Texts:
         """Return a bone's name."""
         return self.find(f"bone.{name}", name) if name.startswith("femur") else self("bone.vertebra", level=clean(name))
 
+    def inline_bone(self, name: str) -> str:
+        """Return a bone's name within a sentence or a list."""
+        return self.find(f"bone.inline.{name}", clean(name))
+
     def short_bone(self, name: str) -> str:
         """Return a bone's name for the lettering of a scale."""
         return self.find(f"bone.short.{name}", clean(name))
@@ -301,7 +314,7 @@ class Texts:
 
     def force(self, newton: float) -> str:
         """Return a force to 10 N, as published reports give it."""
-        return f"{self.number(newton, -1)} N"
+        return f"{self.number(newton, -1)}\u00a0N"
 
     def quantity(self, value: float, unit: str) -> str:
         """Return a value with the digits that its unit deserves, without the unit."""
@@ -318,7 +331,7 @@ class Texts:
 
     def seconds(self, value: float) -> str:
         """Return a duration."""
-        return f"{self.number(value, 1 if value < 10 else 0)} s"
+        return f"{self.number(value, 0 if value >= 10 else 1 if value >= 1 else 2)}\u00a0s"
 
 
 def clean(text: str) -> str:

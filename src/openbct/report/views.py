@@ -26,8 +26,8 @@ FAILURE_COLOURS: Final = LinearSegmentedColormap.from_list("failure", ["#e9e7e0"
 DENSITY_DEPTH: Final = 3.0
 FAILURE_DEPTH: Final = 4.0
 """How far under the surface a picture in three dimensions looks [mm] [design]."""
-PIXELS: Final = 420
-PANEL: Final = 46.0
+PIXELS: Final = 340
+PANEL: Final = 41.0
 """Height of one panel [mm]."""
 CUT_STEP: Final = 0.4
 """Sampling of cut planes [mm]."""
@@ -141,7 +141,7 @@ def _draw_cut(axes: Axes, subject: _Subject, layer: Layer, texts: Texts, aspect:
     low = np.array([(points @ right).min(), (points @ up).min()])
     high = np.array([(points @ right).max(), (points @ up).max()])
     middle = (low + high) / 2
-    tall = max((high[1] - low[1]) * 1.10, (high[0] - low[0]) * 1.10 / aspect)
+    tall = max((high[1] - low[1]) * 1.14, (high[0] - low[0]) * 1.24 / aspect)
     wide = tall * aspect
     u = np.arange(-wide / 2, wide / 2, CUT_STEP) + middle[0]
     v = np.arange(-tall / 2, tall / 2, CUT_STEP) + middle[1]
