@@ -22,10 +22,10 @@ import jsonschema
 import nibabel as nib
 import numpy as np
 import pytest
-from ct_series import ACQUISITION, PATIENT, SECRET, make_image
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ct_series import ACQUISITION, PATIENT, SECRET, make_image
 from openbct.errors import InputError, OutputError
 from openbct.io import read_case, read_result, result_schema, to_toml, write_case, write_json, write_table
 from openbct.io.case_json import csv_rows
