@@ -206,7 +206,7 @@ class _BonePainter:
 def _ripple(points: Coordinates) -> Field:
     """Return a slow wavy pattern between -1 and 1, so that soft tissues are not flat."""
     x, y, z = points
-    return np.asarray(np.sin(x / 5 + np.sin(y / 7)) * np.sin(y / 6 + np.sin(z / 9)) * np.cos(z / 8))
+    return np.asarray(np.sin(x / 2.6 + np.sin(y / 7)) * np.sin(y / 3.1 + 2 * np.sin(z / 9)) * np.cos(z / 4.2 + x / 11))
 
 
 def _transform(matrix: Float[Array, "4 4"], points: Coordinates) -> Coordinates:
