@@ -99,8 +99,8 @@ def prolong(start: Any, order: Any, place: Any, nodes: Any, coarse: Any, node_st
 def restrict(start: Any, order: Any, place: Any, nodes: Any, r: Any, node_stride: Any, axis_stride: Any, out: Any) -> None:
     """out = P' r."""
     work = np.zeros(108, np.float32)
-    for n in range(out.size):
-        out[n] = 0
+    for t in range(out.size):
+        out[t] = 0
     for e in range(nodes.shape[0]):
         if start[e] == start[e + 1]:
             continue
