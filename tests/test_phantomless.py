@@ -391,3 +391,42 @@ def test_contrast_is_found_in_a_real_aorta(data_dir: os.PathLike[str]) -> None:
 def test_a_phantom_is_not_a_patient(data_dir: os.PathLike[str]) -> None:
     with pytest.raises(CalibrationError):
         Phantomless()(read(data_dir / "qrm_phantom_dicom"), labels())  # type: ignore[operator]
+
+
+# The simulated torso: another author's physics and tissues -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "kvp, labelled, limit",
+    [
+        pytest.param(120.0, True, 0.05, marks=pytest.mark.slow),
+        pytest.param(120.0, False, 0.05, marks=pytest.mark.slow),
+        pytest.param(80.0, True, 0.05, marks=pytest.mark.slow),
+        pytest.param(100.0, True, 0.05, marks=pytest.mark.slow),
+        pytest.param(140.0, True, 0.05, marks=pytest.mark.slow),
+    ],
+)
+def test_simulated_bones_are_calibrated_to_truth(kvp: float, labelled: bool, limit: float) -> None:
+    check_simulated(kvp, labelled, limit, (2.0, 2.0, 4.0))
+
+
+def test_a_coarse_simulated_torso_is_calibrated_to_truth() -> None:
+    check_simulated(120.0, True, 0.05, (3.0, 3.0, 6.0))
+
+
+def check_simulated(kvp: float, labelled: bool, limit: float, spacing: tuple[float, float, float]) -> None:
+    from openbct.phantoms import ScannerSettings, TorsoSettings, as_scan, simulate_torso
+    from openbct.segmentation.given import GivenLabels
+
+    simulated = simulate_torso(TorsoSettings(spacing=spacing, scanner=ScannerSettings(kvp=kvp)))
+    scan = as_scan(simulated)
+    segmentation = GivenLabels((simulated.labels, simulated.bodies))(scan)
+    result = Phantomless()(scan, segmentation if labelled else replace(segmentation, tissues={}))
+    assert {"L1", "L4", "femur_left", "femur_right"} <= set(segmentation.bones)
+    for name, bone in segmentation.bones.items():
+        inside = place_into(bone.mask, scan.image, fill=False).array
+        truth = float(simulated.density.array[inside].mean())
+        read_as = float(result.density.array[inside].mean())
+        assert read_as == pytest.approx(truth, rel=limit), name
+        spread = density_uncertainty(result, read_as)
+        assert spread is not None and abs(read_as - truth) < 1.96 * spread
