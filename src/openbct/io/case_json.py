@@ -17,7 +17,7 @@ SCHEMA = "openbct-result/1"
 MEASURE_COLUMNS = {
     "trabecular_vbmd": ("trabecular_vbmd_mg_cm3", "mg/cm3"),
     "integral_vbmd": ("integral_vbmd_mg_cm3", "mg/cm3"),
-    "cortical_vbmd": ("cortical_vbmd_mg_cm3", "mg/cm3"),
+    "inner_vbmd": ("inner_vbmd_mg_cm3", "mg/cm3"),
     "femoral_neck_abmd": ("femoral_neck_abmd_g_cm2", "g/cm2"),
     "total_hip_abmd": ("total_hip_abmd_g_cm2", "g/cm2"),
     "volume": ("volume_cm3", "cm3"),
