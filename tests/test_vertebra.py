@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from openbct.anatomy import locate_vertebra
 from openbct.anatomy.vertebral_body import isolate_body
 from openbct.errors import GeometryError, SegmentationError
 from openbct.phantoms import SimulatedScan, TorsoSettings, simulate_vertebra
 from openbct.records import BoneMask, CalibratedVolume, Step
-from openbct.volume import Volume, bounding_box, crop, place_into
+from openbct.volume import Volume, bounding_box, crop, place_into, resample
 
 NO_COVARIANCE = np.full((2, 2), np.nan)
 
@@ -283,3 +284,40 @@ class TestReal:
             assert "orientation is doubtful" in region.step.cautions[0]
             assert region.frame.axes[1, 1] < -0.9
         assert regions[0].frame.axes[:, 2] @ regions[1].frame.axes[:, 2] > np.cos(np.radians(3.0))
+
+    @pytest.mark.parametrize(
+        ("turn_deg", "spacing"),
+        [((1.0, 23.0, -18.0), (0.8, 0.8, 2.5)), ((29.0, -9.0, -4.0), (3.0, 3.0, 3.0)), ((-41.0, 6.0, 21.0), (0.7, 0.7, 5.0))],
+    )
+    def test_cut_and_frame_do_not_depend_on_the_pose(
+        self, data_dir: Path, turn_deg: tuple[float, float, float], spacing: tuple[float, float, float]
+    ) -> None:
+        from openbct.io.nifti import read_nifti
+
+        raw, _ = read_nifti(data_dir / "vertebra_l2" / "labels.nii.gz", "label")
+        array = np.pad(raw.array[::-1, ::-1], 30)  # the arch to the back
+        image = Volume(array, np.eye(4), "label")
+        centre = np.argwhere(np.isin(array, [1, 2])).mean(axis=0)
+        axes = {}
+        for name, turn, step in (("as it lies", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), ("turned", turn_deg, spacing)):
+            matrix = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
+            shape = np.ceil(120.0 / np.array(step)).astype(int)
+            affine = np.diag([*step, 1.0])
+            affine[:3, 3] = -np.array(step) * (shape - 1) / 2
+            source = np.eye(4)
+            source[:3, :3], source[:3, 3] = matrix, centre
+            body, whole = (
+                Volume(
+                    resample(image.with_array(np.isin(array, parts)), shape.tolist(), source @ affine).array >= 0.5,
+                    affine,
+                    "mask",
+                )
+                for parts in ([1, 2], [1, 2, 3, 4])
+            )
+            density = calibrated(Volume(np.where(whole.array, 150.0, 0.0), affine, "mg/cm3 K2HPO4"))
+            region = locate_vertebra(bone_mask(whole, "whole", bone="L2"), density)
+            found = place_into(region.mask, whole, False).array
+            assert 2 * (found & body.array).sum() / (found.sum() + body.array.sum()) > 0.97
+            assert region.lengths["height"] == pytest.approx(26.6, abs=0.4)
+            axes[name] = matrix @ region.frame.axes[:, 2]
+        assert np.degrees(np.arccos(axes["as it lies"] @ axes["turned"])) < 1.0
