@@ -35,6 +35,8 @@ class Solution:
     """Residual before each iteration and at the end, relative to the load-induced residual; the last one is recomputed [-]."""
     status: str
     """What happened, and what to do if it did not converge."""
+    rigid_motion: tuple[tuple[float, ...], ...] = ()
+    """The six motions of each rigid face, in the order in which they were given [mm, rad]."""
     stats: dict[str, float] = field(default_factory=dict)
     """Counts and CPU times: ``n_elements``, ``n_nodes``, ``n_dof``, ``setup_s``, ``solve_s``, ``levels``, ``products`` (fine-grid
     products in double and single precision together), ``pinned`` (free rigid motions), ``dropped_voxels``, ``energy`` [N mm] …"""

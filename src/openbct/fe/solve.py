@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from openbct.errors import SolveError
 from openbct.fe.checks import check_model, check_nodal
+from openbct.fe.grid import number_voxels
 from openbct.fe.hex8 import Orthotropy
 from openbct.fe.multigrid import SMOOTHING_DEGREE
+from openbct.fe.rigid import RigidFace, check_ties, prescribed, solve_faces, tie
 from openbct.fe.solution import Solution
 from openbct.fe.supports import RANK_TOLERANCE, rigid_modes
 from openbct.fe.system import LinearSystem, Outcome, build_system, node_values
@@ -23,6 +26,7 @@ def solve(
     youngs_modulus: ArrayLike, *, poisson_ratio: ArrayLike = 0.3, orthotropy: Orthotropy | None = None,
     spacing: Sequence[float] = (1.0, 1.0, 1.0), fixed: ArrayLike, displacement: ArrayLike, force: ArrayLike | None = None,
     tolerance: float = 1e-6, max_iterations: int = 1000, bbar: bool = False, initial: ArrayLike | None = None,
+    rigid: Sequence[RigidFace] = (),
     threads: int | None = None, throw: bool = True,
 ) -> Solution:  # fmt: skip
     """Displacement and reactions of a voxel body under prescribed displacements and forces.
@@ -52,7 +56,9 @@ def solve(
     bbar
         Mean dilatation against volumetric locking; off by default, as in most linear voxel solvers.
     initial
-        First guess of the displacement ``(i+1 j+1 k+1 3)`` [mm].
+        First guess of the displacement ``(i+1 j+1 k+1 3)``; not used together with ``rigid`` [mm].
+    rigid
+        Faces that move as rigid bodies, with prescribed and free motions.
     threads
         Processor threads; the result does not depend on it. By default one below half a million degrees of freedom, then two.
     throw
@@ -68,11 +74,18 @@ def solve(
     started = time.process_time()
     modulus = check_model(youngs_modulus, spacing, tolerance)
     held, values, load = check_nodal(modulus.shape, fixed, displacement, force)
+    if rigid:
+        held, values = _with_faces(modulus, held, values, rigid, spacing)
     system = build_system(
         modulus, held, poisson_ratio=poisson_ratio, orthotropy=orthotropy, spacing=spacing, bbar=bbar, load=load
     )
     prepared = time.process_time()
     x, b, fixed_nodes = _right_side(system, held, values, load)
+    if rigid:
+        tied = tie(rigid, system.grid.nodes, system.grid.node_shape, spacing)
+        outcome, internal, motions = solve_faces(system, tied, b, x, tolerance, max_iterations)
+        solution = replace(_solution(system, x, internal, fixed_nodes, outcome, spacing), rigid_motion=motions)
+        return _finish(solution, started, prepared, throw=throw)
     start, _ = system.residual(b, x)
     scale = float(np.linalg.norm(start))
     if initial is not None:
@@ -80,10 +93,31 @@ def solve(
         x[:] = np.where(system.free != 0, system.pack(np.nan_to_num(guess)), x)
     outcome, internal = system.solve(b, x, tolerance=tolerance, scale=scale, max_iterations=max_iterations)
     solution = _solution(system, x, internal, fixed_nodes, outcome, spacing)
+    return _finish(solution, started, prepared, throw=throw)
+
+
+def _finish(solution: Solution, started: float, prepared: float, *, throw: bool) -> Solution:
     solution.stats.update(setup_s=prepared - started, solve_s=time.process_time() - prepared)
     if throw and not solution.converged:
         raise SolveError(solution.status, solution)
     return solution
+
+
+def _with_faces(
+    modulus: NDArray[np.floating], held: ArrayLike, values: ArrayLike, rigid: Sequence[RigidFace], spacing: Sequence[float]
+) -> tuple[NDArray[np.bool_], FloatArray]:
+    """``fixed`` and ``displacement`` with the nodes of the rigid faces held at their prescribed motion."""
+    nodes = number_voxels(np.asarray(modulus > 0)).nodes
+    fixed, moved = np.array(held, dtype=bool), np.array(values, dtype=float)
+    node_shape = (fixed.shape[0], fixed.shape[1], fixed.shape[2])
+    tied = tie(rigid, nodes, node_shape, spacing)
+    some, amount = fixed.reshape(-1, 3)[nodes], moved.reshape(-1, 3)[nodes]
+    check_ties(tied, some)
+    prescribed(tied, amount)
+    for part in tied:
+        some.reshape(-1)[part.dofs] = True
+    fixed.reshape(-1, 3)[nodes], moved.reshape(-1, 3)[nodes] = some, amount
+    return fixed, moved
 
 
 def _right_side(
@@ -163,5 +197,5 @@ def _solution(
         "pin_force": lost,
     }
     return Solution(
-        grid.node_shape, grid.nodes, np.ascontiguousarray(u), reaction, converged, outcome.iterations, outcome.residual, status, stats
+        grid.node_shape, grid.nodes, np.ascontiguousarray(u), reaction, converged, outcome.iterations, outcome.residual, status, stats=stats
     )
