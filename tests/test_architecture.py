@@ -41,8 +41,8 @@ FE_BANNED = {"pathlib", "logging", "pydicom", "nibabel", "matplotlib", "os.path"
 FILE_MODULES = {"pathlib", "tempfile", "shutil", "zipfile", "nibabel", "pydicom"}
 MAY_TOUCH_FILES = {"io", "cli", "plugins"}
 MODULE_LINES = 320
-LONGER = {"records.py": 480}
-"""Named exceptions: one page that holds every record."""
+LONGER = {"records.py": 480, "report/texts.py": 450}
+"""Named exceptions: the page that holds every record, and the catalogue of the report's words."""
 
 
 def unit_of(path: Path) -> str:

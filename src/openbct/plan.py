@@ -12,7 +12,7 @@ from .loadcases import AxialCompression, SidewaysFall
 from .materials import MATERIALS
 from .measures import measure_femur, measure_vertebra
 from .plugins import find, is_spec, load
-from .records import BoneMask, BoneMeasures, BoneRegion, CalibratedVolume, Calibrator, LoadCase, MaterialLaw
+from .records import BoneMask, BoneMeasures, BoneRegion, CalibratedVolume, Calibrator, LoadCase, MaterialLaw, Mineral
 from .settings import CalibrationSettings, FemurSettings, Settings, VertebraSettings
 from .strength import FEMUR_TEST, VERTEBRA_TEST, MechanicalTest
 
@@ -80,12 +80,12 @@ def make_calibrator(settings: CalibrationSettings) -> Calibrator:
     if is_spec(settings.method):
         calibrator: Calibrator = load(settings.method)
         return calibrator
+    mineral: Mineral = "CHA" if settings.mineral == "CHA" else "K2HPO4"
     if settings.method == "phantomless":
-        return Phantomless()
+        return Phantomless(mineral=mineral)
     if settings.method == "given":
-        return Given()
+        return Given(mineral=mineral)
     if settings.method == "fixed" and settings.slope_mg_cm3_per_hu is not None and settings.intercept_mg_cm3 is not None:
-        mineral = "CHA" if settings.mineral == "CHA" else "K2HPO4"
         return Fixed(slope=settings.slope_mg_cm3_per_hu, intercept=settings.intercept_mg_cm3, mineral=mineral)
     raise SettingsError(
         f"found calibration method {settings.method!r}, expected phantomless, fixed (with slope and intercept), given, or file.py:OBJECT"

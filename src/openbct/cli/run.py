@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, ModelError, OpenBCTError, SettingsError, SolveError
-from ..records import BoneResult, Case, Scan, Segmenter
+from ..records import BoneResult, Case, Mineral, Scan, Segmenter
 from ..settings import Settings, built_in, override, parse, protocol_names
 
 
@@ -104,7 +104,8 @@ def read_inputs(request: Request, settings: Settings) -> tuple[Scan, Segmenter]:
             "for example the output of TotalSegmentator or a segmentation made in 3D Slicer (with --label-map for its numbering)"
         )
     if request.mineral is not None:
-        scan = read_density(request.scan, mineral=settings.calibration.mineral)
+        mineral: Mineral = "CHA" if settings.calibration.mineral == "CHA" else "K2HPO4"
+        scan = read_density(request.scan, mineral=mineral)
     else:
         scan = read_scan(request.scan, series=request.series)
     patient, cautions = combine(
@@ -149,7 +150,7 @@ def analyze_to_files(
     scan: Scan, segmenter: Segmenter, settings: Settings, request: Request, progress: Progress
 ) -> tuple[Case, dict[str, str]]:
     """Return the case and the files written: each bone as soon as it is done, then result and report."""
-    from ..io import prepare_folder, write_bone, write_case
+    from ..io import prepare_folder, read_case, write_bone, write_case
     from ..pipeline import analyze
 
     prepare_folder(request.out)
@@ -160,11 +161,12 @@ def analyze_to_files(
 
     case = analyze(scan, segmenter, settings=settings, observe=progress, finished=finished)
     progress("writing the results")
-    files = write_case(case, request.out)
+    files = write_case(case, request.out, fields=False)
     written = {"result": str(request.out / "result.json"), "table": str(request.out / "results.csv"), "files": str(len(files))}
     if request.report:
         progress("making the report")
-        written |= write_reports(case, request.out)
+        # From the stored case, as `openbct report` does: the same pages, now and later.
+        written |= write_reports(read_case(request.out), request.out)
     progress("done")
     return case, written
 
