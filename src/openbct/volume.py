@@ -19,6 +19,9 @@ from .errors import GeometryError
 GRID_TOLERANCE = 0.05
 """Two grids are the same where no corner voxel lies farther apart than this [mm]; a tenth of a fine CT voxel."""
 
+MIRROR = np.array([-1.0, 1.0, 1.0])
+"""What a mirror between left and right does to the coordinates of a patient point."""
+
 Array = np.ndarray
 Affine = Float[Array, "4 4"]
 Points = Float[Array, "*n 3"]
@@ -121,6 +124,18 @@ def _best_assignment(strength: Float[Array, "3 3"]) -> tuple[int, int, int]:
     return (best[0], best[1], best[2])
 
 
+def mirrored(volume: Volume) -> Volume:
+    """Return the mirror image of a volume: left becomes right (patient x changes its sign).
+
+    Index i is flipped with it, so that the mirror image of a canonical volume is canonical, voxel by voxel.
+    """
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, 0] * (volume.shape[0] - 1)
+    affine[:3, 0] *= -1
+    affine[0] *= -1
+    return Volume(np.flip(volume.array, 0), affine, volume.unit)
+
+
 def crop(volume: Volume, lower: Sequence[int], upper: Sequence[int]) -> Volume:
     """Return the box ``lower <= index < upper``, cut to the image, in its place."""
     low = np.maximum(np.asarray(lower, dtype=int), 0)
@@ -190,6 +205,6 @@ def resample(
             for dk in offsets[2]:
                 shift = to_source[:3, 3] + to_source[:3, :3] @ np.array([di, dj, dk])
                 total += ndimage.affine_transform(
-                    source, to_source[:3, :3], offset=shift, output_shape=tuple(shape), order=order, mode="constant", cval=fill
+                    source, to_source[:3, :3], offset=shift, output_shape=tuple(shape), order=order, mode="grid-constant", cval=fill
                 )
     return Volume(total / float(np.prod(samples)), np.asarray(affine, dtype=float), volume.unit)
