@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import SegmentationError
-from ..volume import Volume
+from ..volume import MIRROR, Volume, mirrored
 from .femur_shaft import AXIS_ERRORS, LEAST_BUMP, TROCHANTER_AT, FemurLabel, Shaft, find_shaft, medial_and_back
 from .shapes import Points, Section, Sphere, Vector, cut, fit_sphere, perpendicular, smooth_mask, surface_points, unit
 
@@ -24,6 +24,8 @@ LEAST_COVERAGE = 0.6
 """Share of the head's sphere that must be bone surface; five public femora have 0.75 to 0.83 [C]."""
 ANGLES = (100.0, 160.0)
 """Neck–shaft angle of a bone that can be posed [degrees]; five public femora have 112 to 135 [C, D]."""
+WAIST = 1.12
+"""Sections up to this multiple of the smallest area draw the waist of the neck [D]."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ def measure_geometry(name: str, mask: Volume, *, left: bool) -> FemurGeometry:
     SegmentationError
         Head, neck or shaft cannot be found, or contradict the side or the orientation of the image.
     """
+    if left:
+        mask = mirrored(mask)
     field = smooth_mask(mask)
     surface = surface_points(field)
     label = FemurLabel(name, mask, field, surface, _find_head(name, surface, mask), left)
@@ -74,7 +78,9 @@ def measure_geometry(name: str, mask: Volume, *, left: bool) -> FemurGeometry:
         "shaft_below_lesser_trochanter": level - shaft.end,
     }
     uncertainty = float(np.interp(level - shaft.end, *AXIS_ERRORS))
-    return FemurGeometry(shaft.axis, _landmarks(label, shaft, neck, level), lengths, uncertainty, cautions)
+    back = MIRROR if left else np.ones(3)
+    landmarks = {key: point * back for key, point in _landmarks(label, shaft, neck, level).items()}
+    return FemurGeometry(shaft.axis * back, landmarks, lengths, uncertainty, cautions)
 
 
 def _find_head(name: str, surface: Points, mask: Volume) -> Sphere:
@@ -117,7 +123,17 @@ def _narrowest_neck(label: FemurLabel, shaft: Shaft) -> Section:
         found = [section for section in sections if section is not None]
         if len(found) < len(distances):
             break
-        narrowest = min(found, key=lambda section: section.area)
+        # The area is flat about its minimum: a parabola through the waist finds the place better than the least of them.
+        areas = np.array([section.area for section in found])
+        waist = np.flatnonzero(areas <= WAIST * areas.min())
+        at = float(distances[int(np.argmin(areas))])
+        if len(waist) >= 4:
+            curve = np.polyfit(distances[waist], areas[waist], 2)
+            vertex = -curve[1] / (2.0 * curve[0]) if curve[0] > 0.0 else at
+            at = float(np.clip(vertex, distances[waist[0]], distances[waist[-1]]))
+        narrowest = cut(label.field, head.centre + at * direction, direction, half_width=1.6 * head.radius)
+        if narrowest is None:
+            break
         turned = unit(narrowest.centroid - head.centre)
         if turned @ direction > np.cos(np.radians(0.2)):
             return narrowest

@@ -30,7 +30,7 @@ bone [degrees]: four public femora, cut shorter and shorter [C]."""
 
 @dataclass(frozen=True)
 class FemurLabel:
-    """A femur's label, ready for measuring."""
+    """A femur's label, ready for measuring; a left one comes as its mirror image, so that both sides are measured alike."""
 
     name: str
     mask: Volume
@@ -39,6 +39,7 @@ class FemurLabel:
     surface: Points
     head: Sphere
     left: bool
+    """The bone is a left one, seen in the mirror."""
 
 
 @dataclass(frozen=True)
@@ -81,17 +82,16 @@ def find_shaft(label: FemurLabel) -> tuple[Shaft, float, float]:
 def medial_and_back(label: FemurLabel, shaft: Shaft) -> tuple[Vector, Vector]:
     """Return the direction from the shaft to the head across the shaft, and the direction of the bone's own back."""
     medial = unit(perpendicular(label.head.centre - shaft.point, shaft.axis))
-    back = np.cross(medial, shaft.axis) if label.left else np.cross(shaft.axis, medial)
-    return medial, np.asarray(back)
+    return medial, np.asarray(np.cross(shaft.axis, medial))
 
 
 def _check_side(label: FemurLabel, shaft: Shaft) -> None:
     """Raise where the head does not point to the middle of the body."""
-    towards_left = float(perpendicular(label.head.centre - shaft.point, shaft.axis)[0])
-    if (towards_left > 0) == label.left:
-        found = "left" if towards_left > 0 else "right"
+    medial = float(perpendicular(label.head.centre - shaft.point, shaft.axis)[0])
+    if medial <= 0.0:
+        found = "left" if label.left else "right"
         raise SegmentationError(
-            f"{label.name}: found the head on the patient's {found} of the shaft ({abs(towards_left):.0f} mm), expected it medial; "
+            f"{label.name}: found the head on the patient's {found} of the shaft ({-medial:.0f} mm), expected it medial; "
             "the label has the wrong side or the image is mirrored: rename the label or repair the header"
         )
 
@@ -175,7 +175,7 @@ def _lesser_trochanter(label: FemurLabel, shaft: Shaft) -> tuple[float, float]:
     angles = np.radians([30.0, 40.0, 50.0, 60.0, 70.0, -30.0, -40.0, -50.0, -60.0, -70.0])
     profiles = np.zeros((len(angles), len(heights)))
     for n, height in enumerate(heights):
-        section = cut(label.field, shaft.at(height), shaft.axis, half_width=60.0, step=0.75)
+        section = cut(label.field, shaft.at(height), shaft.axis, half_width=50.0, step=1.0)
         if section is not None:
             profiles[:, n] = _reach(section, medial, back, angles)
     bumps = [highest_bump(profile) for profile in profiles]
@@ -186,7 +186,7 @@ def _lesser_trochanter(label: FemurLabel, shaft: Shaft) -> tuple[float, float]:
             f"{label.name}: found the lesser trochanter in front ({in_front:.0f} mm high; {height:.0f} mm behind), expected it behind; "
             "the image is mirrored or left and right are swapped: check the header and the label"
         )
-    return float(heights[at]), height
+    return float(np.interp(at, np.arange(len(heights)), heights)), height
 
 
 def _reach(section: Section, medial: Vector, back: Vector, angles: Float[Array, " n"]) -> Float[Array, " n"]:

@@ -222,13 +222,19 @@ def outline(section: Section) -> Float[Array, "n 2"]:
     return np.asarray((np.argwhere(edge) - (np.array(section.inside.shape) - 1) / 2) * section.step)
 
 
-def highest_bump(values: Float[Array, " n"]) -> tuple[int, float]:
-    """Return where a profile bulges most, and by how much it falls again on the lower side of the two.
+def highest_bump(values: Float[Array, " n"]) -> tuple[float, float]:
+    """Return where a profile bulges most (a fractional index), and by how much it falls again on the lower side of the two.
 
-    A rise towards one end of the profile is no bump.
+    A rise towards one end of the profile is no bump. The place is the centroid of the bump's upper third.
     """
     before = np.minimum.accumulate(values)
     after = np.minimum.accumulate(values[::-1])[::-1]
     height = np.minimum(values - before, values - after)
     best = int(np.argmax(height))
-    return best, float(height[best])
+    excess = np.maximum(values - (values[best] - height[best] / 3.0), 0.0)
+    first = best - int(np.argmax(excess[best::-1] <= 0.0)) if (excess[: best + 1] <= 0.0).any() else 0
+    last = best + int(np.argmax(excess[best:] <= 0.0)) if (excess[best:] <= 0.0).any() else len(values)
+    weight = excess[first:last]
+    if weight.sum() <= 0.0:
+        return float(best), float(height[best])
+    return float((np.arange(first, last) * weight).sum() / weight.sum()), float(height[best])

@@ -22,15 +22,15 @@ The head is on the high-index side of axis 2, the trochanter on the low-index si
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from ..errors import SegmentationError, SettingsError
-from ..records import Array, BoneRegion, Boundary, Mineral, Reference, Specimen, Step
-from ..volume import Affine, Volume, resample, to_patient
+from ..records import Array, BoneRegion, Boundary, Frame, Mineral, Reference, Specimen, Step
+from ..volume import MIRROR, Affine, Volume, mirrored, resample, to_patient
 
 STANDARD_SHAFT = 40.0
 """Shaft kept below the lesser trochanter [mm]: target of the default recipe [D]."""
@@ -102,6 +102,9 @@ class SidewaysFall:
         SegmentationError
             The bone falls into pieces on the model grid, or a pad finds too little bone to lie on.
         """
+        left = region.side == "left"
+        if left:
+            region = _mirror_image(region)
         shape, affine = self._grid(region)
         inside, change = self._bone(region, shape, affine)
         bone, loose = _one_piece(region.bone, inside)
@@ -110,6 +113,8 @@ class SidewaysFall:
         box = _box(bone | pad)
         corner = affine.copy()
         corner[:3, 3] = to_patient(affine, np.array([axis.start for axis in box], dtype=float))
+        if left:
+            corner[0] *= -1.0
         layers = np.flatnonzero(pad.any(axis=(0, 1)))
         return Specimen(
             bone=region.bone,
@@ -147,12 +152,12 @@ class SidewaysFall:
         )
 
     def _axes(self, region: BoneRegion) -> Float[Array, "3 3"]:
-        """Return the specimen's axes as columns in patient LPS; for a left femur they are left-handed, which mirrors it."""
+        """Return the specimen's axes as columns in patient LPS, of a right femur."""
         shaft = region.frame.axes[:, 2]
         neck = region.landmarks["head_centre"] - region.landmarks["neck_centre"]
         medial = neck - float(neck @ shaft) * shaft
         medial = medial / np.linalg.norm(medial)
-        front = np.cross(medial, shaft) if region.side == "right" else np.cross(shaft, medial)
+        front = np.cross(medial, shaft)
         turn, lift = np.radians(self.internal_rotation_deg), np.radians(self.adduction_deg)
         # The neck leans to the back by the rotation: what was medial and front turn about the shaft ...
         across, to_front = np.cos(turn) * medial + np.sin(turn) * front, np.cos(turn) * front - np.sin(turn) * medial
@@ -230,6 +235,19 @@ class SidewaysFall:
             "of the shaft were held across the load."
         )
         return Step("loadcase", sentence, REFERENCES, tuple(cautions))
+
+
+def _mirror_image(region: BoneRegion) -> BoneRegion:
+    """Return the right femur that is the mirror image of a left one."""
+    return replace(
+        region,
+        side="right",
+        density=mirrored(region.density),
+        mask=mirrored(region.mask),
+        # The frame's x still points to the left: its mirror image would point to the right.
+        frame=Frame(region.frame.origin * MIRROR, MIRROR[:, None] * region.frame.axes * MIRROR),
+        landmarks={name: point * MIRROR for name, point in region.landmarks.items()},
+    )
 
 
 def _local_point(region: BoneRegion, axes: Float[Array, "3 3"]) -> Float[Array, "3"]:
