@@ -171,7 +171,7 @@ def _solution(
             f"not converged: the relative residual is {outcome.residual[-1]:.2e} after {outcome.iterations} iterations ({reason}). "
             "Raise max_iterations or tolerance, and look for parts that hang on single nodes or for extreme contrasts of modulus."
         )
-    elif lost > 1e-3 * largest:
+    elif lost > 1e-3 * largest and lost > 100 * outcome.target:
         converged = False
         status = (
             f"not a solution: a pin on a rigid motion that was taken for free carries {lost:.3g} N. "

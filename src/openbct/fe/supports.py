@@ -7,7 +7,6 @@ motion is undetermined but harmless, and one degree of freedom per free motion i
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +21,9 @@ FloatArray = NDArray[np.float64]
 
 RANK_TOLERANCE = 1e-10
 """Eigenvalue of a Gram matrix of rigid motions, relative to its largest, below which a motion is free [D]."""
+
+MAX_JOINT = 1800
+"""Size of the joint eigenvalue problem of loosely attached pieces, six per piece, that is still worth its time [D]."""
 
 PIN_CANDIDATES = 2000
 """Nodes of a body among which the pins are chosen [D]."""
@@ -92,17 +94,20 @@ def _normalised(grid: Grid, spacing: FloatArray) -> FloatArray:
     return np.asarray(points / max(float(np.abs(points).max()), 1e-300))
 
 
-def _choose_pins(nodes: NDArray[np.int64], modes: FloatArray, points: FloatArray, stiffness: FloatArray) -> NDArray[np.int64]:
-    """As many degrees of freedom as there are free modes, on stiff nodes far apart."""
+def _spread(nodes: NDArray[np.int64], stiffness: FloatArray, count: int) -> NDArray[np.int64]:
+    """Some of the stiffer half of the nodes, spread over all of them."""
     stiff = nodes[stiffness[nodes] >= np.median(stiffness[nodes])]
-    for candidates in (stiff, nodes):
-        chosen = candidates[:: max(1, len(candidates) // PIN_CANDIDATES)]
-        motion = (rigid_modes(points[chosen]) @ modes).reshape(-1, modes.shape[1])
-        _, triangle, order = scipy.linalg.qr(motion.T, mode="economic", pivoting=True)
-        if abs(triangle[-1, -1]) > 1e-6 * abs(triangle[0, 0]):
-            break
-    best = order[: modes.shape[1]]
-    return np.asarray(3 * chosen[best // 3] + best % 3)
+    few = stiff[:: max(1, len(stiff) // count)]
+    # Soft nodes too, a few: the stiff ones alone may lie on one line.
+    return np.unique(np.concatenate([few, nodes[:: max(1, len(nodes) // count)]]))
+
+
+def _pins(nodes: NDArray[np.int64], motion: FloatArray) -> Supports:
+    """As many degrees of freedom as there are free modes ``motion (n 3 modes)``, as independent as possible."""
+    rows = motion.reshape(-1, motion.shape[2])
+    _, _, order = scipy.linalg.qr(rows.T, mode="economic", pivoting=True)
+    best = order[: motion.shape[2]]
+    return Supports(np.unique(3 * nodes[best // 3] + best % 3), motion.shape[2])
 
 
 def _check_load(modes: FloatArray, nodes: NDArray[np.int64], points: FloatArray, load: FloatArray) -> None:
@@ -144,7 +149,8 @@ def find_supports(
             return Supports(np.zeros(0, np.int64), 0)
         nodes = np.arange(grid.n_nodes)
         _check_load(modes, nodes, points, load)
-        return Supports(_choose_pins(nodes, modes, points, stiffness), modes.shape[1])
+        chosen = _spread(nodes, stiffness, PIN_CANDIDATES)
+        return _pins(chosen, rigid_modes(points[chosen]) @ modes)
     body = label.ravel()[grid.elements].astype(np.int64) - 1
     main = int(np.bincount(body).argmax())
     table = grid.element_nodes()
@@ -161,44 +167,84 @@ def _many_bodies(
     node: NDArray[np.int64], body: NDArray[np.int64], fixed: NDArray[np.bool_], load: FloatArray, points: FloatArray,
     stiffness: FloatArray,
 ) -> Supports:  # fmt: skip
-    """Hold body after body: always the one that is held best by its supports and by the bodies already held."""
+    """Pins for bodies that touch in nodes: first everything that moves as one with the largest body, then the rest together."""
     count = int(body.max()) + 1
-    anchored = fixed[node]
-    member, axis = np.nonzero(anchored)
-    gram = _gram(rigid_modes(points[node[member]])[np.arange(member.size), axis], body[member], count)
+    held = fixed[node]
+    member, axis = np.nonzero(held)
+    own = _gram(rigid_modes(points[node[member]])[np.arange(member.size), axis], body[member], count)
     by_body = np.split(node[np.argsort(body, kind="stable")], np.cumsum(np.bincount(body, minlength=count))[:-1])
-    shared = np.bincount(node, minlength=len(points)) > 1
-    at_contact = shared[node]
     sharing: dict[int, list[int]] = {}
+    at_contact = (np.bincount(node, minlength=len(points)) > 1)[node]
     for one, other in zip(node[at_contact].tolist(), body[at_contact].tolist(), strict=True):
         sharing.setdefault(one, []).append(other)
-    rank = [6 - _free_modes(g).shape[1] if g.any() else 0 for g in gram]
-    waiting = np.ones(count, dtype=bool)
-    # Six certain constraints first, then the largest body: a pin is never put where none is needed.
-    queue = [(-rank[n], -len(by_body[n]), n) for n in range(count)]
-    heapq.heapify(queue)
-    fast = np.zeros(len(points), dtype=bool)
-    pins: list[NDArray[np.int64]] = []
-    while queue:
-        negative_rank, _, best = heapq.heappop(queue)
-        if not waiting[best] or -negative_rank != rank[best]:
+    main = int(np.argmax([len(nodes) for nodes in by_body]))
+    attached, total = _attach(main, by_body, sharing, own, points)
+    cluster = np.where(attached, 0, np.cumsum(~attached))
+    n_clusters = int(cluster.max()) + 1
+    if 6 * n_clusters > MAX_JOINT:
+        raise ModelError(
+            f"{n_clusters - 1} pieces hang on single nodes or edges; expected at most {MAX_JOINT // 6}. "
+            "Keep the largest face-connected piece of the mask only."
+        )
+    gram = np.zeros((n_clusters, 6, n_clusters, 6))
+    gram[0, :, 0, :] = total
+    for piece in np.flatnonzero(~attached):
+        gram[cluster[piece], :, cluster[piece], :] += own[piece]
+    for contact, pieces in sharing.items():
+        groups = sorted({int(cluster[piece]) for piece in pieces})
+        mode = rigid_modes(points[contact : contact + 1])[0]
+        square = mode.T @ mode
+        for group in groups[1:]:
+            gram[groups[0], :, groups[0], :] += square
+            gram[group, :, group, :] += square
+            gram[groups[0], :, group, :] -= square
+            gram[group, :, groups[0], :] -= square
+    modes = _free_modes(gram.reshape(6 * n_clusters, 6 * n_clusters)).reshape(n_clusters, 6, -1)
+    if modes.shape[2] == 0:
+        return Supports(np.zeros(0, np.int64), 0)
+    moved = np.flatnonzero(np.abs(modes).max(axis=(1, 2)) > 1e-7)
+    candidates, motions = [], []
+    for group in moved:
+        nodes = np.unique(np.concatenate([by_body[piece] for piece in np.flatnonzero(cluster == group)]))
+        _check_load(modes[group], nodes, points, np.where(fixed, 0.0, load))
+        # A node of several pieces moves with each of them alike, so any of them may speak for it.
+        chosen = _spread(nodes, stiffness, max(20, PIN_CANDIDATES // len(moved)))
+        candidates.append(chosen)
+        motions.append(rigid_modes(points[chosen]) @ modes[group])
+    return _pins(np.concatenate(candidates), np.concatenate(motions))
+
+
+def _attach(
+    main: int, by_body: list[NDArray[np.int64]], sharing: dict[int, list[int]], own: FloatArray, points: FloatArray
+) -> tuple[NDArray[np.bool_], FloatArray]:
+    """Bodies that cannot move relative to the main one, and the Gram matrix of what holds them all.
+
+    Once they are held firmly, bodies that their own supports hold count as attached too: none of them moves.
+    """
+    attached = np.zeros(len(by_body), dtype=bool)
+    contact = np.zeros((len(by_body), 6, 6))
+    total = np.zeros((6, 6))
+    firm = False
+    waiting = [main]
+    while waiting:
+        piece = waiting.pop()
+        if attached[piece]:
             continue
-        waiting[best] = False
-        nodes = by_body[best]
-        if rank[best] < 6:
-            modes = _free_modes(gram[best]) if gram[best].any() else np.eye(6)
-            _check_load(modes, nodes, points, np.where(fixed, 0.0, load))
-            pins.append(_choose_pins(nodes, modes, points, stiffness))
+        attached[piece] = True
+        total += own[piece]
         touched: set[int] = set()
-        for contact in nodes[shared[nodes] & ~fast[nodes]].tolist():
-            fast[contact] = True
-            mode = rigid_modes(points[contact : contact + 1])[0]
-            for other in sharing[contact]:
-                if waiting[other]:
-                    gram[other] += mode.T @ mode
+        for node in by_body[piece].tolist() if len(sharing) > len(by_body[piece]) else [n for n in sharing if piece in sharing[n]]:
+            others = [other for other in sharing.get(node, ()) if not attached[other]]
+            if others:
+                mode = rigid_modes(points[node : node + 1])[0]
+                for other in others:
+                    contact[other] += mode.T @ mode
                     touched.add(other)
+        if not firm and total.any() and _free_modes(total).shape[1] == 0:
+            firm = True
+            touched = set(np.flatnonzero(~attached).tolist())
         for other in touched:
-            rank[other] = 6 - _free_modes(gram[other]).shape[1]
-            heapq.heappush(queue, (-rank[other], -len(by_body[other]), other))
-    chosen = np.concatenate(pins) if pins else np.zeros(0, np.int64)
-    return Supports(chosen, int(chosen.size))
+            hold = contact[other] + (own[other] if firm else 0.0)
+            if hold.any() and _free_modes(hold).shape[1] == 0:
+                waiting.append(other)
+    return attached, total

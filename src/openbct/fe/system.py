@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
 from openbct.errors import ModelError
@@ -35,6 +36,9 @@ from openbct.fe.supports import Supports, drop_loose_pieces, find_supports
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
+
+DIRECT_DOF = 600
+"""Models of at most so many degrees of freedom are inverted: as fast as building a hierarchy, and blind to contrast [D]."""
 
 Product = Callable[[Float32Array, float, FloatArray, FloatArray], float]
 """``product(z, beta, p, y)``: p = z + beta p, y = K p, returns p'y."""
@@ -50,6 +54,8 @@ class Outcome:
     """Residual norm before each iteration and at the end, relative to ``scale``."""
     breakdown: str
     """Empty, or what went wrong."""
+    target: float = 0.0
+    """Residual norm at which the iteration was to stop [N]."""
 
 
 def pcg(
@@ -113,7 +119,7 @@ class LinearSystem:
     stride: int
     free: Float32Array
     """Inverse diagonal of the stiffness; 0 at fixed and unused places [mm/N]."""
-    preconditioner: Multigrid
+    preconditioner: Multigrid | DirectCycle
     supports: Supports
     dropped: int
     """Voxels that were left out because they touch nothing that is held."""
@@ -197,7 +203,45 @@ class LinearSystem:
                 breakdown = "rounding: the residual does not fall any further"
                 break
         converged = bool(norm <= tolerance * scale)
-        return Outcome(converged, len(history) - 1, tuple(history), "" if converged else breakdown), force
+        return Outcome(converged, len(history) - 1, tuple(history), "" if converged else breakdown, tolerance * scale), force
+
+
+@dataclass(frozen=True)
+class DirectCycle:
+    """The preconditioner of a model that is so small that its matrix is simply inverted."""
+
+    inverse: FloatArray
+    dofs: NDArray[np.int64]
+    """Place of each free degree of freedom in a flat vector."""
+    levels: tuple[object, ...] = ()
+
+    def cycle(self, b: Float32Array, x: Float32Array) -> None:
+        """x = K^-1 b."""
+        x[:] = 0
+        x[self.dofs] = self.inverse @ b[self.dofs].astype(np.float64)
+
+
+def _direct(grid: Grid, modulus: FloatArray, materials: Materials, free: Float32Array, stride: int) -> DirectCycle | None:
+    """Inverse of the stiffness, or none if it is not positive definite."""
+    table = grid.element_nodes().astype(np.int64)
+    dofs = (table[:, :, None] + stride * np.arange(3)).reshape(-1, 24)
+    group = np.zeros(grid.n_elements, np.int64) if materials.group is None else materials.group
+    matrices = materials.references[materials.reference_of[group]] * modulus[:, None, None]
+    position = np.full(free.size, -1)
+    kept = np.flatnonzero(free != 0)
+    position[kept] = np.arange(kept.size)
+    here = position[dofs]
+    rows, columns = np.repeat(here, 24, axis=1).ravel(), np.tile(here, (1, 24)).ravel()
+    used = (rows >= 0) & (columns >= 0)
+    matrix = np.zeros((kept.size, kept.size))
+    np.add.at(matrix, (rows[used], columns[used]), matrices.ravel()[used])
+    scale = 1 / np.sqrt(np.maximum(matrix.diagonal(), 1e-300))
+    try:
+        factor = scipy.linalg.cho_factor(matrix * scale[:, None] * scale[None, :])
+    except scipy.linalg.LinAlgError:
+        return None
+    inverse = scipy.linalg.cho_solve(factor, np.eye(kept.size)) * scale[:, None] * scale[None, :]
+    return DirectCycle(inverse, kept)
 
 
 def node_values(values: ArrayLike, grid: Grid) -> NDArray[np.generic]:
@@ -291,7 +335,8 @@ def build_system(
         np.zeros(3 * stride, np.float32), np.zeros(6 * width, np.float32),
     )  # fmt: skip
     group = np.zeros(grid.n_elements, np.int32) if materials.group is None else materials.reference_of[materials.group]
-    preconditioner = multigrid.build(fine, grid.cells(), grid.element_nodes(), closed, materials.references, modulus, group, spacing)
+    direct = _direct(grid, modulus, materials, free.ravel(), stride) if 3 * n <= DIRECT_DOF else None
+    preconditioner = direct or multigrid.build(fine, grid.cells(), grid.element_nodes(), closed, materials.references, modulus, group, spacing)
     return LinearSystem(
         grid, rows, modulus, row_modulus, np.ascontiguousarray(materials.coefficients).ravel(), stride, free.ravel(),
         preconditioner, supports, dropped,
