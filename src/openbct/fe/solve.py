@@ -60,7 +60,8 @@ def solve(
     rigid
         Faces that move as rigid bodies, with prescribed and free motions.
     threads
-        Processor threads; the result does not depend on it. By default one below half a million degrees of freedom, then two.
+        Processor threads. The linear kernel uses one whatever is asked for (run cases side by side instead); the result will never
+        depend on it.
     throw
         Raise when not converged; otherwise the solution says so itself.
 

@@ -188,8 +188,8 @@ def _many_bodies(
         )
     gram = np.zeros((n_clusters, 6, n_clusters, 6))
     gram[0, :, 0, :] = total
-    for piece in np.flatnonzero(~attached):
-        gram[cluster[piece], :, cluster[piece], :] += own[piece]
+    for loose in np.flatnonzero(~attached):
+        gram[cluster[loose], :, cluster[loose], :] += own[loose]
     for contact, pieces in sharing.items():
         groups = sorted({int(cluster[piece]) for piece in pieces})
         mode = rigid_modes(points[contact : contact + 1])[0]
@@ -204,7 +204,7 @@ def _many_bodies(
         return Supports(np.zeros(0, np.int64), 0)
     moved = np.flatnonzero(np.abs(modes).max(axis=(1, 2)) > 1e-7)
     candidates, motions = [], []
-    for group in moved:
+    for group in moved.tolist():
         nodes = np.unique(np.concatenate([by_body[piece] for piece in np.flatnonzero(cluster == group)]))
         _check_load(modes[group], nodes, points, np.where(fixed, 0.0, load))
         # A node of several pieces moves with each of them alike, so any of them may speak for it.

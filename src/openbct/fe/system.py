@@ -20,15 +20,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
 from openbct.errors import ModelError
 from openbct.fe import multigrid, voxel
+from openbct.fe.direct import DENSE_DOF, SPARSE_DOF, DirectCycle, factorise
 from openbct.fe.grid import Grid, Rows, find_rows, number_voxels
 from openbct.fe.hex8 import Orthotropy
+from openbct.fe.krylov import Outcome, Product, pcg
 from openbct.fe.materials import Materials, build_materials
 from openbct.fe.multigrid import Fine, Multigrid
 from openbct.fe.simd import LANES
@@ -37,72 +39,10 @@ from openbct.fe.supports import Supports, drop_loose_pieces, find_supports
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 
-DIRECT_DOF = 600
-"""Models of at most so many degrees of freedom are inverted: as fast as building a hierarchy, and blind to contrast [D]."""
+PATIENCE = 200
+"""Multigrid iterations after which a small model is factorised instead [D]."""
 
-Product = Callable[[Float32Array, float, FloatArray, FloatArray], float]
-"""``product(z, beta, p, y)``: p = z + beta p, y = K p, returns p'y."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How an iteration ended."""
-
-    converged: bool
-    iterations: int
-    residual: tuple[float, ...]
-    """Residual norm before each iteration and at the end, relative to ``scale``."""
-    breakdown: str
-    """Empty, or what went wrong."""
-    target: float = 0.0
-    """Residual norm at which the iteration was to stop [N]."""
-
-
-def pcg(
-    product: Product, cycle: Callable[[Float32Array, Float32Array], None], free: Float32Array, r: FloatArray, x: FloatArray, *,
-    target: float, scale: float, max_iterations: int,
-) -> Outcome:  # fmt: skip
-    """Improve ``x`` in place by preconditioned conjugate gradients until the residual norm is below ``target``.
-
-    This differs from the textbook in two points: the next direction uses the flexible (Polak-Ribiere) coefficient, because
-    the preconditioner works in single precision; and a non-positive curvature ends the iteration with a message instead of
-    a division by zero.
-
-    Parameters
-    ----------
-    product
-        The operator, fused with the update of the direction.
-    cycle
-        ``cycle(b, x)``: the preconditioner, in single precision.
-    free
-        Non-zero where a degree of freedom is free.
-    r
-        Residual of ``x``; overwritten.
-    """
-    z, rough = np.zeros(r.size, np.float32), np.zeros(r.size, np.float32)
-    p, y = np.zeros_like(r), np.zeros_like(r)
-    norm = float(np.sqrt(voxel.advance(0.0, p, y, free, x, r, rough)))
-    history = [norm / scale]
-    previous, alpha, beta = 0.0, 0.0, 0.0
-    breakdown = ""
-    while norm > target and len(history) <= max_iterations:
-        # Single precision spans 1e-38..1e38: the cycle is linear, so it runs on the residual scaled to one.
-        rough *= np.float32(1.0 / norm)
-        cycle(rough, z)
-        z *= np.float32(norm)
-        rz, yz = voxel.two_dots(z, r, y)
-        if not rz > 0:
-            breakdown = f"the preconditioner is not positive (r'z = {rz:.3g})"
-            break
-        beta = max(-alpha * yz / previous, 0.0) if previous > 0 else 0.0
-        energy = product(z, beta, p, y)
-        if not energy > 0:
-            breakdown = f"the stiffness is not positive in the search direction (p'Kp = {energy:.3g})"
-            break
-        alpha, previous = rz / energy, rz
-        norm = float(np.sqrt(voxel.advance(alpha, p, y, free, x, r, rough)))
-        history.append(norm / scale)
-    return Outcome(norm <= target, len(history) - 1, tuple(history), breakdown)
+__all__ = ["LinearSystem", "Outcome", "Product", "build_system", "node_values", "pcg"]
 
 
 @dataclass(frozen=True)
@@ -123,6 +63,8 @@ class LinearSystem:
     supports: Supports
     dropped: int
     """Voxels that were left out because they touch nothing that is held."""
+    factorise: Callable[[], DirectCycle | None]
+    """Makes a direct preconditioner, if the model is small enough."""
     counts: dict[str, int] = field(default_factory=lambda: {"products": 0})
     """Products with the stiffness in double precision so far."""
 
@@ -185,8 +127,11 @@ class LinearSystem:
         history: list[float] = [norm / scale]
         breakdown = ""
         cycle = self.preconditioner.cycle
-        for _ in range(4):
+        small = 3 * self.grid.n_nodes <= SPARSE_DOF
+        for attempt in range(4):
             left = max_iterations - len(history) + 1
+            if small and attempt == 0:
+                left = min(left, PATIENCE)
             if norm <= tolerance * scale or left <= 0:
                 break
             part = pcg(
@@ -194,54 +139,17 @@ class LinearSystem:
             )
             history += part.residual[1:]
             breakdown = part.breakdown
-            if part.breakdown:
-                cycle = self.jacobi
+            if part.breakdown or not part.converged:
+                direct = self.factorise() if small and attempt == 0 else None
+                cycle = direct.cycle if direct else self.jacobi
             r, force = self.residual(b, x)
             norm, before = float(np.linalg.norm(r)), norm
             history[-1] = norm / scale
-            if norm > 0.5 * before and not breakdown:
+            if norm > 0.5 * before and part.converged and not breakdown:
                 breakdown = "rounding: the residual does not fall any further"
                 break
         converged = bool(norm <= tolerance * scale)
         return Outcome(converged, len(history) - 1, tuple(history), "" if converged else breakdown, tolerance * scale), force
-
-
-@dataclass(frozen=True)
-class DirectCycle:
-    """The preconditioner of a model that is so small that its matrix is simply inverted."""
-
-    inverse: FloatArray
-    dofs: NDArray[np.int64]
-    """Place of each free degree of freedom in a flat vector."""
-    levels: tuple[object, ...] = ()
-
-    def cycle(self, b: Float32Array, x: Float32Array) -> None:
-        """x = K^-1 b."""
-        x[:] = 0
-        x[self.dofs] = self.inverse @ b[self.dofs].astype(np.float64)
-
-
-def _direct(grid: Grid, modulus: FloatArray, materials: Materials, free: Float32Array, stride: int) -> DirectCycle | None:
-    """Inverse of the stiffness, or none if it is not positive definite."""
-    table = grid.element_nodes().astype(np.int64)
-    dofs = (table[:, :, None] + stride * np.arange(3)).reshape(-1, 24)
-    group = np.zeros(grid.n_elements, np.int64) if materials.group is None else materials.group
-    matrices = materials.references[materials.reference_of[group]] * modulus[:, None, None]
-    position = np.full(free.size, -1)
-    kept = np.flatnonzero(free != 0)
-    position[kept] = np.arange(kept.size)
-    here = position[dofs]
-    rows, columns = np.repeat(here, 24, axis=1).ravel(), np.tile(here, (1, 24)).ravel()
-    used = (rows >= 0) & (columns >= 0)
-    matrix = np.zeros((kept.size, kept.size))
-    np.add.at(matrix, (rows[used], columns[used]), matrices.ravel()[used])
-    scale = 1 / np.sqrt(np.maximum(matrix.diagonal(), 1e-300))
-    try:
-        factor = scipy.linalg.cho_factor(matrix * scale[:, None] * scale[None, :])
-    except scipy.linalg.LinAlgError:
-        return None
-    inverse = scipy.linalg.cho_solve(factor, np.eye(kept.size)) * scale[:, None] * scale[None, :]
-    return DirectCycle(inverse, kept)
 
 
 def node_values(values: ArrayLike, grid: Grid) -> NDArray[np.generic]:
@@ -335,9 +243,9 @@ def build_system(
         np.zeros(3 * stride, np.float32), np.zeros(6 * width, np.float32),
     )  # fmt: skip
     group = np.zeros(grid.n_elements, np.int32) if materials.group is None else materials.reference_of[materials.group]
-    direct = _direct(grid, modulus, materials, free.ravel(), stride) if 3 * n <= DIRECT_DOF else None
+    direct = factorise(grid, modulus, materials, free.ravel()) if 3 * n <= DENSE_DOF else None
     preconditioner = direct or multigrid.build(fine, grid.cells(), grid.element_nodes(), closed, materials.references, modulus, group, spacing)
     return LinearSystem(
         grid, rows, modulus, row_modulus, np.ascontiguousarray(materials.coefficients).ravel(), stride, free.ravel(),
-        preconditioner, supports, dropped,
+        preconditioner, supports, dropped, partial(factorise, grid, modulus, materials, free.ravel()),
     )  # fmt: skip
