@@ -1,7 +1,8 @@
 """Return mapping of Mohr-Coulomb and Tresca plasticity in principal stresses: planes, edges, apex.
 
 The surface is ``k s1 - s3 = sc`` in ordered principal stresses with ``k = sc / st``; with associated flow the returned stress is the
-closest point of a cone of six planes in the metric of elasticity, which linear algebra finds exactly.
+closest point of a cone of six planes in the metric of elasticity, which linear algebra finds exactly. The caller lends the scratch
+memory ``work`` ``(20, 6)``: allocating it at every point would cost more than the arithmetic.
 
 References
 ----------
@@ -14,13 +15,11 @@ from __future__ import annotations
 import math
 
 import numba
-import numpy as np
 
 
 @numba.njit(cache=True, nogil=True, inline="never")
-def _principal(strain, values, axes):  # type: ignore[no-untyped-def]
+def _principal(strain, values, axes, m):  # type: ignore[no-untyped-def]
     """Principal strains, largest first, and their axes in the columns; cyclic Jacobi rotations."""
-    m = np.empty((3, 3))
     for a in range(3):
         m[a, a] = strain[a]
         for b in range(3):
@@ -64,20 +63,15 @@ def _principal(strain, values, axes):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, inline="never")
-def _return_to_planes(trial, lam, mu, slope, strength, side, block, out):  # type: ignore[no-untyped-def]
+def _return_to_planes(trial, lam, mu, slope, strength, side, block, out, room):  # type: ignore[no-untyped-def]
     """Closest point on one plane (``side`` 0), on the edge s1 = s2 (1) or s2 = s3 (-1), in the metric of elasticity.
 
     Fills the principal stresses ``out`` and the principal tangent ``block``; False where the point leaves the wedge.
     """
-    normals = np.zeros((2, 3))
-    normals[0, 0], normals[0, 2] = slope, -1.0
-    if side > 0:
-        normals[1, 1], normals[1, 2] = slope, -1.0
-    else:
-        normals[1, 0], normals[1, 1] = slope, -1.0
+    normals, pulled, gap = room[0:2, 0:3], room[0:2, 3:6], room[2]
+    normals[0, 0], normals[0, 1], normals[0, 2] = slope, 0.0, -1.0
+    normals[1, 0], normals[1, 1], normals[1, 2] = (0.0, slope, -1.0) if side > 0 else (slope, -1.0, 0.0)
     n = 2 if side != 0 else 1
-    pulled = np.empty((2, 3))
-    gap = np.empty(2)
     for row in range(n):
         total = normals[row, 0] + normals[row, 1] + normals[row, 2]
         gap[row] = -strength
@@ -113,27 +107,26 @@ def _return_to_planes(trial, lam, mu, slope, strength, side, block, out):  # typ
 
 
 @numba.njit(cache=True, nogil=True, inline="never")
-def return_mohr_coulomb(strain, lam, mu, strength, ratio, stress, tangent):  # type: ignore[no-untyped-def]
+def return_mohr_coulomb(strain, lam, mu, strength, ratio, stress, tangent, work):  # type: ignore[no-untyped-def]
     """Return in principal stresses: plane, then the edge that was passed, then the apex."""
-    values, axes = np.empty(3), np.empty((3, 3))
-    _principal(strain, values, axes)
+    values, axes, trial, final = work[0, 0:3], work[1:4, 0:3], work[4, 0:3], work[5, 0:3]
+    block, dyads, spin, room = work[6:9, 0:3], work[9:15], work[15, 0:3], work[16:20]
+    _principal(strain, values, axes, room[0:3, 0:3])
     trace = values[0] + values[1] + values[2]
-    trial, final, block = np.empty(3), np.empty(3), np.zeros((3, 3))
     for a in range(3):
         trial[a] = lam * trace + 2.0 * mu * values[a]
         final[a] = trial[a]
     slope = 1.0 / ratio
     plastic = slope * trial[0] - trial[2] > strength
-    if plastic and not _return_to_planes(trial, lam, mu, slope, strength, 0, block, final):
+    if plastic and not _return_to_planes(trial, lam, mu, slope, strength, 0, block, final, room):
         side = 1 if final[1] > final[0] else -1
-        if not _return_to_planes(trial, lam, mu, slope, strength, side, block, final) and not _return_to_planes(
-            trial, lam, mu, slope, strength, -side, block, final
+        if not _return_to_planes(trial, lam, mu, slope, strength, side, block, final, room) and not _return_to_planes(
+            trial, lam, mu, slope, strength, -side, block, final, room
         ):
             for a in range(3):
                 final[a] = strength / (slope - 1.0) if slope > 1.0 else final[a]
                 for b in range(3):
                     block[a, b] = 0.0
-    dyads = np.empty((6, 6))
     for pair in range(6):
         p = pair if pair < 3 else (1 if pair == 3 else 0)
         r = pair if pair < 3 else (1 if pair == 5 else 2)
@@ -147,7 +140,6 @@ def return_mohr_coulomb(strain, lam, mu, strength, ratio, stress, tangent):  # t
             stress[a] += final[p] * dyads[p, a]
     if not plastic:
         return False
-    spin = np.empty(3)
     size = abs(values[0]) + abs(values[2])
     for pair in range(3):
         p = 1 if pair == 0 else 0

@@ -113,45 +113,39 @@ class GeneralPoints:
     """Gauss-point loops of any criterion on a list of elements; flat nodal vectors."""
 
     def __init__(self, first: NDArray[np.int32], material: Material, spacing: tuple[float, float, float], bbar: bool) -> None:
-        self.first, self.bbar = first, bbar
+        self.first, self.bbar = first, float(bbar)
         self.weight = float(np.prod(spacing)) / 8.0
-        self.gradients = np.stack([shape_gradients(point, spacing) for point in GAUSS_POINTS])
+        self.table = gradient_table(np.stack([shape_gradients(point, spacing) for point in GAUSS_POINTS]))
         self.lam, self.mu, self.strength = material.lam, material.mu, material.strength
         self.code, self.ratio = material.criterion.code, material.criterion.tension_ratio
         self.bounds, self.linear = elastic_bounds(material.criterion, self.strength)
 
     def allocate(self, n: int) -> None:
         """Room for the tangents of ``n`` elements."""
-        self.soft = np.empty((n, 8, 21), dtype=np.float32)
-        self.yields = np.zeros((n, 8), dtype=np.bool_)
+        self.soft = np.empty((n, 21, 8), dtype=np.float32)
 
     def find(self, u: FloatArray, begin: int, end: int, marked: BoolArray) -> None:
         """Mark elements that may yield."""
         element_state.find_yielding(
-            u.reshape(3, -1), self.first, self.gradients, self.bbar, self.lam, self.mu, self.bounds, self.linear, begin, end, marked
+            u, self.first, self.table, self.bbar, self.lam, self.mu, self.bounds, self.linear, begin, end, marked
         )
 
     def update(self, u: FloatArray, begin: int, end: int, pool: Pool, force: FloatArray) -> None:
         """Stress update; adds the plastic force."""
         element_state.update_points(
-            u.reshape(3, -1), self.first, self.gradients, self.bbar, self.weight, self.lam, self.mu, self.strength, self.code,
-            self.ratio, begin, end, pool.plastic_strain, self.soft, self.yields, pool.flows, force.reshape(3, -1),
+            u, self.first, self.table, self.bbar, self.weight, self.lam, self.mu, self.strength, self.bounds, self.linear, self.code,
+            self.ratio, begin, end, pool.plastic_strain, self.soft, pool.flows, force,
         )
 
     def soften(self, v: FloatArray, flowing: LongArray, begin: int, end: int, force: FloatArray) -> float:
         """Subtract the plastic part of the tangent product."""
-        return float(
-            element_state.add_softening(
-                v.reshape(3, -1), self.first, self.gradients, self.bbar, self.weight, flowing, begin, end, self.soft, self.yields,
-                force.reshape(3, -1),
-            )
-        )
+        return float(element_state.add_softening(v, self.first, self.table, self.bbar, flowing, begin, end, self.soft, force))
 
     def commit(self, u: FloatArray, before: FloatArray, begin: int, end: int, pool: Pool) -> None:
         """Accept the state at ``u``."""
         element_state.commit_points(
-            u.reshape(3, -1), before.reshape(3, -1), self.first, self.gradients, self.bbar, self.lam, self.mu, self.strength,
-            self.code, self.ratio, begin, end, pool.plastic_strain, pool.equivalent, pool.energy, pool.work,
+            u, before, self.first, self.table, self.bbar, self.lam, self.mu, self.strength, self.bounds, self.linear, self.code,
+            self.ratio, begin, end, pool.plastic_strain, pool.equivalent, pool.energy, pool.work,
         )
 
 

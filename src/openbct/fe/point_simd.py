@@ -1,7 +1,8 @@
-"""Von Mises plasticity as explicit vector code: the eight Gauss points of an element are the eight lanes.
+"""Plasticity of one element as explicit vector code: its eight Gauss points are the eight lanes.
 
 With von Mises flow everything plastic is deviatoric: the correction of force and tangent is the same with and without mean
 dilatation, and the tangent of a flowing point is two terms, ``D - D_ep = c P_dev + m m^T`` with one number and one deviator.
+Other criteria get their strains, forces and tangent products here and their return mapping point by point.
 """
 
 from __future__ import annotations
@@ -150,6 +151,76 @@ def _commit_element(
     return signature, codegen
 
 
+def _share(emit: Emitter, parts: list[Vector], factor: Vector) -> list[Vector]:
+    """The three normal components with ``factor`` times the way from their mean to its mean over the element."""
+    mean = (parts[0] + parts[1] + parts[2]) * emit.constant(1.0 / 3.0)
+    shift = (emit.splat(mean.total()) * emit.constant(1.0 / LANES) - mean) * factor
+    return [part + shift for part in parts[:3]] + parts[3:]
+
+
+def _point_strains(typingctx: Any, table: Any, nodes: Any, stride: Any, u: Any, out: Any, bbar: Any) -> Any:
+    """Strains at the Gauss points, ``out`` ``(6, 8)`` flat; ``bbar`` is 1 with mean dilatation, else 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        emit = _begin(context, builder, signature, args)
+        strain = _share(emit, emit.strains(_data(context, builder, signature, args, 3)), emit.splat(args[5]))
+        out_data = _data(context, builder, signature, args, 4)
+        for n in range(6):
+            emit.store(strain[n], out_data, ir.Constant(I64, LANES * n))
+        return context.get_dummy_value()
+
+    return types.void(table, nodes, stride, u, out, bbar), codegen
+
+
+def _point_forces(
+    typingctx: Any, table: Any, nodes: Any, stride: Any, stress: Any, y: Any, scratch: Any, bbar: Any, weight: Any
+) -> Any:
+    """Add ``weight * sum_g B_g^T stress_g`` to ``y``; ``stress`` ``(6, 8)`` flat."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        emit = _begin(context, builder, signature, args)
+        data = _data(context, builder, signature, args, 3)
+        weight = emit.splat(args[7])
+        parts = [emit.load(data, ir.Constant(I64, LANES * n)) * weight for n in range(6)]
+        parts = _share(emit, parts, emit.splat(args[6]))
+        y_data, scratch_data = (_data(context, builder, signature, args, n) for n in (4, 5))
+        emit.add_forces(parts, y_data, scratch_data, negative=False)
+        return context.get_dummy_value()
+
+    return types.void(table, nodes, stride, stress, y, scratch, bbar, weight), codegen
+
+
+def _soften_points(
+    typingctx: Any, table: Any, nodes: Any, stride: Any, v: Any, y: Any, soft: Any, offset: Any, scratch: Any, bbar: Any
+) -> Any:
+    """Subtract ``sum_g B_g^T S_g B_g v`` from ``y`` with 21 numbers ``S`` per point; returns its product with ``v``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        emit = _begin(context, builder, signature, args)
+        v_data, y_data, soft_data, scratch_data = (_data(context, builder, signature, args, n) for n in (3, 4, 5, 7))
+        factor = emit.splat(args[8])
+        strain = _share(emit, emit.strains(v_data), factor)
+        stress = [emit.constant(0.0)] * 6
+        position = 0
+        for row in range(6):
+            for column in range(row, 6):
+                value = emit.load_single(soft_data, emit.shifted(args[6], LANES * position))
+                stress[row] = stress[row] + value * strain[column]
+                if column > row:
+                    stress[column] = stress[column] + value * strain[row]
+                position += 1
+        energy = stress[0] * strain[0]
+        for n in range(1, 6):
+            energy = energy + stress[n] * strain[n]
+        emit.add_forces(_share(emit, stress, factor), y_data, scratch_data, negative=True)
+        return energy.total()
+
+    return types.float64(table, nodes, stride, v, y, soft, offset, scratch, bbar), codegen
+
+
+point_strains: Any = intrinsic(_point_strains)
+point_forces: Any = intrinsic(_point_forces)
+soften_points: Any = intrinsic(_soften_points)
 largest_deviator: Any = intrinsic(_largest_deviator)
 return_element: Any = intrinsic(_return_element)
 soften_element: Any = intrinsic(_soften_element)

@@ -170,17 +170,17 @@ def _paraboloid(strain, lam, mu, strength, ratio, stress, tangent):  # type: ign
 
 
 @numba.njit(cache=True, nogil=True)
-def return_stress(code, strain, lam, mu, strength, ratio, stress, tangent):  # type: ignore[no-untyped-def]
+def return_stress(code, strain, lam, mu, strength, ratio, stress, tangent, work):  # type: ignore[no-untyped-def]
     """Stress (and consistent tangent ``d stress / d strain`` where True is returned) of a trial elastic strain.
 
     ``tangent`` is left alone where the point is elastic. ``lam`` and ``mu`` are Lamé's constants [MPa], ``strength`` the uniaxial
-    compressive yield stress [MPa], ``ratio`` tensile over compressive.
+    compressive yield stress [MPa], ``ratio`` tensile over compressive; ``work`` is scratch memory ``(20, 6)``.
     """
     if code == 0:
         return _von_mises(strain, lam, mu, strength, stress, tangent)
     if code == 1:
         return _paraboloid(strain, lam, mu, strength, ratio, stress, tangent)
-    return return_mohr_coulomb(strain, lam, mu, strength, ratio, stress, tangent)
+    return return_mohr_coulomb(strain, lam, mu, strength, ratio, stress, tangent, work)
 
 
 def point_stress(
@@ -192,6 +192,7 @@ def point_stress(
     stress, tangent = np.zeros(6), np.diag([2 * mu] * 3 + [mu] * 3)
     tangent[:3, :3] += lam
     return_stress(
-        criterion.code, np.asarray(strain, dtype=float), lam, mu, float(yield_stress), criterion.tension_ratio, stress, tangent
+        criterion.code, np.asarray(strain, dtype=float), lam, mu, float(yield_stress), criterion.tension_ratio, stress, tangent,
+        np.empty((20, 6)),
     )
     return stress, tangent
