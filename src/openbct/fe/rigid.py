@@ -95,7 +95,7 @@ def prescribed(tied: Sequence[_Tied], values: FloatArray) -> None:
 
 
 def solve_faces(
-    system: LinearSystem, tied: Sequence[_Tied], b: FloatArray, x: FloatArray, tolerance: float, max_iterations: int
+    system: LinearSystem, tied: Sequence[_Tied], b: FloatArray | None, x: FloatArray, tolerance: float, max_iterations: int
 ) -> tuple[Outcome, FloatArray, tuple[tuple[float, ...], ...]]:
     """Solve for the body and the free motions of its faces; ``x`` holds the prescribed values and receives the answer.
 
@@ -120,7 +120,7 @@ def solve_faces(
             nodal.reshape(-1)[part.dofs] = part.rows[:, motion]
             field = system.pack(nodal)
             lifts.append(field.copy())
-            one, pull = system.solve(np.zeros_like(b), field, tolerance=tolerance, max_iterations=max_iterations)
+            one, pull = system.solve(None, field, tolerance=tolerance, max_iterations=max_iterations)
             iterations += one.iterations
             converged &= one.converged
             fields.append(field)

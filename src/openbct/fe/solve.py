@@ -87,12 +87,13 @@ def solve(
         outcome, internal, motions = solve_faces(system, tied, b, x, tolerance, max_iterations)
         solution = replace(_solution(system, x, internal, fixed_nodes, outcome, spacing), rigid_motion=motions)
         return _finish(solution, started, prepared, throw=throw)
-    start, _ = system.residual(b, x)
-    scale = float(np.linalg.norm(start))
+    scale = None
     if initial is not None:
+        scale = float(np.linalg.norm(system.residual(b, x)[0]))
         guess = np.where(fixed_nodes, 0.0, node_values(initial, system.grid))
         x[:] = np.where(system.free != 0, system.pack(np.nan_to_num(guess)), x)
     outcome, internal = system.solve(b, x, tolerance=tolerance, scale=scale, max_iterations=max_iterations)
+    del b
     solution = _solution(system, x, internal, fixed_nodes, outcome, spacing)
     return _finish(solution, started, prepared, throw=throw)
 
@@ -123,11 +124,11 @@ def _with_faces(
 
 def _right_side(
     system: LinearSystem, held: ArrayLike, values: ArrayLike, load: ArrayLike | None
-) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
-    """Displacement with its prescribed values, load vector, and the fixed degrees of freedom at the nodes of the body."""
+) -> tuple[FloatArray, FloatArray | None, NDArray[np.bool_]]:
+    """Displacement with its prescribed values, load vector if there is a load, and the fixed degrees of freedom at the nodes of the body."""
     fixed_nodes = node_values(held, system.grid).astype(bool)
     x = system.pack(np.where(fixed_nodes, node_values(values, system.grid), 0.0))
-    b = np.zeros_like(x) if load is None else system.pack(np.where(fixed_nodes, 0.0, node_values(load, system.grid)))
+    b = None if load is None else system.pack(np.where(fixed_nodes, 0.0, node_values(load, system.grid)))
     return x, b, fixed_nodes
 
 

@@ -106,13 +106,15 @@ class LinearSystem:
         """x = D^-1 b: what is left when the multigrid cycle breaks down."""
         np.multiply(self.free, b, out=x)
 
-    def residual(self, b: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """b - K x at the free degrees of freedom, and K x."""
+    def residual(self, b: FloatArray | None, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """b - K x at the free degrees of freedom, and K x; no ``b`` means zero."""
         force = self.apply(x)
-        return np.where(self.free != 0, b - force, 0.0), force
+        r = -force if b is None else b - force
+        r[self.free == 0] = 0.0
+        return r, force
 
     def solve(
-        self, b: FloatArray, x: FloatArray, *, tolerance: float = 1e-6, scale: float | None = None, max_iterations: int = 500
+        self, b: FloatArray | None, x: FloatArray, *, tolerance: float = 1e-6, scale: float | None = None, max_iterations: int = 500
     ) -> tuple[Outcome, FloatArray]:
         """Improve ``x`` until the true residual is below ``tolerance * scale``; returns the outcome and K x.
 
@@ -134,6 +136,7 @@ class LinearSystem:
                 left = min(left, PATIENCE)
             if norm <= tolerance * scale or left <= 0:
                 break
+            del force
             part = pcg(
                 self.product, cycle, self.free, r, x, target=0.9 * tolerance * scale, scale=scale, max_iterations=left
             )
