@@ -31,9 +31,9 @@ class BlockMatrix:
     column: IntArray
     """Column of each block."""
     value: Float32Array
-    """Blocks, flattened, twelve numbers each: three columns padded to four."""
+    """Blocks, flattened, column after column, and three more numbers so that a vector may read past the end."""
     inverse: Float32Array
-    """Inverses of the diagonal blocks, stored in the same way."""
+    """Inverses of the diagonal blocks, twelve numbers each: three columns padded to four."""
 
 
 @kernel()
@@ -80,11 +80,11 @@ def halve_table(references: Any, axes: Any, work: Any, out: Any) -> None:
 @kernel()
 def _scatter(k: Any, slots: Any, value: Any) -> None:
     for pair in range(64):
-        at = 12 * slots[pair]
+        at = 9 * slots[pair]
         source = 72 * (pair >> 3) + 3 * (pair & 7)
         for column in range(3):
             for row in range(3):
-                value[at + 4 * column + row] += k[source + 24 * row + column]
+                value[at + 3 * column + row] += k[source + 24 * row + column]
 
 
 @kernel()
@@ -202,16 +202,16 @@ def block_pattern(nodes: IntArray, n_nodes: int) -> tuple[IntArray, IntArray, In
 def invert_diagonal(middle: Any, value: Any, inverse: Any) -> None:
     """Inverses of the diagonal blocks; directions without stiffness get a unit diagonal in both."""
     for row in range(middle.size):
-        at = 12 * middle[row]
+        at = 9 * middle[row]
         largest = np.float32(0)
         for axis in range(3):
-            largest = max(largest, value[at + 5 * axis])
+            largest = max(largest, value[at + 4 * axis])
         small = max(largest * np.float32(1e-6), np.float32(1e-30))
         for axis in range(3):
-            if value[at + 5 * axis] <= small:
-                value[at + 5 * axis] = largest if largest > 0 else np.float32(1)
-        a, b, c = np.float64(value[at]), np.float64(value[at + 4]), np.float64(value[at + 8])
-        d, e, f = np.float64(value[at + 5]), np.float64(value[at + 9]), np.float64(value[at + 10])
+            if value[at + 4 * axis] <= small:
+                value[at + 4 * axis] = largest if largest > 0 else np.float32(1)
+        a, b, c = np.float64(value[at]), np.float64(value[at + 3]), np.float64(value[at + 6])
+        d, e, f = np.float64(value[at + 4]), np.float64(value[at + 7]), np.float64(value[at + 8])
         aa, bb, cc = d * f - e * e, c * e - b * f, b * e - c * d
         determinant = a * aa + b * bb + c * cc
         if determinant <= 1e-9 * a * d * f:

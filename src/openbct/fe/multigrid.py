@@ -160,7 +160,7 @@ def _dense_inverse(matrix: BlockMatrix, n_nodes: int) -> Float32Array | None:
         return None
     row = np.repeat(np.arange(n_nodes), np.diff(matrix.start))
     full = np.zeros((n_nodes, 4, n_nodes, 4))
-    full[row, :, matrix.column, :3] = matrix.value.reshape(-1, 3, 4).transpose(0, 2, 1)
+    full[row, :3, matrix.column, :3] = matrix.value[:-3].reshape(-1, 3, 3).transpose(0, 2, 1)
     compact = full[:, :3, :, :3].reshape(3 * n_nodes, 3 * n_nodes)
     # Single-precision rounding may have cost the matrix its definiteness: a relative shift gives it back.
     compact[np.diag_indices_from(compact)] *= 1 + 1e-6
@@ -183,7 +183,7 @@ def build(
     matrices = np.zeros((0, 576), np.float32)
     for number, (step, (_, place, axes)) in enumerate(steps):
         start, middle, column, slots = galerkin.block_pattern(step.nodes, step.n_nodes)
-        value = np.zeros(12 * column.size, np.float32)
+        value = np.zeros(9 * column.size + 3, np.float32)
         above = np.zeros((0, 576), np.float32)
         up: tuple[Any, ...] = (np.zeros(0, np.int32), np.zeros(0, np.int32), 0)
         if number + 1 < len(steps):

@@ -25,11 +25,14 @@ def store_four(builder: Any, value: Any, pointer: Any, offset: Any) -> None:
     builder.store(value, builder.bitcast(builder.gep(pointer, [offset]), VECTOR.as_pointer()), align=4)
 
 
-def _times(builder: Any, matrix: Any, first: Any, vector: Any, totals: list[Any]) -> list[Any]:
-    """Add the product of the block at ``first`` and a vector to three partial sums, one per block column."""
+def _times(builder: Any, matrix: Any, first: Any, height: int, vector: Any, totals: list[Any]) -> list[Any]:
+    """Add the product of the block at ``first`` and a vector to three partial sums, one per block column.
+
+    Columns are ``height`` numbers apart; with three, the last lane reads the next column and means nothing.
+    """
     out = []
     for axis in range(3):
-        column = load_four(builder, matrix, builder.add(first, ir.Constant(I64, 4 * axis)))
+        column = load_four(builder, matrix, builder.add(first, ir.Constant(I64, height * axis)))
         mask = ir.Constant(ir.VectorType(ir.IntType(32), 4), [axis] * 4)
         spread = builder.shuffle_vector(vector, ir.Constant(VECTOR, ir.Undefined), mask)
         out.append(builder.fadd(totals[axis], builder.fmul(column, spread, flags=("contract",)), flags=("contract",)))
@@ -53,7 +56,7 @@ def _row_sum(builder: Any, value: Any, column: Any, x: Any, begin: Any, end: Any
         node = builder.sext(builder.load(builder.gep(column, [block])), I64)
         vector = load_four(builder, x, builder.mul(node, ir.Constant(I64, 4)))
         partial = [builder.load(total) for total in totals]
-        for total, result in zip(totals, _times(builder, value, builder.mul(block, ir.Constant(I64, 12)), vector, partial)):
+        for total, result in zip(totals, _times(builder, value, builder.mul(block, ir.Constant(I64, 9)), 3, vector, partial)):
             builder.store(result, total)
     first, second, third = (builder.load(total) for total in totals)
     return builder.fadd(builder.fadd(first, second), third)
@@ -82,7 +85,7 @@ def _sweep_row(
         gap = builder.fsub(load_four(builder, rhs, at), total)
         old = builder.select(fresh, ir.Constant(VECTOR, [0.0] * 4), load_four(builder, solution, at))
         zero = ir.Constant(VECTOR, [0.0] * 4)
-        parts = _times(builder, inverses, builder.mul(row, ir.Constant(I64, 12)), gap, [old, zero, zero])
+        parts = _times(builder, inverses, builder.mul(row, ir.Constant(I64, 12)), 4, gap, [old, zero, zero])
         store_four(builder, builder.fadd(builder.fadd(parts[1], parts[2]), parts[0]), solution, at)
         return context.get_dummy_value()
 
