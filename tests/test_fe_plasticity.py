@@ -193,6 +193,41 @@ def test_a_hopeless_step_returns_the_curve_so_far(monkeypatch: pytest.MonkeyPatc
     assert caught.value.solution.status == solution.status  # type: ignore[attr-defined]
 
 
+def test_rigid_motion_carries_no_load() -> None:
+    """Both platens move together: no force, no strain, and no endless fight against rounding."""
+    modulus, strength = random_bone(9, (4, 4, 4))
+    load = press((4, 4, 4))
+    load["displacement"][:, :, 0, 2] = -1.0
+    solution = solve_plastic(modulus, yield_stress=strength, travels=[1.0, 50.0], **load)
+    assert solution.converged, solution.status
+    assert np.abs(solution.curve[:, 1]).max() < 1e-6
+    assert solution.failed_fraction == (0.0, 0.0)
+
+
+def test_everything_held() -> None:
+    load = press((1, 1, 1))
+    load["fixed"][:] = True
+    solution = solve_plastic(np.full((1, 1, 1), YOUNG), yield_stress=STRENGTH, travels=[0.001, 0.1], **load)
+    assert solution.converged
+    # all lateral displacement held: the oedometer of V8
+    expected = YOUNG / (3 * (1 - 2 * NU)) * 0.1 + 2 * STRENGTH / 3
+    assert solution.curve[-1, 1] == pytest.approx(expected, rel=1e-9)
+
+
+def test_loose_pieces_and_single_node_contacts() -> None:
+    """A floating voxel is left out; a voxel that hangs on one node does not stop the march."""
+    modulus = np.zeros((4, 4, 5))
+    modulus[:2, :2] = YOUNG
+    modulus[2, 2, 2] = YOUNG
+    modulus[3, 0, 4] = YOUNG
+    load = press((4, 4, 5))
+    load["fixed"][3:, 0:2, -1, 2] = False
+    load["fixed"][2, 0, -1, 2] = True
+    solution = solve_plastic(modulus, yield_stress=STRENGTH, travels=[0.02, 0.08], **load)
+    assert solution.converged, solution.status
+    assert solution.curve[-1, 1] == pytest.approx(4 * STRENGTH, rel=0.02)
+
+
 def test_kept_fields_and_progress() -> None:
     done: list[float] = []
     solution = solve_plastic(

@@ -21,6 +21,9 @@ MAX_CG = 250
 MAX_NEWTON = 20
 """Newton iterations of one step before it is cut [D]."""
 
+ROUNDING = 1e-13
+"""Rounding error of a nodal force relative to diagonal stiffness times displacement [C]."""
+
 FORCING = 0.1
 """Loosest relative tolerance of a linear solve [C]."""
 
@@ -70,6 +73,14 @@ def dot(a: Any, b: Any) -> Any:
     return total
 
 
+def rounding_force(model: PlasticModel, u: FloatArray) -> float:
+    """Size of the rounding errors in the internal force at ``u``: what no iteration gets below [N]."""
+    free = model.elastic.free
+    with np.errstate(divide="ignore", invalid="ignore"):
+        large = np.where(free != 0, u / free, 0.0)
+    return ROUNDING * math.sqrt(dot(large, large))
+
+
 def equilibrate(model: PlasticModel, start: FloatArray, tolerance: float, count: Count) -> Equilibrium:
     """Displacement in equilibrium near ``start``, which holds the prescribed values.
 
@@ -81,10 +92,11 @@ def equilibrate(model: PlasticModel, start: FloatArray, tolerance: float, count:
     out = np.empty_like(force)
     norm, scale = _norms(force, free, out)
     count.force += 1
+    floor = rounding_force(model, u)
     for _ in range(MAX_NEWTON):
         if not math.isfinite(norm):
             return Equilibrium(u, force, "the residual is not finite")
-        if norm <= tolerance * scale:
+        if norm <= max(tolerance * scale, floor):
             return Equilibrium(u, force, "")
         forcing = min(max(min(FORCING, 5.0 * norm / scale), 0.3 * tolerance * scale / norm), 0.5)
         step = np.zeros_like(u)
@@ -104,7 +116,7 @@ def equilibrate(model: PlasticModel, start: FloatArray, tolerance: float, count:
         else:
             return Equilibrium(u, force, "the line search found no descent")
         u, norm = trial, new
-    if norm <= tolerance * scale:
+    if norm <= max(tolerance * scale, floor):
         return Equilibrium(u, force, "")
     return Equilibrium(u, force, f"{MAX_NEWTON} Newton iterations did not reach the tolerance")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from openbct.errors import SolveError
 from openbct.fe.checks import check_model
 from openbct.fe.grid import Grid
-from openbct.fe.newton import MAX_CG, Count, dot, equilibrate
+from openbct.fe.newton import MAX_CG, Count, dot, equilibrate, rounding_force
 from openbct.fe.plastic_input import Load, check_supports, read_load, read_strength, read_travels
 from openbct.fe.plastic_model import Material, PlasticModel
 from openbct.fe.system import build_system
@@ -23,6 +24,9 @@ Progress = Callable[[float], None]
 
 MAX_CUTS = 6
 """A step is halved at most so often: 1/64 of the requested increment [D]."""
+
+MAX_FAILURES = 30
+"""Failed steps of one load history before it is given up [D]."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,13 @@ class _March:
     def _elastic_rate(self) -> FloatArray:
         """Elastic displacement per millimetre of travel [-]."""
         rate = self.pull.copy()
+        none, tolerance = np.zeros_like(rate), max(0.01 * self.tolerance, 1e-10)
+        out, _ = self.model.elastic.residual(none, rate)
+        norm, floor = math.sqrt(dot(out, out)), rounding_force(self.model, rate)
+        if norm <= floor:
+            return rate
         outcome, _ = self.model.elastic.solve(
-            np.zeros_like(rate), rate, tolerance=max(0.01 * self.tolerance, 1e-10), max_iterations=4 * MAX_CG
+            none, rate, tolerance=tolerance, scale=max(norm, floor / tolerance), max_iterations=4 * MAX_CG
         )
         self.count.cg += outcome.iterations
         if not outcome.converged and outcome.residual[-1] > 0.1:
@@ -122,7 +131,7 @@ class _March:
                 continue
             self.history.cuts += 1
             limit = 0.5 * step
-            if limit < smallest:
+            if limit < smallest or self.history.cuts >= MAX_FAILURES:
                 self.history.status = end.reason
         return not self.history.status
 
