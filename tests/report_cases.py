@@ -78,21 +78,23 @@ def step(stage: str, sentence: str, *references: Reference, cautions: tuple[str,
 
 def region(name: str, density: Volume, mask: Volume) -> BoneRegion:
     low, high = bounding_box(mask, 8.0)
-    part, inside = crop(density, low, high), crop(mask, low, high)
+    part, inside = crop(density, low.tolist(), high.tolist()), crop(mask, low.tolist(), high.tolist())
     centre = to_patient(inside.affine, np.argwhere(inside.array).mean(axis=0))
     kind = "femur" if name.startswith("femur") else "vertebra"
     landmarks = {"head_centre": np.array([42.0, -8, 380]), "neck_centre": np.array([58.0, -2, 362])} if kind == "femur" else {}
     origin = landmarks.get("head_centre", centre)
     side = "left" if name == "femur_left" else None
     text = f"The frame of {name} was laid through its centre."
-    return BoneRegion(name, kind, side, part, inside, Frame(origin, np.eye(3)), landmarks, {"height": 24.0}, step("anatomy", text))
+    return BoneRegion(
+        name, kind, side, part, inside, Frame(origin, np.eye(3)), landmarks, {"height": 24.0}, step("anatomy", text)
+    )
 
 
 def specimen_of(found: BoneRegion) -> Specimen:
     mask = found.mask.array
     return Specimen(
         found.bone, found.density.array, "K2HPO4", mask, np.zeros_like(mask), 2.0, found.mask.affine, 24.0,
-        step("mount", "Layers of PMMA were moulded onto both ends.", DESIGN),
+        step("loadcase", "Layers of PMMA were moulded onto both ends.", DESIGN),
     )  # fmt: skip
 
 
@@ -110,6 +112,16 @@ def strength_of(specimen: Specimen, newton: float) -> StrengthResult:
     )  # fmt: skip
 
 
+def projected(found: BoneRegion) -> dict[str, Volume]:
+    """Return the density summed from front to back, with two boxes."""
+    areal = np.where(found.mask.array, found.density.array, 0.0).sum(axis=1, keepdims=True) * 2.0 / 1e4
+    seen = areal > 0
+    k = np.arange(areal.shape[2])
+    picture = Volume(areal.astype(float), found.mask.affine, "g/cm2")
+    neck, hip = seen & ((k > 13) & (k < 19)), seen & ((k > 6) & (k < 19))
+    return {"projection": picture, "femoral_neck": picture.with_array(neck, "mask"), "total_hip": picture.with_array(hip, "mask")}
+
+
 def bone(name: str, density: Volume, mask: Volume, cautions: tuple[str, ...] = ()) -> BoneResult:
     found = region(name, density, mask)
     specimen = specimen_of(found)
@@ -118,7 +130,11 @@ def bone(name: str, density: Volume, mask: Volume, cautions: tuple[str, ...] = (
     if name == "femur_left":
         values = {
             "femoral_neck_abmd": Measure(0.6234, "g/cm2", "box at the narrowest neck", 0.021),
+            "femoral_neck_bmc": Measure(3.37, "g", "box at the narrowest neck"),
+            "femoral_neck_area": Measure(5.41, "cm2", "box at the narrowest neck"),
             "total_hip_abmd": Measure(0.7512, "g/cm2", "neck, trochanter and intertrochanter", 0.026),
+            "total_hip_bmc": Measure(25.7, "g", "neck, trochanter and intertrochanter"),
+            "total_hip_area": Measure(33.24, "cm2", "neck, trochanter and intertrochanter"),
         }
     else:
         values = {
@@ -126,7 +142,8 @@ def bone(name: str, density: Volume, mask: Volume, cautions: tuple[str, ...] = (
             "integral_vbmd": Measure(141.2, "mg/cm3 K2HPO4", "whole body", 7.0),
             "volume": Measure(26.41, "cm3", "whole body"),
         }
-    measures = BoneMeasures(name, values, {"trabecular": core}, step("measures", "Density was averaged in a region of the body.", SEEN))
+    regions = projected(found) if name == "femur_left" else {"body": found.mask, "trabecular": core}
+    measures = BoneMeasures(name, values, regions, step("measures", "Density was averaged in a region of the body.", SEEN))
     steps = (found.step, measures.step, specimen.step, strength.step)
     return BoneResult(name, "caution" if cautions else "ok", None, cautions, steps, found, specimen, None, strength, measures, {})
 
@@ -136,13 +153,22 @@ def findings() -> tuple[Finding, ...]:
     hip = "T-score −2.5 and −1.0 against young white women, NHANES III"
     strong = "4500 and 6000 N (women); not classified: the recipe's scale is provisional"
     return (
-        Finding("trabecular_vbmd", "L1", 93.4, "mg/cm3", None, "low bone mass", vbmd, (80.0, 120.0), SEEN),
-        Finding("trabecular_vbmd", "L2", 94.4, "mg/cm3", None, "low bone mass", vbmd, (80.0, 120.0), SEEN),
+        Finding("trabecular_vbmd", "L1, L2", 94.0, "mg/cm3 K2HPO4", None, "low bone mass", vbmd, (80.0, 120.0), SEEN),
         Finding("femoral_neck_abmd", "femur_left", 0.6234, "g/cm2", -1.955, "low bone mass", hip, (-2.5, -1.0), SEEN),
         Finding("total_hip_abmd", "femur_left", 0.7512, "g/cm2", -1.564, "low bone mass", hip, (-2.5, -1.0), SEEN),
         Finding("strength", "L1", 3512.0, "N", None, None, strong, (4500.0, 6000.0), SEEN),
         Finding("strength", "L2", 3612.0, "N", None, None, strong, (4500.0, 6000.0), SEEN),
-        Finding("strength", "femur_left", 2874.0, "N", None, None, strong.replace("4500 and 6000", "3000 and 4000"), (3000.0, 4000.0), SEEN),
+        Finding(
+            "strength",
+            "femur_left",
+            2874.0,
+            "N",
+            None,
+            None,
+            strong.replace("4500 and 6000", "3000 and 4000"),
+            (3000.0, 4000.0),
+            SEEN,
+        ),
     )
 
 
@@ -151,17 +177,26 @@ def plain_case() -> Case:
     hu, bones = scene()
     image = Volume(hu.astype(np.float32), AFFINE, "HU")
     patient = Patient(
-        "Miller^Jane", "PID-0042", "1951-03-14", "F", 72.0, 161.0, 62.4, {"sex": "image header", "age": "image header", "weight_kg": "user", "height_cm": "user"}
+        "Miller^Jane", "PID-0042", "1951-03-14", "F", 72.0, 161.0, 62.4, {"sex": "image header", "weight_kg": "user"}
     )  # fmt: skip
     acquisition = Acquisition(
-        120.0, "B40s", 3.0, "Example", "Scanner 64", None, "2023-05-02", study_uid="1.2.826.0.1.3680043.10.1", series_uid="1.2.826.0.1.3680043.10.1.2"
+        120.0, "B40s", 3.0, "Example", "Scanner 64", None, "2023-05-02",
+        study_uid="1.2.826.0.1.3680043.10.1", series_uid="1.2.826.0.1.3680043.10.1.2", 
+        accession_number="ACC-7", referring_physician="Example^Alex",
     )  # fmt: skip
-    scan = Scan(image, patient, acquisition, "DICOM series of 70 slices", "ab" * 32, step("read", "Seventy slices were read and placed by their positions."))
+    scan = Scan(
+        image,
+        patient,
+        acquisition,
+        "DICOM series of 70 slices",
+        "ab" * 32,
+        step("reading", "Seventy slices were read and placed by their positions."),
+    )
     masks = {}
     for name, mask in bones.items():
         whole = Volume(mask, AFFINE, "mask")
         low, high = bounding_box(whole)
-        masks[name] = BoneMask(name, crop(whole, low, high), "body", 0.95, False)
+        masks[name] = BoneMask(name, crop(whole, low.tolist(), high.tolist()), "body", 0.95, False)
     segmentation = Segmentation(masks, {}, step("segmentation", "Bones were taken from the labels that were given."))
     density = image.with_array((image.array * 0.82 + 3.1).astype(np.float32), "mg/cm3 K2HPO4")
     samples = (
@@ -175,10 +210,14 @@ def plain_case() -> Case:
     )  # fmt: skip
     results = tuple(bone(name, density, Volume(mask, AFFINE, "mask")) for name, mask in bones.items())
     assessment = Assessment(
-        findings(), "low bone mass", "Lowest finding: trabecular vBMD of L1, 93 mg/cm³, between 80 and 120 mg/cm³; lowest T-score −2.0 at the left femoral neck.",
+        findings(), "low bone mass", "lowest T-score −2.0 (left femoral neck); trabecular density 94 mg/cm³ (L1, L2)",
         2103.0, {"femur_left": 0.73}, step("assessment", "Values were set beside published thresholds.", SEEN),
     )  # fmt: skip
-    settings = {"name": "default", "calibration": {"method": "phantomless"}, "vertebra": {"voxel_mm": 1.0, "strains": [0.001, 0.0025, 0.005]}}
+    settings = {
+        "name": "default",
+        "calibration": {"method": "phantomless"},
+        "vertebra": {"voxel_mm": 1.0, "strains": [0.001, 0.0025, 0.005]},
+    }
     return Case(
         scan, segmentation, calibration, results, assessment, "default 1", settings, {"openbct": "0.1.0", "numpy": "2.4.6"},
         {"read": 0.4, "segmentation": 0.02, "calibration": 1.31},
@@ -188,9 +227,11 @@ def plain_case() -> Case:
 def one_refused() -> Case:
     """L1 is cut by the image; its mask is known, nothing else."""
     case = plain_case()
-    reason = "the bone touches the upper border of the image (14 % of its cross-section), expected a complete body; scan farther up"
+    reason = (
+        "the bone touches the upper border of the image (14 % of its cross-section), expected a complete body; scan farther up"
+    )
     refused = BoneResult("L1", "refused", reason, (), ())
-    kept = tuple(f for f in case.assessment.findings if f.bone != "L1")
+    kept = tuple(replace(f, bone="L2") if f.bone == "L1, L2" else f for f in case.assessment.findings if f.bone != "L1")
     return replace(case, bones=(refused, *case.bones[1:]), assessment=replace(case.assessment, findings=kept))
 
 
@@ -199,7 +240,9 @@ def all_refused() -> Case:
     case = plain_case()
     reason = "density could not be calibrated: found no muscle of 10 cm³ in the scan, expected one; use a fixed line"
     bones = tuple(BoneResult(b.bone, "refused", reason, (), ()) for b in case.bones)
-    none = replace(case.assessment, findings=(), category=None, reason="No class: nothing could be measured.", load=None, load_to_strength={})
+    none = replace(
+        case.assessment, findings=(), category=None, reason="No class: nothing could be measured.", load=None, load_to_strength={}
+    )
     segmentation = replace(case.segmentation, absent={"femur_right": "not in the image"})
     return replace(case, bones=bones, calibration=None, assessment=none, segmentation=segmentation)
 
@@ -207,9 +250,16 @@ def all_refused() -> Case:
 def unknown_patient() -> Case:
     """Header and user are silent."""
     case = plain_case()
-    kept = tuple(replace(f, t_score=None, category=None, thresholds=()) if f.t_score is not None else f for f in case.assessment.findings)
+    kept = tuple(
+        replace(f, t_score=None, category=None, thresholds=()) if f.t_score is not None else f for f in case.assessment.findings
+    )
     assessment = replace(
-        case.assessment, findings=kept, category=None, reason="No class: sex and age are not known.", load=None, load_to_strength={}
+        case.assessment,
+        findings=kept,
+        category=None,
+        reason="No class: sex and age are not known.",
+        load=None,
+        load_to_strength={},
     )
     return replace(case, scan=replace(case.scan, patient=Patient(), acquisition=Acquisition()), assessment=assessment)
 
@@ -220,17 +270,27 @@ def density_input() -> Case:
     assert case.calibration is not None
     calibration = replace(case.calibration, method="given", samples=(), slope=1.0, intercept=0.0, covariance=np.zeros((2, 2)))
     scan = replace(case.scan, image=case.calibration.density, source="NIfTI image")
-    kept = tuple(f for f in case.assessment.findings if f.bone == "L2")
-    return replace(case, scan=scan, calibration=calibration, bones=case.bones[1:2], assessment=replace(case.assessment, findings=kept, load_to_strength={}))
+    kept = tuple(replace(f, bone="L2") for f in case.assessment.findings if f.bone in ("L2", "L1, L2"))
+    return replace(
+        case,
+        scan=scan,
+        calibration=calibration,
+        bones=case.bones[1:2],
+        assessment=replace(case.assessment, findings=kept, load_to_strength={}),
+    )
 
 
 def many_cautions() -> Case:
     """Doubts everywhere."""
     case = plain_case()
     whole = tuple(
-        f"Doubt {n} about the scan: slices are {2 + n} mm thick, above the 3 mm of the validation; thin cortex reads {4 * n} % lower." for n in range(1, 9)
+        f"Doubt {n} about the scan: slices are {2 + n} mm thick, above the 3 mm of the validation; thin cortex reads {4 * n} % lower."
+        for n in range(1, 9)
     )
-    own = tuple(f"{n + 9} % of bone voxels lie outside the density range of the law, so that strength is less certain (case {n})." for n in range(1, 8))
+    own = tuple(
+        f"{n + 9} % of bone voxels lie outside the density range of the law, so that strength is less certain (case {n})."
+        for n in range(1, 8)
+    )
     bones = tuple(replace(b, status="caution", cautions=(*own, f"Only {b.bone} has this doubt.")) for b in case.bones)
     return replace(case, bones=bones, cautions=whole)
 
@@ -239,15 +299,37 @@ def hostile_texts() -> Case:
     """Names and texts with everything that a template or a browser could take as markup, and very long ones."""
     case = plain_case()
     nasty = "<script>alert(1)</script> #set page(width: 1cm) $x^2$ *b* _i_ @ref `c` \\ & \" ' ]( {{7*7}} %s {0} //c\n\r\x00\x07 \u202eevil"
-    patient = replace(case.scan.patient, name=f"Ωνάσης^Ёлка^{nasty}=王^小東=شمس", identifier="A" * 90, sources={"sex": nasty, "weight_kg": "user"})
+    patient = replace(
+        case.scan.patient,
+        name=f"Ωνάσης^Ёлка^{nasty}=王^小東=شمس",
+        identifier="A" * 90,
+        sources={"sex": nasty, "weight_kg": "user"},
+    )
     acquisition = replace(case.scan.acquisition, kernel=nasty, manufacturer="M" * 70, contrast=nasty, study_date=nasty)
     long = "A very long sentence about a doubt that goes on and on, " * 40 + "W" * 300
-    bones = (replace(case.bones[0], status="refused", reason=long + nasty), replace(case.bones[1], cautions=(nasty, long)), *case.bones[2:])
+    bones = (
+        replace(case.bones[0], status="refused", reason=long + nasty),
+        replace(case.bones[1], cautions=(nasty, long)),
+        *case.bones[2:],
+    )
     assessment = replace(case.assessment, reason=nasty + long[:400], category="normal <b>")
     return replace(
         case, scan=replace(case.scan, patient=patient, acquisition=acquisition), bones=bones, assessment=assessment, cautions=(nasty,),
         protocol=nasty, settings={nasty: {nasty: [nasty, 1]}}, versions={nasty: nasty},
     )  # fmt: skip
+
+
+def no_bone() -> Case:
+    """The labels held no bone."""
+    case = all_refused()
+    return replace(case, bones=(), segmentation=replace(case.segmentation, bones={}, absent={}))
+
+
+def numbers_without_scale() -> Case:
+    """Measures, but no thresholds for any of them; no volume was solved."""
+    case = density_input()
+    bones = tuple(replace(b, strength=None, specimen=None) for b in case.bones)
+    return replace(case, bones=bones, assessment=replace(case.assessment, findings=(), category=None))
 
 
 CASES = {
@@ -258,4 +340,6 @@ CASES = {
     "density_input": density_input,
     "many_cautions": many_cautions,
     "hostile_texts": hostile_texts,
+    "no_bone": no_bone,
+    "numbers_without_scale": numbers_without_scale,
 }

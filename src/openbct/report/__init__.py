@@ -12,7 +12,8 @@ from .pdf import to_pdf
 from .references import Numbering, methods, provenance, references
 from .results import adequacy, cautions, interpretation, results
 from .summary import shorten, summary
-from .texts import ENGLISH, Texts, clean, person
+from .texts import ENGLISH
+from .wording import Texts, clean, person
 
 __all__ = ["case_overview", "make_report", "to_html", "to_pdf"]
 
@@ -30,7 +31,9 @@ def make_report(case: Case, *, texts: Texts = Texts(ENGLISH), made_on: date | No
     numbering = Numbering()
     done = methods(case, texts, numbering)
     sections = [summary(case, texts), adequacy(case, texts), results(case, texts, numbering), location(case, texts)]
-    sections += [bone_section(bone, case, texts) for bone in case.bones if has_pictures(bone, case)]
+    # Bones without results come last: they need little room and share a page.
+    shown = sorted((bone for bone in case.bones if has_pictures(bone, case)), key=lambda bone: bone.region is None)
+    sections += [bone_section(bone, case, texts) for bone in shown]
     sections += [calibration(case, texts), cautions(case, texts), interpretation(texts)]
     sections += [done, references(texts, numbering), provenance(case, texts)]
     patient, scan = case.scan.patient, case.scan.acquisition

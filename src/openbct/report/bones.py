@@ -9,7 +9,7 @@ from ..volume import Volume, to_index
 from . import drawing, plots, slices, views
 from .content import Block, Fact, Facts, Figure, Notice, Pair, Paragraph, Section, Table
 from .projection import projection
-from .texts import Texts, clean
+from .wording import Texts, clean
 
 
 def location(case: Case, texts: Texts) -> Section:
@@ -22,7 +22,9 @@ def location(case: Case, texts: Texts) -> Section:
 def overview_figure(case: Case, texts: Texts) -> Figure | None:
     """Return the scan from the front and from the side with the bones outlined; ``None`` where no bone was found."""
     image = case.scan.image
-    found = {name: mask.mask for name, mask in case.segmentation.bones.items() if _on_grid(mask.mask, image) and mask.mask.array.any()}
+    found = {
+        name: mask.mask for name, mask in case.segmentation.bones.items() if _on_grid(mask.mask, image) and mask.mask.array.any()
+    }
     if not found:
         return None
     outlines = [slices.Outline(mask, drawing.CONTOUR, texts.short_bone(name)) for name, mask in found.items()]
@@ -35,7 +37,13 @@ def bone_section(bone: BoneResult, case: Case, texts: Texts) -> Section:
     """Return everything about one bone that fits its page."""
     blocks: list[Block] = []
     if bone.status == "refused":
-        blocks.append(Notice("refused", texts("bone.refused", bone=texts.bone(bone.bone)), (clean(bone.reason or texts("unknown")),)))
+        blocks.append(
+            Notice(
+                "refused",
+                texts("bone.refused", bone=texts.bone(bone.bone)),
+                (texts.sentence(bone.reason or texts("unknown"), bone.bone),),
+            )
+        )
         if bone.measures is not None or bone.strength is not None:
             blocks.append(Paragraph(texts("bone.reached"), "note"))
     planes = _planes(bone, case, texts)
@@ -118,15 +126,17 @@ def _test_facts(bone: BoneResult, texts: Texts) -> tuple[Fact, ...]:
     facts = [
         Fact(texts("bone.strength"), texts.force(strength.strength)),
         Fact(texts("bone.stiffness"), f"{texts.quantity(strength.stiffness, 'N/mm')} N/mm"),
-        Fact(texts("bone.criterion"), clean(strength.criterion)),
-        Fact(texts("bone.conditions"), clean(strength.boundary_conditions)),
+        Fact(texts("bone.criterion"), texts.sentence(strength.criterion)),
+        Fact(texts("bone.conditions"), texts.sentence(strength.boundary_conditions)),
     ]
     share = views.failed_share(bone)
     if share is not None:
         facts.append(Fact(texts("bone.failed"), texts("unit.percent", value=texts.number(100 * share))))
     elements, voxel = strength.mesh.get("n_elements"), strength.mesh.get("voxel_mm")
     if elements is not None and voxel is not None:
-        text = texts("bone.mesh_text", elements=texts.number(elements), voxel=f"{voxel:g}", seconds=texts.seconds(strength.seconds))
+        text = texts(
+            "bone.mesh_text", elements=texts.number(elements), voxel=f"{voxel:g}", seconds=texts.seconds(strength.seconds)
+        )
         facts.append(Fact(texts("bone.mesh"), text))
     return tuple(facts)
 
@@ -164,7 +174,7 @@ def calibration(case: Case, texts: Texts) -> Section:
     block = Facts(tuple(facts), columns=1, stacked=True)
     if not found.samples:
         text = (Paragraph(texts("calibration.given"), "note"),) if case.scan.image.unit != "HU" else ()
-        return Section("calibration", title, (block, *text))
+        return Section("calibration", title, (Facts(tuple(facts), columns=1), *text), together=True)
     unit = texts("unit.density") if plots.aims_at_density(found) else "HU"
     rows = tuple(
         (
@@ -184,7 +194,7 @@ def calibration(case: Case, texts: Texts) -> Section:
     )
     alt = texts("calibration.alt", count=len(found.samples), points=points)
     figure = Figure(plots.calibration_plot(found, texts), "image/svg+xml", texts("calibration.caption"), alt)
-    return Section("calibration", title, (Pair((figure,), (block,), 0.58), table))
+    return Section("calibration", title, (Pair((figure,), (block,), 0.58), table), together=True)
 
 
 def _window(image: Volume, texts: Texts) -> str:

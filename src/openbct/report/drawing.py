@@ -42,7 +42,7 @@ REGION: Final = "#56d3ff"
 
 def new_figure(share: float, height: float) -> Canvas:
     """Return an empty figure of ``share`` of the line and ``height`` [mm]."""
-    return Canvas(figsize=(share * PAGE_WIDTH / MILLIMETRES, height / MILLIMETRES), layout="none", facecolor="white")
+    return Canvas(figsize=(share * PAGE_WIDTH / MILLIMETRES, height / MILLIMETRES), facecolor="white")
 
 
 def place(canvas: Canvas, left: float, bottom: float, width: float, height: float) -> Axes:
@@ -82,10 +82,13 @@ def to_png(canvas: Canvas, dpi: int = DPI) -> bytes:
     _letter(canvas)
     canvas.set_dpi(dpi)
     agg = FigureCanvasAgg(canvas)
-    agg.draw()
-    picture = Image.fromarray(np.asarray(agg.buffer_rgba())[..., :3].copy())
+    agg.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(agg.buffer_rgba())  # type: ignore[no-untyped-call]
+    picture = Image.fromarray(pixels[..., :3].copy())
     stream = io.BytesIO()
-    picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(stream, "PNG", dpi=(dpi, dpi), compress_level=7)
+    picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(
+        stream, "PNG", dpi=(dpi, dpi), compress_level=7
+    )
     return stream.getvalue()
 
 

@@ -72,7 +72,7 @@ def _style(report: Report) -> str:
 
 def _css_text(text: str) -> str:
     """Return a CSS string in which every letter that is not plain is written by its number."""
-    return '"' + "".join(c if c.isalnum() and c.isascii() or c in " .:·,-" else f"\\{ord(c):06x}" for c in text) + '"'
+    return '"' + "".join(c if (c.isalnum() and c.isascii()) or c in " .:·,-" else f"\\{ord(c):06x}" for c in text) + '"'
 
 
 def _section(section: Section) -> str:

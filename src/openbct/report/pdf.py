@@ -55,11 +55,13 @@ def _compile(content: dict[str, Any], files: dict[str, bytes], *, system_fonts: 
         **files,
     }
     with resources.as_file(folder / "fonts") as own:
-        compiler = typst.Compiler(
-            sources, font_paths=[str(own), str(_matplotlib_fonts())], ignore_system_fonts=not system_fonts
-        )
+        # The stub of typst knows no folder of files in memory, hence the ignored type.
+        fonts = [str(own), str(_matplotlib_fonts())]
+        compiler = typst.Compiler(sources, font_paths=fonts, ignore_system_fonts=not system_fonts)  # type: ignore[misc]
         pdf = compiler.compile(format="pdf", pdf_standards=list(STANDARDS))
-    return bytes(pdf)
+    if not isinstance(pdf, bytes):
+        raise RuntimeError("typst returned no single PDF")
+    return pdf
 
 
 def _plain(value: Any, files: dict[str, bytes]) -> Any:
@@ -102,10 +104,18 @@ def _strings(value: Any) -> list[str]:
 def _breakable(value: Any) -> Any:
     """Return the tree with a place to break in every long run of letters, so that nothing leaves its column."""
     if isinstance(value, str):
-        value = value.replace("mg/cm", "mg/\u2060cm").replace("g/cm", "g/\u2060cm").replace("N/mm", "N/\u2060mm").replace("\u2060\u2060", "\u2060")
+        value = (
+            value.replace("mg/cm", "mg/\u2060cm")
+            .replace("g/cm", "g/\u2060cm")
+            .replace("N/mm", "N/\u2060mm")
+            .replace("\u2060\u2060", "\u2060")
+        )
         return re.sub(rf"\S{{{LONGEST},}}", lambda run: "\u200b".join(re.findall(r".{1,6}", run.group())), value)
     if isinstance(value, dict):
-        return {key: item if key in ("file", "kind", "key", "made_on", "language") else _breakable(item) for key, item in value.items()}
+        return {
+            key: item if key in ("file", "kind", "key", "made_on", "language") else _breakable(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_breakable(item) for item in value]
     return value

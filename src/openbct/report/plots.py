@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from ..records import CalibratedVolume, ReferenceSample, StrengthResult
 from . import drawing
-from .texts import Texts
+from .wording import Texts
 
 SYMBOLS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 
@@ -98,13 +99,17 @@ def calibration_plot(calibration: CalibratedVolume, texts: Texts, share: float =
     return drawing.to_svg(canvas)
 
 
-def _mark(upper: drawing.Axes, lower: drawing.Axes, sample: ReferenceSample, symbol: str) -> None:
+def _mark(upper: Axes, lower: Axes, sample: ReferenceSample, symbol: str) -> None:
     """Draw one reference with its own symbol, so that colour is not needed to tell them apart."""
-    look = {"color": drawing.INK, "markersize": 5.0, "linestyle": "none", "markerfacecolor": "white", "markeredgewidth": 1.2}
+    look: dict[str, Any] = {
+        "color": drawing.INK,
+        "markersize": 5.0,
+        "linestyle": "none",
+        "markerfacecolor": "white",
+        "markeredgewidth": 1.2,
+    }
     label = sample.name.replace("_", " ")
-    upper.errorbar(
-        [sample.mean], [sample.expected], xerr=[sample.deviation], marker=symbol, label=label, elinewidth=0.6, **look
-    )
+    upper.errorbar([sample.mean], [sample.expected], xerr=[sample.deviation], marker=symbol, label=label, elinewidth=0.6, **look)
     lower.plot([sample.mean], [sample.residual], marker=symbol, **look)
 
 

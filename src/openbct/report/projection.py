@@ -1,4 +1,4 @@
-"""The hip as bone densitometry sees it: density summed along the front-to-back direction, with the boxes that were measured."""
+"""The hip as bone densitometry sees it: the projected density that was measured, with the borders of its regions."""
 
 from __future__ import annotations
 
@@ -6,57 +6,68 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from scipy import ndimage
 
-from ..records import Array, BoneRegion, BoneResult
-from ..volume import Volume, corners
+from ..records import Array, BoneResult
+from ..volume import Volume
 from . import drawing
-from .views import sample
 
-STEP: Final = 0.6
-"""Sampling of the projection [mm]."""
+PICTURE: Final = "projection"
+"""Key of the projected density among a bone's regions [g/cm2]."""
+MARGIN: Final = 4.0
+"""Dark border around the bone [mm]."""
 
 
 def projection(bone: BoneResult, share: float = 0.25, height: float = 54.0) -> tuple[bytes, int] | None:
-    """Return a PNG of the hip as bone densitometry sees it, with the boxes that were measured, and how many; ``None`` for a vertebra."""
-    region = bone.region
-    if region is None or region.kind != "femur":
+    """Return a PNG of the hip's projected density with the measured regions, and how many; ``None`` where there is none."""
+    regions = bone.measures.regions if bone.measures is not None else {}
+    picture = regions.get(PICTURE)
+    if picture is None or picture.shape[1] != 1 or not np.any(picture.array > 0):
         return None
-    left, posterior, up = region.frame.axes.T
-    points = (corners(region.mask) - region.frame.origin) @ np.stack([left, up], axis=1)
-    low, high = points.min(axis=0), points.max(axis=0)
-    u, v = np.arange(low[0], high[0], STEP), np.arange(low[1], high[1], STEP)
-    depth = (corners(region.mask) - region.frame.origin) @ posterior
-    total = np.zeros((len(v), len(u)), dtype=np.float32)
-    masked = region.density.with_array(np.where(region.mask.array, region.density.array, 0.0).astype(np.float32))
-    for d in np.arange(depth.min(), depth.max(), 2 * STEP):
-        plane = region.frame.origin + u[None, :, None] * left + v[:, None, None] * up + d * posterior
-        total += sample(masked, plane, 1) * (2 * STEP) / 1e4  # mg/cm3 x mm -> g/cm2
-    rows, columns = np.flatnonzero(total.max(axis=1) > 0.02), np.flatnonzero(total.max(axis=0) > 0.02)
-    if rows.size == 0:
-        return None
-    box = (u[columns[0]] - 4, u[columns[-1]] + 4, v[rows[0]] - 4, v[rows[-1]] + 4)
-    return _draw_projection(bone, total, (u, v), box, (share, height))
-
-
-def _draw_projection(
-    bone: BoneResult, total: Float[Array, "v u"], grid: tuple[Array, Array], box: tuple[float, ...], size: tuple[float, float]
-) -> tuple[bytes, int]:
-    """Draw the projection and the outlines of its regions."""
-    u, v = grid
-    canvas = drawing.new_figure(*size)
-    axes = drawing.place(canvas, 0, 0, size[0] * drawing.PAGE_WIDTH, size[1])
+    plane = _flat(picture)
+    outlines = {
+        name: _flat(region)
+        for name, region in regions.items()
+        if name != PICTURE and region.shape == picture.shape and region.array.dtype == bool and region.array.any()
+    }
+    canvas = drawing.new_figure(share, height)
+    axes = drawing.place(canvas, 0, 0, share * drawing.PAGE_WIDTH, height)
     axes.set_facecolor("black")
-    extent = (float(u[0]), float(u[-1]), float(v[0]), float(v[-1]))
-    axes.imshow(total, cmap="gray", vmin=0, vmax=float(np.percentile(total[total > 0.02], 98)), extent=extent, origin="lower", interpolation="bicubic")
-    assert bone.region is not None
-    n_regions = 0
-    for name, region in (bone.measures.regions if bone.measures else {}).items():
-        drawn = _shadow(region, bone.region, u, v)
-        if drawn is not None:
-            n_regions += 1
-            axes.contour(u, v, drawn, levels=[0.5], colors=[drawing.CONTOUR if "neck" in name else drawing.REGION], linewidths=1.2)
-    aspect = size[0] * drawing.PAGE_WIDTH / size[1]
+    step = (float(picture.spacing[0]), float(picture.spacing[2]))
+    extent = (0.0, plane.shape[1] * step[0], 0.0, plane.shape[0] * step[1])
+    top = float(np.percentile(plane[plane > 0], 99))
+    axes.imshow(plane, cmap="gray", vmin=0, vmax=top, extent=extent, origin="lower", interpolation="bicubic")
+    u = (np.arange(plane.shape[1]) + 0.5) * step[0]
+    v = (np.arange(plane.shape[0]) + 0.5) * step[1]
+    # Total hip first: its parts are drawn over it.
+    for name in sorted(outlines, key=lambda key: -float(outlines[key].sum())):
+        colour = drawing.CONTOUR if "neck" in name else drawing.REGION
+        smooth = ndimage.gaussian_filter(outlines[name].astype(float), 0.6)
+        axes.contour(u, v, smooth, levels=[0.5], colors=[colour], linewidths=1.2 if "neck" in name else 0.9)
+    _frame(axes, plane, step, share * drawing.PAGE_WIDTH / height)
+    for x, side, where in ((0.03, "R", "left"), (0.97, "L", "right")):
+        axes.text(x, 0.5, side, transform=axes.transAxes, color="white", fontsize=9, fontweight="bold", ha=where, va="center")
+    return drawing.to_png(canvas), len(outlines)
+
+
+def _flat(picture: Volume) -> Array:
+    """Return the picture with rows up the shaft and the patient's right on the left."""
+    plane = picture.array[:, 0, :]
+    plane = plane if picture.affine[0, 0] > 0 else plane[::-1]
+    plane = plane.T
+    return plane if picture.affine[2, 2] > 0 else plane[::-1]
+
+
+def _frame(axes: Axes, plane: Float[Array, "v u"], step: tuple[float, float], aspect: float) -> None:
+    """Show the bone with a border, pixels square in millimetres."""
+    rows, columns = np.flatnonzero(plane.max(axis=1) > 0), np.flatnonzero(plane.max(axis=0) > 0)
+    box = (
+        columns[0] * step[0] - MARGIN,
+        (columns[-1] + 1) * step[0] + MARGIN,
+        rows[0] * step[1] - MARGIN,
+        (rows[-1] + 1) * step[1] + MARGIN,
+    )
     tall = max(box[3] - box[2], (box[1] - box[0]) / aspect)
     middle = ((box[0] + box[1]) / 2, (box[2] + box[3]) / 2)
     axes.set_xlim(middle[0] - tall * aspect / 2, middle[0] + tall * aspect / 2)
@@ -64,19 +75,3 @@ def _draw_projection(
     axes.set_aspect("auto")
     axes.set_xticks([])
     axes.set_yticks([])
-    for x, side, where in ((0.03, "R", "left"), (0.97, "L", "right")):
-        axes.text(x, 0.5, side, transform=axes.transAxes, color="white", fontsize=9, fontweight="bold", ha=where, va="center")
-    return drawing.to_png(canvas), n_regions
-
-
-def _shadow(volume: Volume, region: BoneRegion, u: Array, v: Array) -> Float[Array, "v u"] | None:
-    """Return where a region falls on the projection; ``None`` where it does not look like a region."""
-    if volume.array.dtype != bool or not volume.array.any():
-        return None
-    left, posterior, up = region.frame.axes.T
-    depth = (corners(volume) - region.frame.origin) @ posterior
-    found = np.zeros((len(v), len(u)), dtype=np.float32)
-    for d in np.arange(depth.min(), depth.max() + 2 * STEP, 2 * STEP):
-        plane = region.frame.origin + u[None, :, None] * left + v[:, None, None] * up + d * posterior
-        found = np.maximum(found, sample(volume, plane, 1))
-    return np.asarray(ndimage.gaussian_filter(found, 0.7))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from ..records import Case, Reference
 from .content import Block, Fact, Facts, Listing, Paragraph, Section, Table
-from .texts import Texts, clean
+from .wording import Texts, clean
 
 
 class Numbering:
@@ -22,7 +22,8 @@ class Numbering:
     def marks(self, references: Iterable[Reference]) -> str:
         """Return the numbers of several references as they stand in a sentence."""
         numbers = sorted({self.number(reference) for reference in references})
-        return f" [{', '.join(str(number) for number in numbers)}]" if numbers else ""
+        joined = ",\u00a0".join(str(number) for number in numbers)
+        return f"\u00a0[{joined}]" if numbers else ""
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -54,7 +55,9 @@ def provenance(case: Case, texts: Texts) -> Section:
         Fact(texts("provenance.source"), clean(scan.source)),
         Fact(texts("provenance.digest"), clean(scan.digest)),
         Fact(texts("provenance.protocol"), clean(case.protocol)),
-        Fact(texts("provenance.versions"), ", ".join(f"{clean(name)} {clean(version)}" for name, version in case.versions.items())),
+        Fact(
+            texts("provenance.versions"), ", ".join(f"{clean(name)} {clean(version)}" for name, version in case.versions.items())
+        ),
         Fact(texts("provenance.seconds"), ", ".join(f"{clean(k)} {texts.seconds(v)}" for k, v in case.seconds.items())),
     ]
     for key, value in (("study", scan.acquisition.study_uid), ("series", scan.acquisition.series_uid)):

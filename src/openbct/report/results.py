@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..records import BoneResult, Case, Finding, Measure
 from .content import Block, Notice, Paragraph, Section, Signature, Table
 from .references import Numbering
 from .summary import STATUS_KEYS, grouped_cautions, refusals
-from .texts import Texts, clean
+from .wording import Texts, clean
+
+MAIN_HIP: Final = ("femoral_neck_abmd", "total_hip_abmd")
+"""Areal densities that a class may rest on; the others stand in the table of regions."""
 
 
 def adequacy(case: Case, texts: Texts) -> Section:
@@ -14,7 +19,7 @@ def adequacy(case: Case, texts: Texts) -> Section:
     rows = [(texts.bone(bone.bone), texts(STATUS_KEYS[bone.status]), _why(bone, case, texts)) for bone in case.bones]
     known = {bone.bone for bone in case.bones}
     rows += [
-        (texts.bone(name), texts("status.absent"), clean(reason))
+        (texts.bone(name), texts("status.absent"), texts.sentence(reason))
         for name, reason in case.segmentation.absent.items()
         if name not in known
     ]
@@ -32,9 +37,11 @@ def adequacy(case: Case, texts: Texts) -> Section:
 
 def _why(bone: BoneResult, case: Case, texts: Texts) -> str:
     if bone.reason:
-        return clean(bone.reason)
+        return texts.sentence(bone.reason, bone.bone)
     if bone.cautions:
-        return clean(bone.cautions[0]) + (f" ({texts('more', count=len(bone.cautions) - 1)})" if len(bone.cautions) > 1 else "")
+        return texts.sentence(bone.cautions[0], bone.bone) + (
+            f" ({texts('more', count=len(bone.cautions) - 1)})" if len(bone.cautions) > 1 else ""
+        )
     return texts("adequacy.scan_only") if bone.status == "caution" or case.cautions else texts("adequacy.fine")
 
 
@@ -60,6 +67,7 @@ def results(case: Case, texts: Texts, numbering: Numbering) -> Section:
     else:
         blocks.append(Paragraph(texts("results.none")))
     blocks += _load(case, texts)
+    blocks += [table for bone in case.bones for table in _hip_regions(bone, texts)]
     return Section("results", texts("section.results"), tuple(blocks))
 
 
@@ -73,7 +81,7 @@ class Notes:
 
     def letter(self, finding: Finding) -> str:
         """Return the letter of a finding's thresholds."""
-        text = f"{clean(finding.against)} [{self._numbering.number(finding.reference)}]"
+        text = f"{self._texts.sentence(finding.against)}\u00a0[{self._numbering.number(finding.reference)}]"
         return self._letters.setdefault(text, _letter(len(self._letters)))
 
     @property
@@ -110,6 +118,8 @@ def _rows(bone: BoneResult, case: Case, texts: Texts, notes: Notes) -> list[tupl
         rows.append(_row("stiffness", Measure(bone.strength.stiffness, "N/mm", ""), None, texts, notes))
     for key, measure in (bone.measures.values if bone.measures else {}).items():
         used.add(key)
+        if _is_detail(key, bone):
+            continue
         rows.append(_row(key, measure, findings.get(key), texts, notes))
     for key, finding in findings.items():
         if key not in used and "load" not in key:
@@ -129,6 +139,31 @@ def _row(key: str, measure: Measure, finding: Finding | None, texts: Texts, note
     t_score = texts.number(finding.t_score, 1) if finding.t_score is not None else ""
     category = texts.find(f"class.{finding.category}", clean(finding.category)) if finding.category else texts("scale.no_class")
     return (name, value, t_score, category, notes.letter(finding))
+
+
+def _is_detail(key: str, bone: BoneResult) -> bool:
+    """Tell whether a measure stands in the table of hip regions only."""
+    if not bone.bone.startswith("femur"):
+        return False
+    return key.endswith(("_bmc", "_area")) or (key.endswith("_abmd") and key not in MAIN_HIP)
+
+
+def _hip_regions(bone: BoneResult, texts: Texts) -> list[Block]:
+    """Return area, mineral and areal density of every projected region, as densitometry reports list them."""
+    values = bone.measures.values if bone.measures is not None else {}
+    names = [
+        key.removesuffix("_abmd") for key in values if key.endswith("_abmd") and f"{key.removesuffix('_abmd')}_area" in values
+    ]
+    rows = []
+    for name in names:
+        found = [values.get(f"{name}_{kind}") for kind in ("area", "bmc", "abmd")]
+        digits = (2, 2, 3)
+        cells = [texts.number(item.value, n) if item is not None else "" for item, n in zip(found, digits)]
+        rows.append((texts.find(f"hip.{name}", clean(name)), *cells))
+    if not rows:
+        return []
+    heads = tuple(texts(f"hip.{key}") for key in ("region", "area", "bmc", "abmd"))
+    return [Table(f"{texts('hip.caption')}: {texts.inline_bone(bone.bone)}", heads, "lrrr", (2, 1, 1, 1), tuple(rows))]
 
 
 def _load(case: Case, texts: Texts) -> list[Block]:
@@ -151,7 +186,12 @@ def _load(case: Case, texts: Texts) -> list[Block]:
     heads = ("results.load_hip", "results.load_force", "results.load_strength", "results.load_ratio")
     return [
         Table(
-            texts("results.load_caption"), tuple(texts(head) for head in heads), "lrrr", (2, 1, 1, 1), rows, texts("results.load_note")
+            texts("results.load_caption"),
+            tuple(texts(head) for head in heads),
+            "lrrr",
+            (2, 1, 1, 1),
+            rows,
+            texts("results.load_note"),
         )
     ]
 

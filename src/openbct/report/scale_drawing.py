@@ -27,7 +27,9 @@ def draw_scale(bar: ScaleBar) -> str:
     height = base + BAR_HEIGHT + 14.0
     parts = [_zone(bar, index, base) for index in range(len(bar.zones))]
     parts += [_threshold(bar, index, base) for index in range(len(bar.thresholds))]
-    parts += [_marker(bar, marker, base, place) for marker, place in sorted(zip(bar.markers, places), key=lambda pair: pair[0].main)]
+    parts += [
+        _marker(bar, marker, base, place) for marker, place in sorted(zip(bar.markers, places), key=lambda pair: pair[0].main)
+    ]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {height:g}" width="{WIDTH:g}" height="{height:g}" '
         f'font-family="Source Sans 3, Source Sans Pro, Helvetica, Arial, sans-serif" font-size="9">{"".join(parts)}</svg>'

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ..records import Case, Finding
-from .drawing import nice_ceiling
 from .content import Marker, ScaleBar
-from .texts import Texts, clean
+from .drawing import nice_ceiling
+from .wording import Texts, clean
 
 T_RANGE: Final = (-4.5, 1.5)
 
@@ -142,7 +142,9 @@ def _parts(finding: Finding, case: Case, texts: Texts) -> tuple[Marker, ...]:
 def _deviation(finding: Finding, case: Case) -> float | None:
     """Return one standard deviation of a finding, where its bone's measure knows it."""
     names = finding.bone.split(", ")
-    found = [bone.measures.values.get(finding.quantity) for bone in case.bones if bone.bone in names and bone.measures is not None]
+    found = [
+        bone.measures.values.get(finding.quantity) for bone in case.bones if bone.bone in names and bone.measures is not None
+    ]
     # The calibration is common to all levels, so that a mean is as uncertain as its levels are.
     known = [measure.uncertainty for measure in found if measure is not None and measure.uncertainty is not None]
     return sum(known) / len(known) if known else None

@@ -13,7 +13,6 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
 from scipy import ndimage
 
 from ..records import Array
@@ -93,7 +92,7 @@ class _View:
         plane = np.zeros((self.high[self.up] - self.low[self.up], self.high[self.right] - self.low[self.right]))
         level = self.index - start[self.across]
         if project:
-            part = volume.array.any(axis=self.across)
+            part = np.asarray(volume.array.any(axis=self.across))
         elif 0 <= level < volume.shape[self.across]:
             part = np.take(volume.array, level, axis=self.across)
         else:
@@ -128,7 +127,13 @@ def _draw_plane(axes: Axes, view: _View, outlines: Sequence[Outline], aspect: fl
     extent = view.extent
     axes.set_facecolor("black")
     axes.imshow(
-        _enlarged(plane), cmap="gray", vmin=level - width / 2, vmax=level + width / 2, extent=extent, origin="lower", interpolation="bicubic"
+        _enlarged(plane),
+        cmap="gray",
+        vmin=level - width / 2,
+        vmax=level + width / 2,
+        extent=extent,
+        origin="lower",
+        interpolation="bicubic",
     )
     for outline in outlines:
         mask = view.take(outline.mask, project)
@@ -149,7 +154,9 @@ def _draw_outline(
     step = (columns[1] - columns[0] if len(columns) > 1 else 1.0, rows[1] - rows[0] if len(rows) > 1 else 1.0)
     u = np.concatenate([[columns[0] - step[0]], columns, [columns[-1] + step[0]]])
     v = np.concatenate([[rows[0] - step[1]], rows, [rows[-1] + step[1]]])
-    contours = axes.contour(u, v, ndimage.gaussian_filter(padded.astype(float), 0.5), levels=[0.5], colors=[outline.colour], linewidths=1.1)
+    contours = axes.contour(
+        u, v, ndimage.gaussian_filter(padded.astype(float), 0.5), levels=[0.5], colors=[outline.colour], linewidths=1.1
+    )
     contours.set_path_effects(drawing.halo(width=2.1))
     if named and outline.label:
         v0, u0 = ndimage.center_of_mass(padded)

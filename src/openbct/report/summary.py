@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..records import BoneResult, Case
-from .content import Block, Fact, Facts, Notice, Paragraph, Section, Standing, Verdict
+from .content import Block, Fact, Facts, Notice, Paragraph, Section, Standing, Tone, Verdict
 from .scales import scale_bars
-from .texts import Texts, clean, person
+from .wording import Texts, clean, person
 
-MAIN_CAUTIONS: Final = 3
+MAIN_CAUTIONS: Final = 4
 """So many cautions stand on the first page; the rest is counted there and printed in full further on [design]."""
 CAUTION_LENGTH: Final = 230
 """Longer cautions are shortened on the first page [letters]."""
@@ -46,14 +46,18 @@ def patient_facts(case: Case, texts: Texts) -> tuple[Fact, ...]:
     values: dict[str, str | None] = {
         "name": person(patient.name) if patient.name else None,
         "identifier": clean(patient.identifier) if patient.identifier else None,
-        "birth_date": clean(patient.birth_date) if patient.birth_date else None,
+        "birth_date": shorten(clean(patient.birth_date), SOURCE_LENGTH) if patient.birth_date else None,
         "sex": texts(f"sex.{patient.sex}") if patient.sex else None,
         "age": texts("years", value=texts.number(patient.age)) if patient.age is not None else None,
         "height_cm": f"{texts.number(patient.height_cm)} cm" if patient.height_cm is not None else None,
         "weight_kg": f"{texts.number(patient.weight_kg)} kg" if patient.weight_kg is not None else None,
     }
     return tuple(
-        Fact(texts(f"fact.{key}"), shorten(value, FACT_LENGTH) if value else texts("unknown"), _source(patient.sources.get(key), texts) if value else "")
+        Fact(
+            texts(f"fact.{key}"),
+            value or texts("unknown"),
+            _source(patient.sources.get(key), texts) if value else "",
+        )
         for key, value in values.items()
     )
 
@@ -74,7 +78,11 @@ def scan_facts(case: Case, texts: Texts) -> tuple[Fact, ...]:
         "accession_number": clean(scan.accession_number) if scan.accession_number else "",
         "referring_physician": person(scan.referring_physician) if scan.referring_physician else "",
     }
-    return tuple(Fact(texts(f"fact.{key}"), shorten(value, FACT_LENGTH) if value else texts("unknown")) for key, value in values.items() if value != "")
+    return tuple(
+        Fact(texts(f"fact.{key}"), shorten(value, FACT_LENGTH) if value else texts("unknown"))
+        for key, value in values.items()
+        if value != ""
+    )
 
 
 def grouped_cautions(case: Case, texts: Texts) -> tuple[tuple[str, str], ...]:
@@ -82,14 +90,17 @@ def grouped_cautions(case: Case, texts: Texts) -> tuple[tuple[str, str], ...]:
     bones: dict[str, list[str]] = {}
     for bone in case.bones:
         for caution in bone.cautions:
-            text = clean(caution)
+            text = texts.sentence(caution, bone.bone)
             if bone.bone not in bones.setdefault(text, []):
                 bones[text].append(bone.bone)
-    whole = [clean(caution) for caution in case.cautions]
-    whole += [clean(caution) for step in case.steps for caution in step.cautions if clean(caution) not in bones]
+    own = {clean(caution) for bone in case.bones for step in bone.steps for caution in step.cautions}
+    whole = [texts.sentence(caution) for caution in case.cautions]
+    whole += [texts.sentence(caution) for step in case.steps for caution in step.cautions if clean(caution) not in own]
     unique = list(dict.fromkeys(whole))
     found = [("", caution) for caution in unique]
-    return tuple(found + [(", ".join(texts.bone(name) for name in names), text) for text, names in bones.items() if text not in unique])
+    return tuple(
+        found + [(", ".join(texts.bone(name) for name in names), text) for text, names in bones.items() if text not in unique]
+    )
 
 
 def refusals(case: Case, texts: Texts) -> tuple[str, ...]:
@@ -97,7 +108,7 @@ def refusals(case: Case, texts: Texts) -> tuple[str, ...]:
     reasons: dict[str, list[str]] = {}
     for bone in case.bones:
         if bone.status == "refused":
-            reasons.setdefault(clean(bone.reason or texts("unknown")), []).append(texts.bone(bone.bone))
+            reasons.setdefault(texts.sentence(bone.reason or texts("unknown"), bone.bone), []).append(texts.bone(bone.bone))
     return tuple(f"{texts('bone.refused', bone=', '.join(names))}: {reason}" for reason, names in reasons.items())
 
 
@@ -118,7 +129,11 @@ def _verdict(case: Case, texts: Texts) -> Verdict:
     category = case.assessment.category
     name = texts.find(f"class.{category}", clean(category)) if category else texts("verdict.none")
     return Verdict(
-        texts("verdict.label"), name, STANDINGS.get(category or "", "none"), shorten(clean(case.assessment.reason), 2 * CAUTION_LENGTH), _analysed(case, texts)
+        texts("verdict.label"),
+        name,
+        STANDINGS.get(category or "", "none"),
+        shorten(texts.sentence(case.assessment.reason), 2 * CAUTION_LENGTH),
+        _analysed(case, texts),
     )
 
 
@@ -136,12 +151,16 @@ def _main_cautions(case: Case, texts: Texts) -> Notice:
     """Return refusals and the first cautions; the rest is counted."""
     every: Sequence[str] = (
         *refusals(case, texts),
-        *(f"{where}: {text}" if where else text for where, text in grouped_cautions(case, texts)),
+        # What concerns one bone's numbers says more than what holds for every scan of its kind.
+        *(
+            f"{where}: {text}" if where else text
+            for where, text in sorted(grouped_cautions(case, texts), key=lambda pair: not pair[0])
+        ),
     )
     if not every:
         return Notice("ok", texts("summary.cautions"), (texts("summary.no_cautions"),))
     shown = [shorten(text) for text in every[:MAIN_CAUTIONS]]
     if len(every) > MAIN_CAUTIONS:
         shown.append(texts("more", count=len(every) - MAIN_CAUTIONS))
-    tone = "caution" if usable(case) else "refused"
+    tone: Tone = "caution" if usable(case) else "refused"
     return Notice(tone, texts("summary.cautions"), tuple(shown))

@@ -48,7 +48,7 @@ class Layer:
     values: Volume
     depth: float
     """The largest value down to this depth under the surface counts [mm]."""
-    colours: Callable[[Float[Array, "n"]], Float[Array, "n rgb"]]
+    colours: Callable[[Float[Array, " n"]], Float[Array, "n rgb"]]
     """From values to red, green, blue of 0 to 1."""
 
 
@@ -120,7 +120,7 @@ def _screen(camera: Camera, wide: int, tall: int) -> Float[Array, "n 3"]:
     return np.asarray(grid.reshape(-1, 3))
 
 
-def _cast(solid: Solid, camera: Camera, wide: int, tall: int) -> tuple[Bool[Array, "n"], Float[Array, "n 3"]]:
+def _cast(solid: Solid, camera: Camera, wide: int, tall: int) -> tuple[Bool[Array, " n"], Float[Array, "n 3"]]:
     """Return which rays meet the surface, and where (index coordinates).
 
     Bundles of rays approach first: what is free for the whole bundle is free for each of its rays.
@@ -148,9 +148,9 @@ def _approach(
     solid: Solid,
     start: Float[Array, "n 3"],
     step: Float[Array, "3"],
-    limits: tuple[Float[Array, "n"], Float[Array, "n"]],
+    limits: tuple[Float[Array, " n"], Float[Array, " n"]],
     radius: float,
-) -> Float[Array, "n"]:
+) -> Float[Array, " n"]:
     """Return how far each bundle of ``radius`` [mm] may go before it comes near the bone; infinite where it never does."""
     near, far = limits
     travel = np.full(len(start), np.inf, dtype=np.float32)
@@ -173,7 +173,7 @@ def _approach(
     return travel
 
 
-def _distance(solid: Solid, position: Float[Array, "n 3"]) -> Float[Array, "n"]:
+def _distance(solid: Solid, position: Float[Array, "n 3"]) -> Float[Array, " n"]:
     """Return the free length at the voxel nearest to each position."""
     shape = solid.distance.shape
     index = [np.clip(np.rint(position[:, axis]).astype(np.int32), 0, shape[axis] - 1) for axis in range(3)]
@@ -181,8 +181,8 @@ def _distance(solid: Solid, position: Float[Array, "n 3"]) -> Float[Array, "n"]:
 
 
 def _meet(
-    solid: Solid, start: Float[Array, "n 3"], step: Float[Array, "3"], limits: tuple[Float[Array, "n"], Float[Array, "n"]]
-) -> tuple[Bool[Array, "n"], Float[Array, "n 3"]]:
+    solid: Solid, start: Float[Array, "n 3"], step: Float[Array, "3"], limits: tuple[Float[Array, " n"], Float[Array, " n"]]
+) -> tuple[Bool[Array, " n"], Float[Array, "n 3"]]:
     """Return which rays meet the surface between their limits, and where."""
     near, far = limits
     fine = 0.6 * float(np.linalg.norm(solid.affine[:3, :3], axis=0).min())
@@ -214,7 +214,7 @@ def _meet(
 
 def _box(
     start: Float[Array, "n 3"], step: Float[Array, "3"], shape: tuple[int, ...]
-) -> tuple[Float[Array, "n"], Float[Array, "n"]]:
+) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     """Return where each ray enters and leaves the array, in mm along it."""
     safe = np.where(np.abs(step) < 1e-7, np.float32(1e-7), step)
     first = (0.0 - start) / safe
@@ -224,7 +224,7 @@ def _box(
     return near.astype(np.float32), far.astype(np.float32)
 
 
-def _normals(solid: Solid, position: Float[Array, "n 3"]) -> tuple[Float[Array, "n 3"], Float[Array, "n"]]:
+def _normals(solid: Solid, position: Float[Array, "n 3"]) -> tuple[Float[Array, "n 3"], Float[Array, " n"]]:
     """Return outward normals in patient LPS, and how open to light each point is (1 on hills, lower in hollows)."""
     inverse = np.linalg.inv(solid.affine[:3, :3])
     slope = [ndimage.map_coordinates(part, position.T, order=1, prefilter=False) for part in solid.slope]
@@ -235,9 +235,7 @@ def _normals(solid: Solid, position: Float[Array, "n 3"]) -> tuple[Float[Array, 
     return normal, np.clip(1.15 - 1.6 * np.maximum(around - 0.16, 0.0), 0.45, 1.0)
 
 
-def _under(
-    layer: Layer, affine: Affine, position: Float[Array, "n 3"], normal: Float[Array, "n 3"]
-) -> Float[Array, "n"]:
+def _under(layer: Layer, affine: Affine, position: Float[Array, "n 3"], normal: Float[Array, "n 3"]) -> Float[Array, " n"]:
     """Return the largest value of the layer from the surface down to its depth."""
     volume = layer.values
     point = position @ affine[:3, :3].T + affine[:3, 3]
@@ -250,7 +248,7 @@ def _under(
     return found
 
 
-def _light(normal: Float[Array, "n 3"], openness: Float[Array, "n"], camera: Camera) -> Float[Array, "n"]:
+def _light(normal: Float[Array, "n 3"], openness: Float[Array, " n"], camera: Camera) -> Float[Array, " n"]:
     """Return brightness: a key light from the upper left, a weak fill from the right, less in hollows."""
     key = camera.axes @ np.array([-0.45, 0.6, 0.66])
     fill = camera.axes @ np.array([0.7, 0.0, 0.7])
@@ -258,13 +256,13 @@ def _light(normal: Float[Array, "n 3"], openness: Float[Array, "n"], camera: Cam
     return np.asarray(brightness * openness)
 
 
-def _gloss(normal: Float[Array, "n 3"], camera: Camera) -> Float[Array, "n"]:
+def _gloss(normal: Float[Array, "n 3"], camera: Camera) -> Float[Array, " n"]:
     """Return a faint highlight."""
     half = camera.axes @ np.array([-0.25, 0.33, 0.91])
     return np.asarray(0.10 * np.clip(normal @ half, 0, 1) ** 24)
 
 
-def _reduce(image: Float[Array, "v u rgba"], factor: int) -> Float[Array, "v u rgba"]:
+def _reduce(image: Float[Array, "v u rgba"], factor: int) -> Float[Array, "v_out u_out rgba"]:
     """Return the mean of each block of samples, colours weighted by their cover."""
     tall, wide = image.shape[0] // factor, image.shape[1] // factor
     blocks = image[: tall * factor, : wide * factor].reshape(tall, factor, wide, factor, 4)

@@ -5,10 +5,7 @@ What stages say themselves (Methods sentences, cautions, reasons) arrives finish
 
 from __future__ import annotations
 
-import math
-import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 ENGLISH: Final[Mapping[str, str]] = {
@@ -23,14 +20,12 @@ ENGLISH: Final[Mapping[str, str]] = {
     "unknown": "not known",
     "none": "none",
     "more": "and {count} more, listed under “Cautions”",
-    "and": " and ",
     # Units and values
     "unit.density": "mg/cm³",
     "unit.percent": "{value} %",
     "value.sd": "{value} ± {sd}",
     # Headings
     "section.summary": "Summary",
-    "section.patient": "Patient and scan",
     "section.adequacy": "Adequacy",
     "section.results": "Results",
     "section.location": "Where the bones were found",
@@ -57,8 +52,6 @@ ENGLISH: Final[Mapping[str, str]] = {
     "fact.contrast": "Contrast",
     "fact.accession_number": "Accession number",
     "fact.referring_physician": "Referred by",
-    "fact.series_description": "Series",
-    "fact.input": "Input",
     "fact.voxel": "Voxel size",
     "sex.F": "female",
     "sex.M": "male",
@@ -91,12 +84,10 @@ ENGLISH: Final[Mapping[str, str]] = {
     "scale.highest": "highest",
     "scale.strength_spine": "Vertebral strength",
     "scale.strength_hip": "Femoral strength, sideways fall",
-    "summary.analysed": "Analysed",
     "summary.cautions": "Main cautions",
     "summary.no_cautions": "No cautions were raised.",
     "summary.nothing": "No bone could be analysed. The reasons are listed below; no number in this report describes bone strength.",
     "summary.no_numbers": "There is no number to place on a scale.",
-    "summary.key": "Key numbers",
     "research.title": "Research use",
     "research.text": (
         "OpenBCT is not cleared as a medical device in any country. Its numbers are for research and for methods "
@@ -127,7 +118,6 @@ ENGLISH: Final[Mapping[str, str]] = {
     ),
     "results.mean_of": "{bones}: mean",
     "results.none": "No measure was obtained.",
-    "results.load": "Load in a sideways fall",
     "results.load_caption": "Load-to-strength in a sideways fall",
     "results.load_hip": "Hip",
     "results.load_force": "Load",
@@ -140,20 +130,25 @@ ENGLISH: Final[Mapping[str, str]] = {
     "results.load_unknown": "Load-to-strength was not computed: height, weight or a femoral strength is not known.",
     "quantity.trabecular_vbmd": "Trabecular vBMD",
     "quantity.integral_vbmd": "Integral vBMD",
-    "quantity.cortical_vbmd": "Cortical vBMD",
+    "quantity.inner_vbmd": "Inner vBMD",
+    "quantity.trabecular_hu": "Trabecular attenuation",
+    "quantity.mean_area": "Mean cross-section",
     "quantity.femoral_neck_abmd": "Femoral-neck aBMD",
     "quantity.total_hip_abmd": "Total-hip aBMD",
-    "quantity.femoral_neck_bmc": "Femoral-neck BMC",
-    "quantity.total_hip_bmc": "Total-hip BMC",
     "quantity.volume": "Volume",
     "quantity.strength": "Strength",
-    "quantity.vertebral_strength": "Strength",
-    "quantity.femoral_strength": "Strength",
     "quantity.stiffness": "Stiffness",
-    "quantity.load_to_strength": "Load-to-strength",
+    "hip.caption": "Projected regions of the hip",
+    "hip.region": "Region",
+    "hip.area": "Area [cm²]",
+    "hip.bmc": "Mineral [g]",
+    "hip.abmd": "aBMD [g/cm²]",
+    "hip.femoral_neck": "Femoral neck",
+    "hip.trochanteric": "Trochanteric",
+    "hip.intertrochanteric": "Intertrochanteric",
+    "hip.total_hip": "Total hip",
     "short.femoral_neck_abmd": "neck",
     "short.total_hip_abmd": "total",
-    "region": "{region}",
     # Bones
     "bone.femur_left": "Left femur",
     "bone.femur_right": "Right femur",
@@ -182,7 +177,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "bone.curve": "Force over travel. Diamond: strength, {criterion}. Dashed: initial stiffness.",
     "bone.curve_alt": "Force-travel curve of {bone}: stiffness {stiffness}, strength {strength}, greatest force {maximum} at {travel} mm travel.",
     "bone.projection": (
-        "{bone} projected from the front, as bone densitometry sees it. Orange: femoral neck; blue: total hip."
+        "{bone} projected from the front, as bone densitometry sees it. Orange: femoral neck; blue: the other regions of the total hip."
     ),
     "bone.projection_plain": "{bone} projected from the front, as bone densitometry sees it.",
     "bone.projection_alt": "Frontal density projection of {bone} with the measured regions.",
@@ -201,8 +196,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "view.back_right": "From behind and right",
     "view.front": "From the front",
     "view.back": "From behind",
-    "view.cut_vertebra": "Mid-sagittal cut",
-    "view.cut_femur": "Cut through neck and shaft",
+    "view.cut.vertebra": "Mid-sagittal cut",
+    "view.cut.femur": "Cut through neck and shaft",
     "view.bar_density": "mg/cm³",
     "view.bar_failure": "strain, %",
     "curve.travel": "travel [mm]",
@@ -241,7 +236,6 @@ ENGLISH: Final[Mapping[str, str]] = {
     "interpretation.date": "Date",
     "interpretation.signature": "Signature",
     # Methods
-    "methods.stage": "{stage}",
     "methods.marks": (
         "Each reference says how sure we are of what was taken from it: seen in the source’s text; seen as a constant in public code. "
         "Marked “unverified”: computed by us, recalled without the text at hand, or our own design choice."
@@ -251,17 +245,14 @@ ENGLISH: Final[Mapping[str, str]] = {
     "mark.computed": "unverified: computed from sources",
     "mark.recalled": "unverified: recalled",
     "mark.design": "unverified: design choice",
-    "stage.read": "Reading",
+    "stage.input": "Input",
     "stage.reading": "Reading",
-    "stage.scan": "Reading",
     "stage.segmentation": "Segmentation",
     "stage.calibration": "Calibration",
     "stage.anatomy": "Anatomy",
     "stage.measures": "Density measures",
-    "stage.mount": "Mounting",
     "stage.loadcase": "Mounting",
     "stage.model": "Finite-element model",
-    "stage.femodel": "Finite-element model",
     "stage.strength": "Strength",
     "stage.assessment": "Assessment",
     # Provenance
@@ -273,76 +264,5 @@ ENGLISH: Final[Mapping[str, str]] = {
     "provenance.versions": "Software",
     "provenance.settings": "Settings",
     "provenance.seconds": "Time by stage",
-    "provenance.seconds_text": "{stage} {seconds}",
     "missing_glyphs": "□ stands for a character that no typeface at hand can show; the HTML report shows it.",
 }
-
-
-@dataclass(frozen=True)
-class Texts:
-    """A language: its catalogue and how it writes numbers."""
-
-    catalogue: Mapping[str, str]
-
-    def __call__(self, key: str, **values: object) -> str:
-        """Return a text with its values in place."""
-        return self.catalogue[key].format(**values) if values else self.catalogue[key]
-
-    def find(self, key: str, fallback: str) -> str:
-        """Return a text, or the fallback in readable words where the catalogue lacks it."""
-        return self.catalogue.get(key, fallback.replace("_", " "))
-
-    def bone(self, name: str) -> str:
-        """Return a bone's name."""
-        return self.find(f"bone.{name}", name) if name.startswith("femur") else self("bone.vertebra", level=clean(name))
-
-    def inline_bone(self, name: str) -> str:
-        """Return a bone's name within a sentence or a list."""
-        return self.find(f"bone.inline.{name}", clean(name))
-
-    def short_bone(self, name: str) -> str:
-        """Return a bone's name for the lettering of a scale."""
-        return self.find(f"bone.short.{name}", clean(name))
-
-    def number(self, value: float, digits: int = 0) -> str:
-        """Return a rounded number: true minus sign, thin spaces from 10 000 upwards."""
-        if not math.isfinite(value):
-            return "–"
-        rounded = round(value, digits) + 0.0
-        text = f"{rounded:,.{max(digits, 0)}f}" if abs(rounded) >= 10000 else f"{rounded:.{max(digits, 0)}f}"
-        return text.replace(",", "\u202f").replace("-", "\u2212")
-
-    def force(self, newton: float) -> str:
-        """Return a force to 10 N, as published reports give it."""
-        return f"{self.number(newton, -1)}\u00a0N"
-
-    def quantity(self, value: float, unit: str) -> str:
-        """Return a value with the digits that its unit deserves, without the unit."""
-        digits = {"N": -1, "N/mm": -1, "mg/cm3": 0, "g/cm2": 3, "g": 2, "mm": 1, "mm3": -1, "cm3": 1, "HU": 0, "T": 1, "mm2": 0}
-        plain = unit.split(" ")[0]
-        if plain in digits:
-            return self.number(value, digits[plain])
-        size = math.floor(math.log10(abs(value))) if value and math.isfinite(value) else 0
-        return self.number(value, max(0, 2 - size))
-
-    def unit(self, unit: str) -> str:
-        """Return a unit with its exponents raised."""
-        return unit.replace("cm3", "cm³").replace("cm2", "cm²").replace("mm3", "mm³").replace("mm2", "mm²").replace("K2HPO4", "K₂HPO₄")
-
-    def seconds(self, value: float) -> str:
-        """Return a duration."""
-        return f"{self.number(value, 0 if value >= 10 else 1 if value >= 1 else 2)}\u00a0s"
-
-
-def clean(text: str) -> str:
-    """Return foreign text without control characters and without marks that change the direction of what follows."""
-    kept = [" " if unicodedata.category(letter) in ("Cc", "Zl", "Zp") else letter for letter in text]
-    plain = [letter for letter in kept if letter not in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff" and unicodedata.category(letter) not in ("Cs", "Cn")]
-    return " ".join("".join(plain).split())
-
-
-def person(name: str) -> str:
-    """Return a name as people write it: DICOM's components apart, ideographic and phonetic forms in brackets."""
-    groups = [", ".join(part for part in (clean(p) for p in group.split("^")) if part) for group in name.split("=")]
-    groups = [group for group in groups if group]
-    return groups[0] + "".join(f" ({group})" for group in groups[1:]) if groups else ""

@@ -13,11 +13,11 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Canvas
 from scipy import ndimage
 
-from ..records import BoneRegion, BoneResult
+from ..records import Array, BoneRegion, BoneResult
 from ..volume import Volume, bounding_box, crop, to_index, to_patient
 from . import drawing
 from .surface import Camera, Layer, look_from, prepare, render
-from .texts import Texts
+from .wording import Texts
 
 DENSITY_COLOURS: Final = LinearSegmentedColormap.from_list("density", ["#1f3a63", "#3f7f9f", "#a9d3c4", "#fffbe6"])
 """Dense is bright, as in CT; brightness rises evenly, so that it reads in grey."""
@@ -29,6 +29,10 @@ FAILURE_DEPTH: Final = 4.0
 PIXELS: Final = 340
 PANEL: Final = 41.0
 """Height of one panel [mm]."""
+TOP_PERCENTILE: Final = 92.0
+"""Colour scales end at the next round number above this percentile; what is beyond shares the last colour [design]."""
+ROOM: Final = 0.16
+"""Part of a picture kept free under the bone for scale and directions."""
 CUT_STEP: Final = 0.4
 """Sampling of cut planes [mm]."""
 VIEWS: Final[Mapping[str, tuple[tuple[str, tuple[float, float, float]], ...]]] = {
@@ -86,21 +90,21 @@ def failed_share(bone: BoneResult) -> float | None:
 def _subject(bone: BoneResult, region: BoneRegion) -> _Subject:
     """Return layers with ranges that end at round numbers."""
     low, high = bounding_box(region.mask, 6.0)
-    mask, density = crop(region.mask, low, high), crop(region.density, low, high)
+    mask, density = (crop(part, low.tolist(), high.tolist()) for part in (region.mask, region.density))
     inside = density.array[mask.array]
-    top = drawing.nice_ceiling(float(np.percentile(inside, 97)))
+    top = drawing.nice_ceiling(float(np.percentile(inside, TOP_PERCENTILE)))
     colour = _scaled(DENSITY_COLOURS, top)
     failure, failure_top = None, 0.0
     if bone.strength is not None and bone.specimen is not None:
         failed = bone.strength.failed
         yielded = failed[failed > 0]
-        failure_top = drawing.nice_ceiling(max(float(np.percentile(yielded, 97)), 0.002)) if yielded.size else 0.01
+        failure_top = drawing.nice_ceiling(max(float(np.percentile(yielded, TOP_PERCENTILE)), 0.002)) if yielded.size else 0.01
         volume = Volume(np.where(bone.specimen.mask, failed, 0.0), bone.specimen.to_patient, "strain")
         failure = Layer(volume, FAILURE_DEPTH, _scaled(FAILURE_COLOURS, failure_top))
     return _Subject(region, mask, Layer(density, DENSITY_DEPTH, colour), failure, top, failure_top)
 
 
-def _scaled(colours: LinearSegmentedColormap, top: float) -> Callable[[Float[Array, "n"]], Float[Array, "n rgb"]]:
+def _scaled(colours: LinearSegmentedColormap, top: float) -> Callable[[Float[Array, " n"]], Float[Array, "n rgb"]]:
     """Return a function from values of 0 to ``top`` to colours."""
     return lambda values: np.asarray(colours(np.clip(values / top, 0.0, 1.0)))[..., :3]
 
@@ -113,24 +117,26 @@ def _camera(region: BoneRegion, mask: Volume, direction: Float[Array, "3"], aspe
     inside = (points - points.mean(axis=0)) @ axes
     low, high = inside.min(axis=0), inside.max(axis=0)
     middle = points.mean(axis=0) + axes @ ((low + high) / 2)
-    tall = max((high[1] - low[1]) * 1.10, (high[0] - low[0]) * 1.10 / aspect)
-    return Camera(axes, middle, tall * aspect, tall)
+    tall = max((high[1] - low[1]) * 1.06 / (1.0 - ROOM), (high[0] - low[0]) * 1.08 / aspect)
+    return Camera(axes, middle - ROOM / 2 * tall * axes[:, 1], tall * aspect, tall)
 
 
 def _draw_render(axes: Axes, image: Float[Array, "v u rgba"], camera: Camera, title: str) -> None:
     """Show a rendered bone with its title, a scale and small axes that say which way the patient faces."""
     axes.imshow(drawing.as_image(image), extent=(0, camera.width, 0, camera.height), interpolation="lanczos")
     _bare(axes, title)
-    length = 0.075 * camera.width
-    corner = np.array([0.13 * camera.width, 0.13 * camera.height])
+    length = 0.055 * camera.width
+    corner = np.array([0.10 * camera.width, 0.07 * camera.height])
     for letter, direction in (("L", (1.0, 0, 0)), ("A", (0, -1.0, 0)), ("S", (0, 0, 1.0))):
         arrow = np.array(direction) @ camera.axes[:, :2]
         if np.linalg.norm(arrow) < 0.3:
             continue
         tip = corner + length * arrow
         axes.plot([corner[0], tip[0]], [corner[1], tip[1]], color=drawing.QUIET, linewidth=0.9)
-        label = corner + 1.5 * length * arrow
-        axes.text(*label, letter, fontsize=drawing.FONT_SIZE, color=drawing.INK, ha="center", va="center")
+        label = corner + 1.55 * length * arrow
+        axes.text(
+            float(label[0]), float(label[1]), letter, fontsize=drawing.FONT_SIZE, color=drawing.INK, ha="center", va="center"
+        )
     _ruler(axes, camera.width)
 
 
@@ -141,7 +147,8 @@ def _draw_cut(axes: Axes, subject: _Subject, layer: Layer, texts: Texts, aspect:
     low = np.array([(points @ right).min(), (points @ up).min()])
     high = np.array([(points @ right).max(), (points @ up).max()])
     middle = (low + high) / 2
-    tall = max((high[1] - low[1]) * 1.14, (high[0] - low[0]) * 1.24 / aspect)
+    tall = max((high[1] - low[1]) * 1.06 / (1.0 - ROOM), (high[0] - low[0]) * 1.24 / aspect)
+    middle[1] -= ROOM / 2 * tall
     wide = tall * aspect
     u = np.arange(-wide / 2, wide / 2, CUT_STEP) + middle[0]
     v = np.arange(-tall / 2, tall / 2, CUT_STEP) + middle[1]
@@ -156,10 +163,10 @@ def _draw_cut(axes: Axes, subject: _Subject, layer: Layer, texts: Texts, aspect:
         np.linspace(0, wide, len(u)), np.linspace(0, tall, len(v)), ndimage.gaussian_filter(inside.astype(float), 1.0),
         levels=[0.5], colors=[drawing.INK], linewidths=0.8,
     )  # fmt: skip
-    _bare(axes, texts("view.cut_" + subject.region.kind))
+    _bare(axes, texts(f"view.cut.{subject.region.kind}"))
     sides = ("A", "P") if subject.region.kind == "vertebra" else ("R", "L")
     for x, side, where in ((0.02, sides[0], "left"), (0.98, sides[1], "right")):
-        axes.text(x, 0.5, side, transform=axes.transAxes, fontsize=drawing.FONT_SIZE, ha=where, va="center", color=drawing.INK)
+        axes.text(x, 0.55, side, transform=axes.transAxes, fontsize=drawing.FONT_SIZE, ha=where, va="center", color=drawing.INK)
     _ruler(axes, wide)
 
 
@@ -193,7 +200,7 @@ def _draw_bar(canvas: Canvas, subject: _Subject, kind: int, row: int, texts: Tex
     axes.imshow(np.linspace(0, 1, 128)[:, None], cmap=colours, aspect="auto", origin="lower", extent=(0, 1, 0, top))
     axes.set_xticks([])
     axes.yaxis.tick_right()
-    axes.set_yticks([0, top / 2, top], labels=[f"{value:g}" for value in (0, top / 2, top)])
+    axes.set_yticks([0, top / 2, top], labels=["0", f"{top / 2:g}", f"≥ {top:g}"])
     axes.tick_params(labelsize=drawing.FONT_SIZE, length=2, width=0.6, color=drawing.QUIET)
     for spine in axes.spines.values():
         spine.set_linewidth(0.6)
@@ -214,6 +221,14 @@ def _ruler(axes: Axes, wide: float) -> None:
     tall = axes.get_ylim()[1]
     right, base = 0.97 * wide, 0.03 * tall
     axes.plot([right - length, right], [base, base], color=drawing.INK, linewidth=1.4, solid_capstyle="butt")
-    axes.text(right - length / 2, base + 0.015 * tall, f"{length} mm", fontsize=drawing.FONT_SIZE, color=drawing.INK, ha="center", va="bottom")
+    axes.text(
+        right - length / 2,
+        base + 0.015 * tall,
+        f"{length} mm",
+        fontsize=drawing.FONT_SIZE,
+        color=drawing.INK,
+        ha="center",
+        va="bottom",
+    )
     axes.set_xlim(0, wide)
     axes.set_ylim(0, tall)

@@ -1,0 +1,319 @@
+"""The report: everything in it, nothing injected, nothing that cannot be read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import date
+from functools import cache
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+
+import report_cases
+from openbct import report
+from openbct.report import views
+from openbct.report.content import Figure, Report, Table
+from openbct.report.texts import ENGLISH
+
+DAY = date(2024, 2, 29)
+VOID = {"meta", "img", "col", "br", "link"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse_pictures():
+    """Small pictures: what they show is tested elsewhere."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(views, "PIXELS", 60)
+    yield
+    patch.undo()
+
+
+ASKED: set[str] = set()
+
+
+class Recorder(dict):
+    """The catalogue, noting what is asked of it."""
+
+    def __getitem__(self, key):
+        ASKED.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key, default=None):
+        ASKED.add(key)
+        return super().get(key, default)
+
+
+@cache
+def made(name: str) -> Report:
+    return report.make_report(report_cases.CASES[name](), texts=report.Texts(Recorder(ENGLISH)), made_on=DAY)
+
+
+@cache
+def html(name: str) -> str:
+    return report.to_html(made(name))
+
+
+class Page(HTMLParser):
+    """Collects what a browser would see, and whether the tags are balanced."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID and not (self.open and self.open[0] == "svg" and tag == "never"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+# Hostile input first ----------------------------------------------------------------------------------------------
+
+
+def test_nothing_that_a_header_says_becomes_markup():
+    page = Page(html("hostile_texts"))
+    assert not page.open
+    assert {"script", "b", "i"}.isdisjoint(tag for tag, _ in page.tags)
+    assert "<script>alert(1)</script>" in page.text, "the name is shown as it is, as text"
+    assert not any(key.startswith("on") for _, attributes in page.tags for key in attributes)
+
+
+def test_hostile_texts_do_not_change_the_printed_page():
+    pdf = report.to_pdf(made("hostile_texts"))
+    boxes = set(re.findall(rb"/MediaBox ?\[([^\]]*)\]", pdf))
+    assert boxes == {b"0 0 595.2756 841.8898"}, "every page is A4: no text reached the template as code"
+
+
+def test_control_characters_and_direction_marks_are_dropped():
+    text = html("hostile_texts")
+    assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\u202a-\u202e\u2066-\u2069]", text)
+
+
+def test_names_without_glyphs_are_boxed_in_print_and_whole_on_screen():
+    assert "王, 小東" in html("hostile_texts")
+    content = report.pdf._plain(made("hostile_texts"), {})
+    missing = {letter for text in report.pdf._strings(content) for letter in text} - report.pdf._covered()
+    assert {"王", "小", "東"} <= missing
+    assert not missing & set("ΩνάσηςЁлкаشمس−³≥")
+    replaced = report.pdf._replace(content, missing)
+    assert any("□" in text for text in report.pdf._strings(replaced))
+
+
+# Every case --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", report_cases.CASES)
+def test_page_is_whole_and_needs_no_network(name):
+    page = Page(html(name))
+    assert not page.open
+    assert len(html(name)) < 6e6
+    for tag, attributes in page.tags:
+        for key in ("src", "href", "srcset", "data", "poster"):
+            value = attributes.get(key)
+            assert value is None or value.startswith(("data:", "#")), f"<{tag} {key}> points outside the page"
+    assert "url(http" not in html(name) and "@import" not in html(name)
+    links = {a["href"][1:] for tag, a in page.tags if tag == "a"}
+    assert links <= {a.get("id") for _, a in page.tags}
+
+
+@pytest.mark.parametrize("name", report_cases.CASES)
+def test_page_can_be_read_without_seeing_it(name):
+    page = Page(html(name))
+    assert all(attributes.get("alt") for tag, attributes in page.tags if tag == "img")
+    assert all(attributes.get("aria-label") for tag, attributes in page.tags if tag == "svg")
+    levels = [int(tag[1]) for tag, _ in page.tags if tag in ("h1", "h2", "h3")]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("name", report_cases.CASES)
+def test_every_figure_has_caption_and_alternative(name):
+    figures = made(name).figures()
+    assert all(figure.caption and figure.alt and len(figure.data) > 1000 for figure in figures)
+
+
+@pytest.mark.parametrize("name", report_cases.CASES)
+def test_the_two_statements_stand_on_every_report(name):
+    text = Page(html(name)).text
+    assert "OpenBCT is not cleared as a medical device" in text
+    assert "not yet been interpreted by a physician" in text
+    assert made(name).statement in text
+
+
+@pytest.mark.parametrize("name", report_cases.CASES)
+def test_every_doubt_is_printed(name):
+    case = report_cases.CASES[name]()
+    text = Page(html(name)).text.casefold()
+    doubts = [*case.cautions, *(c for b in case.bones for c in b.cautions), *(b.reason for b in case.bones if b.reason)]
+    for doubt in doubts:
+        assert " ".join(report.clean(doubt).split()).casefold() in text
+
+
+@pytest.mark.parametrize("name", report_cases.CASES)
+def test_pdf_is_archival_tagged_and_carries_its_typefaces(name):
+    pdf = report.to_pdf(made(name))
+    assert pdf.startswith(b"%PDF-1.7") and pdf.rstrip().endswith(b"%%EOF")
+    assert b"<pdfaid:part>2</pdfaid:part>" in pdf and b"<pdfaid:conformance>A</pdfaid:conformance>" in pdf
+    assert b"<pdfuaid:part>1</pdfuaid:part>" in pdf
+    assert b"SourceSans3" in pdf
+    assert b"2024-02-29" in pdf
+
+
+# Content -----------------------------------------------------------------------------------------------------------
+
+
+def test_sections_come_in_the_order_of_a_clinical_reading():
+    keys = [section.key for section in made("plain").sections]
+    assert keys == [
+        "summary", "adequacy", "results", "location", "bone-l1", "bone-l2", "bone-femur-left",
+        "calibration", "cautions", "interpretation", "methods", "references", "provenance",
+    ]  # fmt: skip
+
+
+def test_first_page_states_who_class_reason_and_numbers():
+    text = Page(html("plain")).text
+    for words in (
+        "Miller, Jane", "PID-0042", "1951-03-14", "female", "72 years", "62 kg entered", "120 kV", "B40s", "2023-05-02",
+        "Low bone mass (osteopenia)", "Lowest T-score −2.0 (left femoral neck)", "94 mg/cm³ (mean L1, L2)", "T −2.0",
+        "Shown, not classified: provisional scale",
+        "No cautions were raised.",
+    ):  # fmt: skip
+        assert words in text, words
+
+
+def test_numbers_have_sensible_digits():
+    table = next(block for block in made("plain").sections[2].blocks if isinstance(block, Table))
+    values = {(row[1], row[2]) for row in table.rows}
+    assert ("Strength", "3510 N") in values, "strength to 10 N"
+    assert ("Femoral-neck aBMD", "0.623 ± 0.021 g/cm²") in values, "areal density to 0.001"
+    assert ("Trabecular vBMD", "93 ± 6 mg/cm³") in values, "volumetric density to 1"
+    assert {row[3] for row in table.rows} == {"", "−2.0", "−1.6"}, "T to 0.1"
+
+
+def test_one_number_changes_what_it_should():
+    case = report_cases.plain_case()
+    findings = tuple(
+        replace(f, value=61.2, category="osteoporosis") if f.quantity == "trabecular_vbmd" else f
+        for f in case.assessment.findings
+    )
+    bones = tuple(replace(bone, specimen=None, model=None, region=None) for bone in case.bones)
+    before = report.make_report(replace(case, bones=bones), made_on=DAY)
+    after = report.make_report(replace(case, bones=bones, assessment=replace(case.assessment, findings=findings)), made_on=DAY)
+    differing = [a.key for a, b in zip(before.sections, after.sections) if a != b]
+    assert differing == ["summary", "results"]
+    assert "61" in Page(report.to_html(after)).text
+
+
+def test_refused_bone_keeps_its_picture_and_its_reason():
+    section = next(section for section in made("one_refused").sections if section.key == "bone-l1")
+    assert any(isinstance(block, Figure) for block in section.blocks)
+    assert "touches the upper border of the image (14 % of its cross-section)" in Page(html("one_refused")).text
+
+
+def test_report_without_any_result_says_so_first():
+    text = Page(html("all_refused")).text
+    assert "No bone could be analysed" in text and "No class" in text
+    assert "Right femur – not assessed Not in the image" in text
+    assert "No calibration was reached" in text
+
+
+def test_unknown_patient_gets_no_invented_facts():
+    text = Page(html("unknown_patient")).text
+    assert text.count("not known") >= 10
+    assert "Osteoporosis" not in text and "No class" in text
+
+
+def test_density_input_has_no_calibration_plot():
+    section = next(section for section in made("density_input").sections if section.key == "calibration")
+    assert not any(isinstance(block, Figure) for block in section.blocks)
+    assert "level 400, width 1300 mg/cm³" in html("density_input")
+
+
+def test_methods_cite_and_mark_their_sources():
+    text = Page(html("plain")).text
+    assert re.search(r"The bone was compressed in twelve steps with a von Mises plasticity model\.\s?\[\d+\]", text)
+    assert "text not seen (unverified: recalled)" in text
+    assert "Surface smoothing of this example (unverified: design choice)" in text
+    assert "Table 1 (seen in the source)" in text
+
+
+def test_provenance_repeats_the_run():
+    text = Page(html("plain")).text
+    for words in (
+        "ab" * 32,
+        "openbct 0.1.0",
+        "vertebra.voxel_mm 1.0",
+        "calibration.method phantomless",
+        "1.2.826.0.1.3680043.10.1.2",
+    ):
+        assert words in text, words
+
+
+def test_one_case_on_one_day_gives_the_same_bytes():
+    case = report_cases.density_input()
+    first, second = (report.make_report(case, made_on=DAY) for _ in range(2))
+    assert report.to_html(first) == report.to_html(second)
+    assert report.to_pdf(first) == report.to_pdf(second)
+
+
+def test_overview_shows_what_was_found():
+    case = report_cases.plain_case()
+    figure = report.case_overview(case)
+    assert figure is not None and figure.data.startswith(b"\x89PNG") and "Left femur" in figure.alt
+    empty = replace(case, segmentation=replace(case.segmentation, bones={}))
+    assert report.case_overview(empty) is None
+
+
+# The catalogue -----------------------------------------------------------------------------------------------------
+
+
+def test_every_text_is_used():
+    for name in report_cases.CASES:
+        made(name)
+    by_content = (
+        "quantity.",
+        "stage.",
+        "mark.",
+        "source.",
+        "class.",
+        "hip.",
+        "short.",
+        "sex.",
+        "bone.",
+        "view.",
+        "none",
+        "scale.highest",
+    )
+    unused = {key for key in ENGLISH if key not in ASKED and not key.startswith(by_content)}
+    assert not unused
+
+
+def test_another_language_is_another_catalogue():
+    case = report_cases.all_refused()
+    other = {key: f"«{text}»" if key != "language" else "fr" for key, text in ENGLISH.items()}
+    page = report.to_html(report.make_report(case, texts=report.Texts(other), made_on=DAY))
+    assert '<html lang="fr">' in page
+    headings = re.findall(r"<h2[^>]*>([^<]*)</h2>", page)
+    assert headings and all(heading.startswith("«") for heading in headings)

@@ -1,0 +1,331 @@
+"""The pictures of the report: right side up, right size, legible without colour."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import report_cases
+from openbct.report import drawing, plots, scale_drawing, scales, slices, surface, views
+from openbct.report.content import Marker, ScaleBar
+from openbct.report.texts import ENGLISH
+from openbct.report.wording import Texts, clean, person
+from openbct.volume import Volume, to_patient
+
+TEXTS = Texts(ENGLISH)
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+
+
+def block_image(low: tuple[int, int, int], high: tuple[int, int, int], unit: str = "HU") -> Volume:
+    """An empty image of 100 mm with a bright block."""
+    array = np.full((50, 50, 50), -1000.0, dtype=np.float32)
+    array[tuple(slice(a, b) for a, b in zip(low, high))] = 1500.0
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = (-50.0, -50.0, 10.0)
+    return Volume(array, affine, unit)
+
+
+def ball(radius: float, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0), n: int = 60) -> Volume:
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = -np.array(spacing) * (n - 1) / 2
+    index = np.stack(np.meshgrid(*[np.arange(n)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    inside = np.linalg.norm(to_patient(affine, index.astype(float)), axis=1) < radius
+    return Volume(inside.reshape(n, n, n), affine, "mask")
+
+
+def front() -> np.ndarray:
+    return surface.look_from(np.array([0.0, -1.0, 0.0]), np.array([0.0, 0.0, 1.0]))
+
+
+def grey(values: np.ndarray) -> np.ndarray:
+    return np.repeat(np.clip(values, 0, 1)[:, None], 3, axis=1)
+
+
+# Planes of the scan ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "left_half", "top_half"),
+    [
+        ((35, 10, 20), (45, 40, 30), False, None),
+        ((5, 10, 20), (15, 40, 30), True, None),
+        ((20, 20, 38), (30, 30, 48), None, True),
+    ],
+    ids=["patient's left on the right", "patient's right on the left", "head on top"],
+)
+def test_coronal_plane_is_seen_from_the_front(low, high, left_half, top_half):
+    image = block_image(low, high)
+    view = slices._View(image, 1, 0, 2, 25, np.zeros(3, int), np.array(image.shape))
+    plane = view.take(image)[::-1]  # as drawn: first row on top
+    rows, columns = np.nonzero(plane > 0)
+    if left_half is not None:
+        assert (columns.mean() < 25) == left_half
+    if top_half is not None:
+        assert (rows.mean() < 25) == top_half
+
+
+def test_drawn_axial_plane_has_anterior_on_top_and_right_on_the_left():
+    image = block_image((5, 5, 20), (15, 15, 30))  # patient's right and front
+    outline = slices.Outline(block_image((20, 20, 20), (30, 30, 30)).with_array(image.array > -2000, "mask"), drawing.CONTOUR)
+    picture = pixels(slices.bone_planes(image, [outline]))
+    axial = picture[:, : picture.shape[1] // 3 - 10]
+    bright = (axial.min(axis=2) > 230) & (axial.max(axis=2) - axial.min(axis=2) < 12)
+    rows, columns = np.nonzero(bright)
+    assert np.median(columns) < axial.shape[1] / 2 and np.median(rows) < axial.shape[0] / 2
+
+
+def test_letters_follow_the_affine():
+    image = block_image((1, 1, 1), (2, 2, 2))
+    assert [slices._letter(image, axis) for axis in range(3)] == ["L", "P", "S"]
+    turned = Volume(image.array, image.affine @ np.diag([-1.0, 1.0, -1.0, 1.0]), "HU")
+    assert [slices._letter(turned, axis) for axis in range(3)] == ["R", "P", "I"]
+
+
+def test_sub_box_is_drawn_in_its_place():
+    image = block_image((10, 20, 30), (20, 30, 40))
+    affine = image.affine.copy()
+    affine[:3, 3] = to_patient(image.affine, np.array([10.0, 20.0, 30.0]))
+    part = Volume(np.ones((10, 10, 10), dtype=bool), affine, "mask")
+    for _, across, right, up in slices.PLANES:
+        index = (15, 25, 35)[across]
+        view = slices._View(image, across, right, up, index, np.zeros(3, int), np.array(image.shape))
+        assert np.array_equal(view.take(part) > 0, view.take(image) > 0)
+
+
+def test_box_outside_the_view_is_empty():
+    image = block_image((10, 20, 30), (20, 30, 40))
+    affine = image.affine.copy()
+    affine[:3, 3] = to_patient(image.affine, np.array([40.0, 40.0, 40.0]))
+    part = Volume(np.ones((5, 5, 5), dtype=bool), affine, "mask")
+    view = slices._View(image, 2, 0, 1, 42, np.zeros(3, int), np.array([20, 20, 50]))
+    assert not view.take(part).any()
+
+
+# Three dimensions --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.7, 0.9, 1.3)])
+def test_ball_has_the_size_of_the_ball(spacing):
+    mask = ball(18.0, spacing)
+    camera = surface.Camera(front(), np.zeros(3), 60.0, 60.0)
+    layer = surface.Layer(mask.with_array(mask.array.astype(np.float32), "x"), 1.0, grey)
+    (image,) = surface.render(surface.prepare(mask), [layer], camera, 150)
+    area = float(image[..., 3].sum()) * (60.0 / 150) ** 2
+    assert area == pytest.approx(np.pi * 18.0**2, rel=0.02)
+
+
+def test_rays_meet_the_ball_on_its_surface_and_normals_point_outwards():
+    mask = ball(18.0)
+    solid = surface.prepare(mask)
+    camera = surface.Camera(front(), np.zeros(3), 60.0, 60.0)
+    hit, index = surface._cast(solid, camera, 90, 90)
+    points = to_patient(solid.affine, index[hit].astype(float))
+    radius = np.linalg.norm(points, axis=1)
+    assert np.abs(radius - 18.0).max() < 0.6
+    assert (points[:, 1] < 1.0).all(), "seen from the front: only the front half is met"
+    normal, _ = surface._normals(solid, index[hit])
+    assert (normal * points / radius[:, None]).sum(axis=1).min() > 0.97
+
+
+def test_bundles_find_what_single_rays_find():
+    case = report_cases.plain_case()
+    mask = case.bones[2].region.mask
+    solid = surface.prepare(mask)
+    centre = to_patient(mask.affine, np.argwhere(mask.array).mean(axis=0))
+    axes = surface.look_from(np.array([0.4, -1.0, 0.3]), np.array([0.0, 0.0, 1.0]))
+    camera = surface.Camera(axes, centre, 140.0, 120.0)
+    hit, where = surface._cast(solid, camera, 140, 120)
+    start, step = surface._rays(solid, camera, 140, 120)
+    alone, there = surface._meet(solid, start, step, surface._box(start, step, solid.field.shape))
+    assert (hit != alone).mean() < 0.002
+    both = hit & alone
+    assert np.abs(where[both] - there[both]).max() < 1.0
+
+
+def test_view_from_the_front_has_the_patients_left_on_the_right():
+    axes = front()
+    assert np.allclose(axes, np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]]).T @ np.eye(3)) or np.allclose(
+        axes[:, 0], [1, 0, 0]
+    )
+    assert np.allclose(axes[:, 0], [1, 0, 0]) and np.allclose(axes[:, 1], [0, 0, 1]) and np.allclose(axes[:, 2], [0, -1, 0])
+
+
+def test_layer_is_looked_up_under_the_surface_in_patient_space():
+    mask = ball(18.0)
+    x = to_patient(mask.affine, np.argwhere(np.ones(mask.shape, bool)).astype(float))[:, 0].reshape(mask.shape)
+    mirrored = mask.affine @ np.diag([-1.0, 1.0, 1.0, 1.0])
+    mirrored[:3, 3] = mask.affine[:3, 3] * [-1, 1, 1]
+    shown = Volume((x < 0).astype(np.float32), mirrored, "x")  # in its mirrored grid: true on the patient's left
+    camera = surface.Camera(front(), np.zeros(3), 60.0, 60.0)
+    (image,) = surface.render(surface.prepare(mask), [surface.Layer(shown, 2.0, grey)], camera, 80)
+    brightness = image[..., 0] * image[..., 3]
+    assert brightness[:, 45:].sum() > 20 * brightness[:, :35].sum()
+
+
+def test_empty_view_is_transparent():
+    mask = ball(5.0)
+    camera = surface.Camera(front(), np.array([500.0, 0, 0]), 60.0, 60.0)
+    (image,) = surface.render(surface.prepare(mask), [surface.Layer(mask, 1.0, grey)], camera, 30)
+    assert not image[..., 3].any()
+
+
+@pytest.mark.parametrize(("colours", "sign"), [(views.DENSITY_COLOURS, 1), (views.FAILURE_COLOURS, -1)])
+def test_colour_scales_read_in_grey(colours, sign):
+    rgb = colours(np.linspace(0, 1, 40))[:, :3]
+    luminance = rgb @ np.array([0.2126, 0.7152, 0.0722])
+    assert (sign * np.diff(luminance) > 0).all()
+    assert abs(luminance[-1] - luminance[0]) > 0.5
+
+
+def test_zones_read_in_grey():
+    level = [sum(int(shade[i : i + 2], 16) for i in (1, 3, 5)) / 3 for shade in scale_drawing.SHADES]
+    assert np.diff(level).min() > 40
+
+
+def test_bone_without_failure_is_drawn_by_density_alone(monkeypatch):
+    monkeypatch.setattr(views, "PIXELS", 50)
+    bone = report_cases.plain_case().bones[0]
+    whole, _ = views.bone_views(bone, TEXTS)
+    half, _ = views.bone_views(replace(bone, strength=None), TEXTS)
+    assert pixels(half).shape[0] == pytest.approx(pixels(whole).shape[0] / 2, abs=2)
+
+
+def test_failed_share_counts_bone_only():
+    bone = report_cases.plain_case().bones[0]
+    failed = np.zeros_like(bone.strength.failed)
+    failed[tuple(np.argwhere(bone.specimen.mask)[0])] = 0.01
+    failed[tuple(np.argwhere(~bone.specimen.mask)[0])] = 0.01
+    share = views.failed_share(replace(bone, strength=replace(bone.strength, failed=failed)))
+    assert share == pytest.approx(1 / bone.specimen.mask.sum())
+    assert views.failed_share(replace(bone, strength=None)) is None
+
+
+def test_pictures_are_crisp_enough_for_print():
+    image = block_image((10, 10, 10), (40, 40, 40))
+    png = slices.bone_planes(image, [slices.Outline(image.with_array(image.array > 0, "mask"), drawing.CONTOUR)])
+    assert Image.open(io.BytesIO(png)).size[0] / (drawing.PAGE_WIDTH / 25.4) >= 200
+
+
+# Curves ------------------------------------------------------------------------------------------------------------
+
+
+def test_strength_point_lies_on_the_curve():
+    strength = report_cases.plain_case().bones[0].strength
+    at = plots._travel_at_strength(strength)
+    assert at is not None
+    assert np.interp(at, strength.curve[:, 0], strength.curve[:, 1]) == pytest.approx(strength.strength, rel=1e-9)
+    assert plots._travel_at_strength(replace(strength, strength=1e9)) is None
+
+
+def test_curve_and_calibration_are_vector_pictures_without_dates():
+    case = report_cases.plain_case()
+    for picture in (plots.force_curve(case.bones[0].strength, TEXTS), plots.calibration_plot(case.calibration, TEXTS)):
+        assert picture.startswith(b"<?xml") and b"<path" in picture and b"<dc:date>" not in picture
+
+
+def test_references_are_recognised_as_density_or_attenuation():
+    calibration = report_cases.plain_case().calibration
+    assert plots.aims_at_density(calibration)
+    hu = tuple(replace(sample, expected=sample.mean + 3.0) for sample in calibration.samples)
+    assert not plots.aims_at_density(replace(calibration, samples=hu))
+
+
+# Scales ------------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.floats(0, 300), st.floats(10, 60)), min_size=1, max_size=8))
+def test_labels_never_overlap_nor_leave_the_drawing(items):
+    items = sorted(items)
+    widths = [width for _, width in items]
+    if sum(widths) > scale_drawing.WIDTH:
+        return
+    middles = scale_drawing._spread([wish for wish, _ in items], widths)
+    edges = [(middle - width / 2, middle + width / 2) for middle, width in zip(middles, widths)]
+    assert all(a[1] <= b[0] + 1e-6 for a, b in pairwise(edges))
+    assert edges[0][0] >= -1e-6 and edges[-1][1] <= scale_drawing.WIDTH + 1e-6
+
+
+def bar(*values: float, classified: bool = True) -> ScaleBar:
+    markers = tuple(Marker(f"L{n}", value, f"{value:.0f}") for n, value in enumerate(values))
+    zones = ("osteoporosis", "low", "normal")
+    return ScaleBar("Density", "90", "low", "mg/cm³", 0.0, 240.0, (80.0, 120.0), ("80", "120"), zones, markers, classified)
+
+
+def test_values_off_the_scale_stand_at_its_ends_with_an_arrow():
+    drawn = scale_drawing.draw_scale(bar(-20.0, 900.0))
+    assert "◂ L0 -20" in drawn and "▸ L1 900" in drawn
+
+
+def test_many_values_get_more_rows():
+    one, many = (scale_drawing.draw_scale(bar(*values)) for values in ((90.0,), tuple(80.0 + n for n in range(12))))
+    height = [float(text.split('height="')[1].split('"')[0]) for text in (one, many)]
+    assert height[1] > height[0]
+    assert len({marker[1] for marker in scale_drawing._places(bar(*(80.0 + n for n in range(12))))}) >= 2
+
+
+def test_labels_on_a_scale_are_escaped():
+    marker = Marker("<b>&", 90.0, "90")
+    assert "&lt;b&gt;&amp; 90" in scale_drawing.draw_scale(replace(bar(90.0), markers=(marker,)))
+
+
+def test_scales_show_strength_without_a_class_and_the_mean_with_its_levels():
+    bars = {item.title: item for item in scales.scale_bars(report_cases.plain_case(), TEXTS)}
+    spine = bars["Trabecular density, spine"]
+    assert spine.classified and spine.thresholds == (80.0, 120.0)
+    assert [(marker.label, marker.main) for marker in spine.markers] == [("mean", True), ("L1", False), ("L2", False)]
+    assert spine.markers[0].uncertainty == pytest.approx(6.2)
+    strength = bars["Vertebral strength"]
+    assert not strength.classified and strength.thresholds == (4500.0, 6000.0) and "not classified" in strength.verdict
+    assert bars["T-score, hip"].headline == "T −2.0 (lowest: left neck)"
+    load = bars["Load-to-strength, sideways fall"]
+    assert load.markers[0].value == 0.73 and not load.classified
+
+
+def test_higher_of_two_hips_leads_load_to_strength():
+    case = report_cases.plain_case()
+    both = replace(case, assessment=replace(case.assessment, load_to_strength={"femur_left": 0.7, "femur_right": 1.31}))
+    load = scales.scale_bars(both, TEXTS)[-1]
+    assert load.headline == "1.31 (highest: right)"
+
+
+# Words -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (2874.0, "N", "2870"), (12345.0, "N/mm", "12\u202f340"), (93.6, "mg/cm3 K2HPO4", "94"), (0.62349, "g/cm2", "0.623"),
+        (-1.96, "T", "−2.0"), (-0.04, "T", "0.0"), (float("nan"), "N", "–"), (float("inf"), "T", "–"), (0.0, "odd", "0.00"),
+        (26.41, "cm3", "26.4"), (123.456, "odd", "123"),
+    ],
+)  # fmt: skip
+def test_values_carry_the_digits_that_their_unit_deserves(value, unit, text):
+    assert TEXTS.quantity(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("Doe^Jane^^Dr", "Doe, Jane, Dr"),
+        ("Yamada^Tarou=山田^太郎", "Yamada, Tarou (山田, 太郎)"),
+        ("^^", ""),
+        ("Plain", "Plain"),
+        ("=山田", "山田"),
+    ],
+)
+def test_dicom_names_are_written_as_people_write_them(raw, shown):
+    assert person(raw) == shown
+
+
+def test_foreign_text_cannot_turn_the_line_around():
+    assert clean("a\u202eb\x00c\nd\u2067e") == "ab c de"
