@@ -284,9 +284,10 @@ def _pad(
     footprint = bone.any(axis=2) & allowed
     top = np.where(footprint, n - 1 - np.argmax(bone[:, :, ::-1], axis=2), -1)
     tip = int(top.max())
-    patch = top > tip - over
+    # Whiskers and slits at the rim of the patch are staircases of the voxels, not contact.
+    patch = ndimage.binary_fill_holes(ndimage.binary_opening(top > tip - over)) & footprint
     labels, _ = ndimage.label(patch)
-    patch = labels == labels[np.unravel_index(int(np.argmax(top)), top.shape)]
+    patch = (labels > 0) & (labels == labels[np.unravel_index(int(np.argmax(top)), top.shape)])
     area = float(patch.sum()) * voxel**2
     if tip < 0 or area < SMALLEST_PATCH:
         raise SegmentationError(

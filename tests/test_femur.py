@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from openbct.anatomy import locate_femur
+from openbct.errors import SegmentationError
+from openbct.phantoms import FemurShape, SimulatedBone, femur_region
+from openbct.records import BoneMask, BoneRegion, CalibratedVolume, Step
+from openbct.volume import MIRROR, Volume, bounding_box, canonical, crop, mirrored
+
+
+def calibrated(density: Volume) -> CalibratedVolume:
+    return CalibratedVolume(density, "K2HPO4", "fixed", 0.8, 0.0, np.diag([1e-4, 4.0]), (), Step("calibration", "fixed"))
+
+
+@cache
+def simulated(side: str = "left", spacing: float = 1.5, tilt: float = 6.0) -> SimulatedBone:
+    return femur_region(side="left" if side == "left" else "right", spacing=spacing, tilt_deg=tilt)
+
+
+def locate(
+    bone: SimulatedBone, *, name: str | None = None, mask: Volume | None = None, density: Volume | None = None
+) -> BoneRegion:
+    label = BoneMask(name or bone.bone, mask if mask is not None else bone.mask, "whole", 1.0, True)
+    return locate_femur(label, calibrated(density if density is not None else bone.density))
+
+
+def both_cropped(bone: SimulatedBone, lower: list[int], upper: list[int]) -> tuple[Volume, Volume]:
+    return crop(bone.mask, lower, upper), crop(bone.density, lower, upper)
+
+
+def box(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
+    index = np.argwhere(volume.array)
+    return index.min(axis=0), index.max(axis=0) + 1
+
+
+# Hostile labels -------------------------------------------------------------------------------------------------
+
+
+def test_other_bone_is_refused() -> None:
+    with pytest.raises(SegmentationError, match="expected femur_left or femur_right"):
+        locate(simulated(), name="hip_left")
+
+
+def test_empty_label_is_refused() -> None:
+    bone = simulated()
+    with pytest.raises(SegmentationError, match="empty label"):
+        locate(bone, mask=bone.mask.with_array(np.zeros(bone.mask.shape, dtype=bool)))
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_wrong_side_is_refused(side: str) -> None:
+    other = "femur_right" if side == "left" else "femur_left"
+    with pytest.raises(SegmentationError, match="wrong side or the image is mirrored"):
+        locate(simulated(side), name=other)
+
+
+def test_front_and_back_swapped_is_refused() -> None:
+    bone = simulated()
+    with pytest.raises(SegmentationError, match="lesser trochanter in front"):
+        locate(bone, mask=bone.mask.with_array(bone.mask.array[:, ::-1]))
+
+
+def test_upside_down_is_refused() -> None:
+    bone = simulated()
+    with pytest.raises(SegmentationError, match="upside down"):
+        locate(bone, mask=bone.mask.with_array(bone.mask.array[:, :, ::-1]))
+
+
+def test_two_pieces_are_refused() -> None:
+    bone = simulated()
+    broken = bone.mask.array.copy()
+    broken[:, :, 55:58] = False
+    with pytest.raises(SegmentationError, match="separate pieces"):
+        locate(bone, mask=bone.mask.with_array(broken))
+
+
+def test_head_cut_by_the_top_of_the_image_is_refused() -> None:
+    bone = simulated()
+    top = int(box(bone.mask)[1][2])
+    mask, density = both_cropped(bone, [0, 0, 0], [*bone.mask.shape[:2], top - 8])
+    with pytest.raises(SegmentationError, match="cut by"):
+        locate(bone, mask=mask, density=density)
+
+
+def test_femur_cut_by_the_side_of_the_image_is_refused() -> None:
+    bone = simulated()
+    mask, density = both_cropped(bone, [0, 0, 0], [int(box(bone.mask)[1][0]) - 3, *bone.mask.shape[1:]])
+    with pytest.raises(SegmentationError, match="border of the image"):
+        locate(bone, mask=mask, density=density)
+
+
+@pytest.mark.parametrize("below_head", [10.0, 35.0, 60.0])
+def test_nothing_below_the_trochanters_is_refused(below_head: float) -> None:
+    bone = simulated()
+    bottom = round((bone.landmarks["head_centre"][2] - below_head - bone.mask.affine[2, 3]) / bone.mask.spacing[2])
+    mask, density = both_cropped(bone, [0, 0, bottom], [*bone.mask.shape])
+    with pytest.raises(SegmentationError, match=r"trochanter|shaft"):
+        locate(bone, mask=mask, density=density)
+
+
+def test_impossible_size_is_refused() -> None:
+    bone = simulated()
+    small = bone.mask.affine @ np.diag([0.5, 0.5, 0.5, 1.0])
+    mask, density = (Volume(volume.array, small, volume.unit) for volume in (bone.mask, bone.density))
+    with pytest.raises(SegmentationError, match="expected 15 to 32 mm"):
+        locate(bone, mask=mask, density=density)
+
+
+def test_nail_is_refused_and_a_clip_is_a_caution() -> None:
+    bone = simulated()
+    i, j = (int(n) for n in box(bone.mask)[0][:2] + (box(bone.mask)[1] - box(bone.mask)[0])[:2] // 2)
+    nail = bone.density.array.copy()
+    nail[i : i + 6, j : j + 6, 5:60] = 2800.0
+    with pytest.raises(SegmentationError, match="metal"):
+        locate(bone, density=bone.density.with_array(nail))
+    clip = bone.density.array.copy()
+    inside = np.argwhere(bone.mask.array)[::9000][1:]
+    clip[tuple(inside.T)] = 2800.0
+    region = locate(bone, density=bone.density.with_array(clip))
+    assert any("metal or its streaks" in caution for caution in region.step.cautions)
+
+
+def test_density_that_is_no_number_is_refused() -> None:
+    bone = simulated()
+    broken = bone.density.array.copy()
+    broken[tuple(np.argwhere(bone.mask.array)[1000])] = np.nan
+    with pytest.raises(SegmentationError, match="not finite"):
+        locate(bone, density=bone.density.with_array(broken))
+
+
+# Sound labels ---------------------------------------------------------------------------------------------------
+
+
+def angle_between(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.degrees(np.arccos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1, 1))))
+
+
+@pytest.mark.parametrize(
+    ("side", "spacing", "tilt", "close", "degrees"),
+    [("left", 1.0, 6.0, 0.4, 0.5), ("right", 1.5, -4.0, 0.6, 1.5), ("left", 1.5, 16.0, 0.6, 1.5), ("right", 3.0, 6.0, 2.0, 2.5)],
+)
+def test_landmarks_of_a_known_femur(side: str, spacing: float, tilt: float, close: float, degrees: float) -> None:
+    bone = simulated(side, spacing, tilt)
+    region = locate(bone)
+    shape = FemurShape()
+    axis = bone.frame[:3, 2]
+    assert np.linalg.norm(region.landmarks["head_centre"] - bone.landmarks["head_centre"]) < close
+    assert region.lengths["head_radius"] == pytest.approx(shape.head_radius, abs=close)
+    assert angle_between(region.frame.axes[:, 2], axis) < degrees
+    assert region.lengths["neck_shaft_angle_deg"] == pytest.approx(shape.neck_shaft_angle_deg, abs=2 * degrees)
+    assert region.lengths["neck_anterior_angle_deg"] == pytest.approx(shape.anteversion_deg, abs=3.0)
+    assert (region.landmarks["lesser_trochanter_axis"] - bone.landmarks["lesser_trochanter"]) @ axis == pytest.approx(0, abs=2.0)
+    # The image cuts an oblique shaft obliquely: its last whole section lies higher by the radius times the slope.
+    cut = shape.shaft_radius * np.tan(np.radians(abs(tilt)))
+    assert (region.landmarks["shaft_end"] - bone.landmarks["distal_end"]) @ axis == pytest.approx(cut, abs=1.0 + 0.5 * spacing)
+    assert region.lengths["head_offset"] == pytest.approx(shape.offset, abs=1.0 + 0.4 * spacing)
+
+
+def test_neck_axis_goes_through_the_neck() -> None:
+    bone = simulated(spacing=1.0)
+    region = locate(bone)
+    drawn = bone.landmarks["head_centre"] - bone.landmarks["neck_shaft_crossing"]
+    found = region.landmarks["head_centre"] - region.landmarks["neck_centre"]
+    assert angle_between(drawn, found) < 2.0
+    # The simulated neck is narrowest at 62 % of the way to the head, an ellipse of 14.5 by 0.86 * 14.5 mm.
+    assert region.lengths["neck_area"] == pytest.approx(np.pi * 0.86 * 14.5**2, rel=0.06)
+
+
+def test_frame_and_region_obey_the_record() -> None:
+    bone = simulated()
+    region = locate(bone)
+    axes = region.frame.axes
+    assert np.allclose(axes.T @ axes, np.eye(3), atol=1e-12)
+    assert np.linalg.det(axes) == pytest.approx(1.0)
+    assert axes[0, 0] > 0.9
+    assert axes[1, 1] > 0.9
+    assert axes[2, 2] > 0.9
+    assert np.array_equal(region.frame.origin, region.landmarks["head_centre"])
+    assert region.side == "left"
+    assert region.density.shape == region.mask.shape
+    assert region.lengths["volume"] == pytest.approx(region.mask.array.sum() * 1.5**3)
+    assert region.step.cautions == ()
+
+
+def test_mirror_image_has_mirrored_landmarks_to_rounding() -> None:
+    bone = simulated("left", 1.5)
+    left = locate(bone)
+    image = replace(bone, bone="femur_right", mask=mirrored(bone.mask), density=mirrored(bone.density))
+    right = locate(image)
+    for name, point in left.landmarks.items():
+        assert np.abs(point * MIRROR - right.landmarks[name]).max() < 1e-9
+    for name, length in left.lengths.items():
+        assert right.lengths[name] == pytest.approx(length, abs=1e-9)
+
+
+def test_short_shaft_is_a_caution_with_its_effect() -> None:
+    bone = simulated(spacing=1.5)
+    bottom = round((bone.landmarks["lesser_trochanter"][2] - 20.0 - bone.mask.affine[2, 3]) / bone.mask.spacing[2])
+    mask, density = both_cropped(bone, [0, 0, bottom], [*bone.mask.shape])
+    region = locate(bone, mask=mask, density=density)
+    (caution,) = region.step.cautions
+    assert "of shaft lie below the lesser trochanter" in caution
+    assert "% of the stiffness" in caution
+    assert angle_between(region.frame.axes[:, 2], bone.frame[:3, 2]) < 7.0
+
+
+def test_hollow_label_is_filled_and_said() -> None:
+    bone = simulated()
+    canal = bone.mask.array & (bone.density.array < 60.0)
+    region = locate(bone, mask=bone.mask.with_array(bone.mask.array & ~canal))
+    assert any("cavities" in caution for caution in region.step.cautions)
+    assert region.lengths["volume"] > 0.97 * locate(bone).lengths["volume"]
+
+
+def test_coarse_voxels_are_a_caution() -> None:
+    assert any("voxels are 3 x 3 x 3 mm" in caution for caution in locate(simulated(spacing=3.0)).step.cautions)
+
+
+def test_missing_lesser_trochanter_is_a_caution() -> None:
+    bone = simulated(spacing=2.0)
+    # What lies behind the medial side at the lesser trochanter is taken off, down to a round shaft.
+    index = np.argwhere(bone.mask.array)
+    own = (
+        np.linalg.inv(bone.frame)
+        @ np.column_stack([index @ bone.mask.affine[:3, :3].T + bone.mask.affine[:3, 3], np.ones(len(index))]).T
+    )
+    crossing = np.linalg.inv(bone.frame) @ np.append(bone.landmarks["neck_shaft_crossing"], 1.0)
+    x, y, z = own[0] - crossing[0], own[1], own[2] - crossing[2]
+    bump = (z < -8.0) & (np.hypot(x, y - crossing[1]) > 15.5) & (y - crossing[1] > -6.0)
+    smooth = bone.mask.array.copy()
+    smooth[tuple(index[bump].T)] = False
+    region = locate(bone, mask=bone.mask.with_array(smooth))
+    assert any("no lesser trochanter stands out" in caution for caution in region.step.cautions)
+
+
+# Real bones -----------------------------------------------------------------------------------------------------
+
+
+def read(path: Path, dtype: type) -> Volume:
+    image = nibabel.load(path)
+    return canonical(Volume(np.asanyarray(image.dataobj).astype(dtype), np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine, "mask"))
+
+
+@pytest.mark.data
+def test_real_hip_is_a_right_one_by_its_header(data_dir: Path) -> None:
+    labels = read(data_dir / "hip_crop" / "labels.nii.gz", int)
+    density = read(data_dir / "hip_crop" / "density.nii.gz", np.float32)
+    mask = labels.with_array(labels.array == 2, "mask")
+    region = locate_femur(BoneMask("femur_right", mask, "whole", 1.0, False), calibrated(density))
+    assert region.lengths["head_radius"] == pytest.approx(23.9, abs=0.3)
+    assert 10.0 < region.lengths["shaft_below_lesser_trochanter"] < 18.0
+    assert 125.0 < region.lengths["neck_shaft_angle_deg"] < 138.0
+    with pytest.raises(SegmentationError, match="mirrored"):
+        locate_femur(BoneMask("femur_left", mask, "whole", 1.0, False), calibrated(density))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("patient", ["001", "002"])
+def test_both_femora_of_a_patient_are_alike(data_dir: Path, patient: str) -> None:
+    labels = read(data_dir / "pelvis_labels" / f"patient_{patient}_labels.nii.gz", np.int16)
+    femora = labels.array == 2
+    middle = labels.shape[0] // 2
+    found = {}
+    for side, part in (("right", slice(None, middle)), ("left", slice(middle, None))):
+        half = np.zeros_like(femora)
+        half[part] = femora[part]
+        whole = labels.with_array(half, "mask")
+        lower, upper = bounding_box(whole)
+        mask = crop(whole, (lower - [12, 12, 0]).tolist(), (upper + 12).tolist())
+        density = mask.with_array(np.where(mask.array, 300.0, 0.0), "mg/cm3 K2HPO4")
+        found[side] = locate_femur(BoneMask(f"femur_{side}", mask, "whole", 1.0, True), calibrated(density)).lengths
+    for name, allowed in (("head_radius", 0.6), ("neck_shaft_angle_deg", 6.0), ("shaft_below_lesser_trochanter", 9.0)):
+        left, right = (min(found[side][name], 100.0 if "shaft_below" in name else np.inf) for side in ("left", "right"))
+        assert left == pytest.approx(right, abs=allowed)
+
+
+@pytest.mark.data
+def test_nailed_femur_with_a_cut_head_is_refused(data_dir: Path) -> None:
+    image = read(data_dir / "abdomen_pelvis" / "ct.nii.gz", np.float32)
+    left_hip = image.array.copy()
+    left_hip[: image.shape[0] // 2] = -1000.0
+    left_hip[:, :, 25:] = -1000.0
+    from scipy import ndimage
+
+    pieces, _ = ndimage.label(left_hip > 250.0)
+    largest = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
+    bone = BoneMask("femur_left", image.with_array(largest, "mask"), "whole", 1.0, True)
+    with pytest.raises(SegmentationError):
+        locate_femur(bone, calibrated(image.with_array(0.8 * image.array, "mg/cm3 K2HPO4")))
