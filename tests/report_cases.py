@@ -181,7 +181,7 @@ def plain_case() -> Case:
     )  # fmt: skip
     acquisition = Acquisition(
         120.0, "B40s", 3.0, "Example", "Scanner 64", None, "2023-05-02",
-        study_uid="1.2.826.0.1.3680043.10.1", series_uid="1.2.826.0.1.3680043.10.1.2", 
+        study_uid="1.2.826.0.1.3680043.10.1", series_uid="1.2.826.0.1.3680043.10.1.2",
         accession_number="ACC-7", referring_physician="Example^Alex",
     )  # fmt: skip
     scan = Scan(

@@ -12,7 +12,6 @@ import struct
 from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -56,7 +55,7 @@ def _compile(content: dict[str, Any], files: dict[str, bytes], *, system_fonts: 
     }
     with resources.as_file(folder / "fonts") as own:
         # The stub of typst knows no folder of files in memory, hence the ignored type.
-        fonts = [str(own), str(_matplotlib_fonts())]
+        fonts = [str(own), _matplotlib_fonts()]
         compiler = typst.Compiler(sources, font_paths=fonts, ignore_system_fonts=not system_fonts)  # type: ignore[misc]
         pdf = compiler.compile(format="pdf", pdf_standards=list(STANDARDS))
     if not isinstance(pdf, bytes):
@@ -137,10 +136,10 @@ def _covered() -> frozenset[str]:
     """Return the letters that the packaged typefaces can show."""
     own = resources.files("openbct.report") / "fonts" / "SourceSans3-Regular.ttf"
     with resources.as_file(own) as path:
-        faces = [FT2Font(str(path)), FT2Font(str(_matplotlib_fonts() / "DejaVuSans.ttf"))]
+        faces = [FT2Font(str(path)), FT2Font(f"{_matplotlib_fonts()}/DejaVuSans.ttf")]
     return frozenset(chr(code) for face in faces for code in face.get_charmap()) | {"\u200b", "\u2060"}
 
 
-def _matplotlib_fonts() -> Path:
+def _matplotlib_fonts() -> str:
     """Return the folder of the typefaces that matplotlib carries: DejaVu Sans for scripts beyond our own."""
-    return Path(mpl.get_data_path()) / "fonts" / "ttf"
+    return f"{mpl.get_data_path()}/fonts/ttf"
