@@ -1,10 +1,10 @@
-"""Does geometric nonlinearity change the strength of a vertebra? Small strain against finite strain on the same coarse voxels.
+"""Does geometric nonlinearity change the strength of a bone? Small strain against finite strain on the same coarse voxels.
 
 Finite strain: logarithmic elastic strain, multiplicative von Mises plasticity with the same moduli and yield stress on the Kirchhoff
 stress, F-bar against locking, tangents by differences, direct solves; slow and plain on purpose (de Souza Neto, Perić & Owen 2008,
 chapters 14 and 15 [R]). Data: OPENBCT_TEST_DATA, else ../shared/data beside the repository.
 
-Usage: python benchmarks/vertebra_large_strain.py [edge length of the coarse voxels in mm, default 3]
+Usage: python benchmarks/large_strain.py [vertebra|femur] [edge length of the coarse voxels in mm, default 3]
 """
 
 from __future__ import annotations
@@ -25,26 +25,31 @@ from openbct.fe.grid import number_voxels
 from openbct.fe.hex8 import GAUSS_POINTS, shape_gradients
 
 FloatArray = NDArray[np.float64]
-FOLDER = Path(os.environ.get("OPENBCT_TEST_DATA", Path(__file__).resolve().parents[1].parent / "shared" / "data")) / "vertebra_l2"
-GAUGE = 27.5
-STRAINS = np.array([0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 1.9, 2.25, 2.6, 3.0]) / 100
+FOLDER = Path(os.environ.get("OPENBCT_TEST_DATA", Path(__file__).resolve().parents[1].parent / "shared" / "data"))
+STRAINS = {
+    "vertebra": np.array([0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 1.9, 2.25, 2.6, 3.0]) / 100,
+    "femur": np.array([0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0]) / 100,
+}
+GAUGE = {"vertebra": 27.5, "femur": 88.0}
 NU = 0.3
+
+
+def blocks(values: Any, factor: int) -> FloatArray:
+    """Means over blocks of voxels."""
+    n = [s // factor for s in values.shape]
+    return np.asarray(values, dtype=float).reshape(n[0], factor, n[1], factor, n[2], factor).mean(axis=(1, 3, 5))
 
 
 def coarse_vertebra(factor: int) -> dict[str, Any]:
     """The default recipe on block averages of the public L2 body with its caps, top free laterally."""
-    labels = np.asarray(nib.load(FOLDER / "labels.nii.gz").dataobj).astype(int)
-    density = np.asarray(nib.load(FOLDER / "density.nii.gz").dataobj).astype(float)
+    labels = np.asarray(nib.load(FOLDER / "vertebra_l2" / "labels.nii.gz").dataobj).astype(int)
+    density = np.asarray(nib.load(FOLDER / "vertebra_l2" / "density.nii.gz").dataobj).astype(float)
     box = tuple(slice(int(p.min()), int(p.max()) + 1) for p in np.nonzero(np.isin(labels, (1, 2, 5, 6))))
     pad = [(0, -(s.stop - s.start) % factor) for s in box]
     labels, density = np.pad(labels[box], pad), np.pad(density[box], pad)
 
-    def blocks(values: Any) -> FloatArray:
-        n = [s // factor for s in values.shape]
-        return np.asarray(values, dtype=float).reshape(n[0], factor, n[1], factor, n[2], factor).mean(axis=(1, 3, 5))
-
-    body, foot, head = blocks(np.isin(labels, (1, 2))), blocks(labels == 5), blocks(labels == 6)
-    rho = blocks(np.where(np.isin(labels, (1, 2)), density, 0)) / np.maximum(body, 1e-9) / 1000
+    body, foot, head = blocks(np.isin(labels, (1, 2)), factor), blocks(labels == 5, factor), blocks(labels == 6, factor)
+    rho = blocks(np.where(np.isin(labels, (1, 2)), density, 0), factor) / np.maximum(body, 1e-9) / 1000
     solid = body + foot + head >= 0.5
     bone = solid & (body >= foot + head)
     rho = np.clip(rho, 0.006, 1.2)
@@ -64,6 +69,42 @@ def coarse_vertebra(factor: int) -> dict[str, Any]:
         "youngs_modulus": np.where(solid, np.where(bone, 3814.4 * rho**1.05, 2500.0), 0.0),
         "yield_stress": np.where(bone, 57.4464 * rho**1.39, np.inf), "spacing": (float(factor),) * 3,
         "fixed": fixed, "displacement": displacement, "loaded": loaded, "direction": (0.0, 0.0, -1.0),
+    }  # fmt: skip
+
+
+def coarse_femur(factor: int) -> dict[str, Any]:
+    """The default recipe of the sideways fall on block averages of the public femur; density from the law of its modulus file."""
+    name = FOLDER / "hip_crop" / "fe_reference" / "parosol-py_material.nii.gz"
+    modulus = np.asarray(nib.load(name).dataobj).astype(float)
+    modulus = np.pad(modulus, [(0, -n % factor) for n in modulus.shape])
+    pad, bone = np.abs(modulus - 2500) < 1e-3, (modulus > 0) & (np.abs(modulus - 2500) >= 1e-3)
+    rho = np.where(bone, (np.where(bone, modulus, 1.0) / 10500) ** (1 / 2.29), 0.0)
+    bone_share, pad_share = blocks(bone, factor), blocks(pad, factor)
+    rho = np.clip(blocks(rho, factor) / np.maximum(bone_share, 1e-9), 0.02, 1.17)
+    solid = bone_share + pad_share >= 0.5
+    bony = solid & (bone_share >= pad_share)
+    ends = np.flatnonzero((solid & (pad_share > 0)).any(axis=(0, 2)))
+    solid[:, : ends[0]] = solid[:, ends[-1] + 1 :] = False
+    bony &= solid
+    shape = tuple(n + 1 for n in solid.shape)
+    fixed, displacement, loaded = np.zeros((*shape, 3), dtype=bool), np.zeros((*shape, 3)), np.zeros(shape, dtype=bool)
+    shaft = np.zeros(shape, dtype=bool)
+    for a in (0, 1):
+        for c in (0, 1):
+            part = (slice(a, a + solid.shape[0]), slice(c, c + solid.shape[2]))
+            fixed[part[0], ends[0], part[1], 1] |= solid[:, ends[0]]
+            loaded[part[0], ends[-1] + 1, part[1]] |= solid[:, ends[-1]]
+            for b in (0, 1):
+                shaft[part[0], b : b + solid.shape[1], part[1]] |= bony
+    fixed[..., 1] |= loaded
+    height = np.einsum("a,aijk->ijk", [0.0, -0.2588, 0.9659], np.indices(shape, dtype=float)) * factor
+    height[~shaft] = np.inf
+    fixed[height < height.min() + 6] |= np.array([True, False, True])
+    displacement[loaded, 1] = -1.0
+    return {
+        "youngs_modulus": np.where(solid, np.where(bony, 14900 * rho**1.86, 2500.0), 0.0),
+        "yield_stress": np.where(bony, 102 * rho**1.8, np.inf), "spacing": (float(factor),) * 3,
+        "fixed": fixed, "displacement": displacement, "loaded": loaded, "direction": (0.0, -1.0, 0.0),
     }  # fmt: skip
 
 
@@ -152,7 +193,7 @@ def finite_curve(model: dict[str, Any], travels: FloatArray, tolerance: float = 
             break
         body.forces(trial.reshape(-1, 3)[body.nodes], commit=True)
         rate, u, reached = (trial - u) / (travel - reached), trial, float(travel)
-        points.append((reached, -float(force.reshape(-1, 3)[loaded, 2].sum())))
+        points.append((reached, float((force.reshape(-1, 3)[loaded] @ np.asarray(model["direction"])).sum())))
     return np.array(points)
 
 
@@ -163,7 +204,7 @@ def check_bar() -> None:
     displacement[:, :, 1, 2], loaded[:, :, 1] = -1.0, True
     model = {
         "youngs_modulus": np.full((1, 1, 1), 1000.0), "yield_stress": np.full((1, 1, 1), 8.0), "spacing": (1.0, 1.0, 1.0),
-        "fixed": fixed, "displacement": displacement, "loaded": loaded,
+        "fixed": fixed, "displacement": displacement, "loaded": loaded, "direction": (0.0, 0.0, -1.0),
     }  # fmt: skip
     curve = finite_curve(model, np.array([0.004, 0.02, 0.04]), 1e-9)
     stretch = 1 - curve[:, 0]
@@ -173,16 +214,17 @@ def check_bar() -> None:
 
 
 def main() -> None:
-    factor = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    bone = "femur" if "femur" in sys.argv else "vertebra"
+    factor = int(sys.argv[-1]) if sys.argv[-1].isdigit() else 3
     check_bar()
-    model = coarse_vertebra(factor)
-    travels = STRAINS * GAUGE
+    model = coarse_femur(factor) if bone == "femur" else coarse_vertebra(factor)
+    travels = STRAINS[bone] * GAUGE[bone]
     small = solve_plastic(travels=travels, keep_travels=[], **model)
     large = finite_curve(model, travels)
-    print(f"{factor} mm voxels, {small.stats['n_elements']} elements, {small.status}")
+    print(f"{bone}, {factor} mm voxels, {small.stats['n_elements']} elements, {small.status}")
     print("strain %   small strain N   finite strain N   change %")
     for (travel, a), (_, b) in zip(small.curve[1:], large[1:]):
-        print(f"{100 * travel / GAUGE:8.2f} {a:16.1f} {b:17.1f} {100 * (b / a - 1):10.2f}")
+        print(f"{100 * travel / GAUGE[bone]:8.2f} {a:16.1f} {b:17.1f} {100 * (b / a - 1):10.2f}")
 
 
 if __name__ == "__main__":
