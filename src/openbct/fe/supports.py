@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from openbct.errors import ModelError
 from openbct.fe.grid import Grid
+from openbct.fe.hex8 import CORNERS
 
 FloatArray = NDArray[np.float64]
 
@@ -24,6 +25,9 @@ RANK_TOLERANCE = 1e-10
 
 MAX_JOINT = 1800
 """Size of the joint eigenvalue problem of loosely attached pieces, six per piece, that is still worth its time [D]."""
+
+INDEPENDENT = 0.1
+"""Share of the motion under the best pins that pins on stiffer nodes have to catch [D]."""
 
 PIN_CANDIDATES = 2000
 """Nodes of a body among which the pins are chosen [D]."""
@@ -39,10 +43,20 @@ class Supports:
     """Free rigid modes that they take away."""
 
 
+def _box(active: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
+    """The part of the grid that has anything in it: a bone fills a tenth of its image."""
+    ranges = []
+    for axis in range(3):
+        used = np.flatnonzero(active.any(axis=tuple(other for other in range(3) if other != axis)))
+        ranges.append(slice(int(used[0]), int(used[-1]) + 1))
+    return ranges[0], ranges[1], ranges[2]
+
+
 def face_bodies(active: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
-    """Label of the face-connected body of each voxel ``(i j k)``, and the number of bodies."""
-    label, count = ndimage.label(active)
-    return label, int(count)
+    """Number of the face-connected body of each active voxel, in array order, and how many there are."""
+    box = _box(active)
+    label, count = ndimage.label(active[box])
+    return np.asarray(label[active[box]] - 1), int(count)
 
 
 def drop_loose_pieces(active: NDArray[np.bool_], anchored: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int]:
@@ -50,18 +64,21 @@ def drop_loose_pieces(active: NDArray[np.bool_], anchored: NDArray[np.bool_]) ->
 
     ``anchored`` marks the nodes ``(i+1 j+1 k+1)`` that carry a fixed degree of freedom.
     """
-    label, count = ndimage.label(active, structure=np.ones((3, 3, 3), dtype=bool))
-    if count <= 1:
-        return active, 0
+    box = _box(active)
+    some = active[box]
+    label, count = ndimage.label(some)
+    if count > 1:
+        label, count = ndimage.label(some, structure=np.ones((3, 3, 3), dtype=bool))
     held = np.zeros(count + 1, dtype=bool)
-    for a in (0, 1):
-        for b in (0, 1):
-            for c in (0, 1):
-                part = anchored[a : a + active.shape[0], b : b + active.shape[1], c : c + active.shape[2]]
-                held[np.unique(label[part])] = True
+    for corner in CORNERS:
+        part = anchored[tuple(slice(s.start + c, s.stop + c) for s, c in zip(box, corner.tolist(), strict=True))]
+        held[label[part]] = True
     held[0] = False
-    kept = held[label]
-    return kept, int(active.sum() - kept.sum())
+    if held[1:].all():
+        return active, 0
+    kept = np.zeros_like(active)
+    kept[box] = held[label]
+    return kept, int(some.sum() - kept.sum())
 
 
 def rigid_modes(points: FloatArray) -> FloatArray:
@@ -94,20 +111,35 @@ def _normalised(grid: Grid, spacing: FloatArray) -> FloatArray:
     return np.asarray(points / max(float(np.abs(points).max()), 1e-300))
 
 
-def _spread(nodes: NDArray[np.int64], stiffness: FloatArray, count: int) -> NDArray[np.int64]:
-    """Some of the stiffer half of the nodes, spread over all of them."""
-    stiff = nodes[stiffness[nodes] >= np.median(stiffness[nodes])]
-    few = stiff[:: max(1, len(stiff) // count)]
-    # Soft nodes too, a few: the stiff ones alone may lie on one line.
-    return np.unique(np.concatenate([few, nodes[:: max(1, len(nodes) // count)]]))
+def _spread(nodes: NDArray[np.int64], stiffness: FloatArray, count: int, share: float) -> NDArray[np.int64]:
+    """Some of the stiffest nodes (a ``share`` of all), spread over all of them."""
+    stiff = nodes[stiffness[nodes] >= np.quantile(stiffness[nodes], 1 - share)]
+    return stiff[:: max(1, len(stiff) // count)]
 
 
-def _pins(nodes: NDArray[np.int64], motion: FloatArray) -> Supports:
-    """As many degrees of freedom as there are free modes ``motion (n 3 modes)``, as independent as possible."""
-    rows = motion.reshape(-1, motion.shape[2])
-    _, _, order = scipy.linalg.qr(rows.T, mode="economic", pivoting=True)
-    best = order[: motion.shape[2]]
-    return Supports(np.unique(3 * nodes[best // 3] + best % 3), motion.shape[2])
+def _pins(pieces: list[NDArray[np.int64]], modes: FloatArray, points: FloatArray, stiffness: FloatArray) -> Supports:
+    """As many degrees of freedom as there are free modes ``(pieces 6 modes)``, as independent as possible.
+
+    A pin on a soft tip would hold the body through a spring and spoil the convergence: stiff nodes are preferred.
+    """
+    count = max(20, PIN_CANDIDATES // len(pieces))
+    n_modes = modes.shape[2]
+    reach = 0.0
+    chosen = np.zeros(0, np.int64)
+    for share in (1.0, 0.5, 0.2):
+        nodes = [_spread(piece, stiffness, count, share) for piece in pieces]
+        rows = np.concatenate([(rigid_modes(points[some]) @ mode).reshape(-1, n_modes) for some, mode in zip(nodes, modes)])
+        if len(rows) < n_modes:
+            break
+        _, triangle, order = scipy.linalg.qr(rows.T, mode="economic", pivoting=True)
+        smallest = float(np.abs(np.diag(triangle)).min())
+        # Stiffer nodes are taken as long as they hold the motions nearly as well as all nodes do.
+        if smallest < INDEPENDENT * reach:
+            break
+        reach = max(reach, smallest)
+        best = order[:n_modes]
+        chosen = np.unique(3 * np.concatenate(nodes)[best // 3] + best % 3)
+    return Supports(chosen, n_modes)
 
 
 def _check_load(modes: FloatArray, nodes: NDArray[np.int64], points: FloatArray, load: FloatArray) -> None:
@@ -149,9 +181,8 @@ def find_supports(
             return Supports(np.zeros(0, np.int64), 0)
         nodes = np.arange(grid.n_nodes)
         _check_load(modes, nodes, points, load)
-        chosen = _spread(nodes, stiffness, PIN_CANDIDATES)
-        return _pins(chosen, rigid_modes(points[chosen]) @ modes)
-    body = label.ravel()[grid.elements].astype(np.int64) - 1
+        return _pins([nodes], modes[None], points, stiffness)
+    body = label.astype(np.int64)
     main = int(np.bincount(body).argmax())
     table = grid.element_nodes()
     of_main = np.zeros(grid.n_nodes, dtype=bool)
@@ -203,15 +234,13 @@ def _many_bodies(
     if modes.shape[2] == 0:
         return Supports(np.zeros(0, np.int64), 0)
     moved = np.flatnonzero(np.abs(modes).max(axis=(1, 2)) > 1e-7)
-    candidates, motions = [], []
+    parts: list[NDArray[np.int64]] = []
     for group in moved.tolist():
         nodes = np.unique(np.concatenate([by_body[piece] for piece in np.flatnonzero(cluster == group)]))
         _check_load(modes[group], nodes, points, np.where(fixed, 0.0, load))
         # A node of several pieces moves with each of them alike, so any of them may speak for it.
-        chosen = _spread(nodes, stiffness, max(20, PIN_CANDIDATES // len(moved)))
-        candidates.append(chosen)
-        motions.append(rigid_modes(points[chosen]) @ modes[group])
-    return _pins(np.concatenate(candidates), np.concatenate(motions))
+        parts.append(nodes)
+    return _pins(parts, modes[moved], points, stiffness)
 
 
 def _attach(
