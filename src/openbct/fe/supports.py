@@ -236,7 +236,10 @@ def _many_bodies(
     moved = np.flatnonzero(np.abs(modes).max(axis=(1, 2)) > 1e-7)
     parts: list[NDArray[np.int64]] = []
     for group in moved.tolist():
-        nodes = np.unique(np.concatenate([by_body[piece] for piece in np.flatnonzero(cluster == group)]))
+        mine = np.zeros(len(points), dtype=bool)
+        for piece in np.flatnonzero(cluster == group).tolist():
+            mine[by_body[piece]] = True
+        nodes = np.flatnonzero(mine)
         _check_load(modes[group], nodes, points, np.where(fixed, 0.0, load))
         # A node of several pieces moves with each of them alike, so any of them may speak for it.
         parts.append(nodes)
