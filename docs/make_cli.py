@@ -20,16 +20,19 @@ This page is written by `python docs/make_cli.py` from the commands themselves.
 | status | meaning |
 | --- | --- |
 | 0 | at least one bone was assessed (or the command has no bones to assess and did its work) |
-| 1 | a bug: please report it; `OPENBCT_DEBUG=1` shows where |
+| 1 | a bug: please report it; `OPENBCT_DEBUG=1` shows where (`doctor`: something that OpenBCT needs fails) |
 | 2 | a wrong option, protocol or setting |
-| 3 | the input cannot be used, or every bone was refused |
-| 4 | no finite-element model could be solved |
-| 5 | a result cannot be written |
-| 6 | some scans of a batch failed |
-| 130 | interrupted |
+| 3 | the input cannot be used, or every bone was refused for its data |
+| 4 | every bone was refused, at least one because its finite-element model could not be built or solved |
+| 5 | a result or the report cannot be written; what was finished stays, and `openbct report OUT` makes the report again |
+| 6 | some scans of a batch have no result; their rows say why |
+| 130 | interrupted; what was finished stays |
 
 Errors are one sentence on standard error: what was found, what was expected, what to do. Progress goes to standard error, results to
-standard output; `--json` prints exactly one object there.
+standard output; `--json` prints exactly one object there (nothing where the command fails before it has a result).
+
+The tables of a result folder (`result.json`, `results.csv`) are written after every bone: an interruption or a full disk loses the bone in work and
+no other. A new run into the same folder replaces the earlier run's files.
 
 """
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from .assessment import assess
-from .errors import CalibrationError, InputError, ModelError, SolveError
+from .errors import CalibrationError, InputError, ModelError, OpenBCTError, SolveError
 from .femodel import build_model
 from .plan import Plan, Recipe, make_plan
 from .records import BoneMask, BoneResult, CalibratedVolume, Case, Scan, Segmenter, Step
@@ -20,7 +21,15 @@ from .versions import versions
 
 Observer = Callable[[str, str], None]
 """Called with a stage and a bone's name (empty for the whole case) as the stage begins."""
+Keep = Callable[[BoneResult, Case], None]
+"""Called with each bone's result as soon as it is there, and with the case as it is known until then."""
+Bug = Callable[[str, Exception], None]
+"""Called with a bone and what went wrong that is none of :mod:`openbct.errors`; may raise it."""
 T = TypeVar("T")
+
+
+def _raise(bone: str, error: Exception) -> None:
+    raise error
 
 
 def analyze(
@@ -29,11 +38,14 @@ def analyze(
     *,
     settings: Settings,
     observe: Observer = lambda stage, bone: None,
-    finished: Callable[[BoneResult], None] = lambda result: None,
+    finished: Keep = lambda result, so_far: None,
+    on_bug: Bug = _raise,
 ) -> Case:
     """Return everything that can be said about the bones of a scan.
 
-    ``observe`` is told what begins; ``finished`` gets each bone's result as soon as it is there.
+    ``observe`` is told what begins; ``finished`` gets each bone's result as soon as it is there, with the case so far, so that
+    a run that is broken off loses nothing that was done. ``on_bug`` decides what becomes of an unforeseen error in one bone:
+    it is raised, unless a caller collects it; then the bone is refused and the others go on.
 
     Raises
     ------
@@ -53,31 +65,35 @@ def analyze(
         refusal = ""
     except CalibrationError as error:
         refusal = f"density could not be calibrated: {error}"
-    bones = []
+
+    def collect(bones: list[BoneResult]) -> Case:
+        measures = [result.measures for result in bones if result.measures]
+        strengths = [result.strength for result in bones if result.strength]
+        assessment = assess(scan.patient, measures, strengths, scale=plan.scale)
+        tables = to_tables(settings)
+        return Case(
+            scan, segmentation, calibration, tuple(bones), assessment, settings.title, tables, versions(), dict(seconds), doubts
+        )
+
+    # What was asked for by name is answered by name; what else was looked for stays in segmentation.absent.
+    absent = segmentation.absent if settings.run.bones != ("auto",) else {}
+    missing = [BoneResult(name, "refused", reason, (), ()) for name, reason in absent.items()]
+    bones: list[BoneResult] = []
     for name, mask in segmentation.bones.items():
-        if calibration is None:
-            result = BoneResult(name, "refused", refusal, (), ())
-        else:
-            result = analyze_bone(mask, calibration, plan.recipe(name), plan=plan, observe=observe, doubts=doubts)
+        try:
+            if calibration is None:
+                result = BoneResult(name, "refused", refusal, (), ())
+            else:
+                result = analyze_bone(mask, calibration, plan.recipe(name), plan=plan, observe=observe, doubts=doubts)
+        except OpenBCTError:
+            raise
+        except Exception as error:
+            on_bug(name, error)  # a bone's bug is not another bone's end; its text may quote anything and is not shown
+            result = BoneResult(name, "refused", f"internal error ({type(error).__name__}): a bug of the program", (), ())
         bones.append(result)
-        finished(result)
-    if settings.run.bones != ("auto",):  # what was asked for by name is answered by name; the rest stays in segmentation.absent
-        bones += [BoneResult(name, "refused", reason, (), ()) for name, reason in segmentation.absent.items()]
-    measures = [result.measures for result in bones if result.measures]
-    strengths = [result.strength for result in bones if result.strength]
-    assessment = _timed("assessment", "", lambda: assess(scan.patient, measures, strengths, scale=plan.scale), observe, seconds)
-    return Case(
-        scan,
-        segmentation,
-        calibration,
-        tuple(bones),
-        assessment,
-        settings.title,
-        to_tables(settings),
-        versions(),
-        seconds,
-        doubts,
-    )
+        finished(result, collect([*bones, *missing]))
+    case = _timed("assessment", "", lambda: collect([*bones, *missing]), observe, seconds)
+    return replace(case, seconds=seconds)
 
 
 def analyze_bone(

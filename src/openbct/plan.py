@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from .anatomy import locate_femur, locate_vertebra
 from .calibration import Fixed, Given, Phantomless
 from .errors import SettingsError
@@ -57,7 +59,9 @@ def make_plan(settings: Settings) -> Plan:
         vertebra=Recipe(
             locate_vertebra,
             measure_vertebra,
-            AxialCompression(voxel=vertebra.voxel_mm, cap=vertebra.cap_mm, superior=vertebra.superior),
+            AxialCompression(
+                voxel=vertebra.voxel_mm, cap=vertebra.cap_mm, superior="bonded" if vertebra.superior == "bonded" else "free"
+            ),
             _law(vertebra.material),
             _test(VERTEBRA_TEST, vertebra),
         ),
@@ -79,6 +83,10 @@ def make_calibrator(settings: CalibrationSettings) -> Calibrator:
     """Return the calibrator that the settings name."""
     if is_spec(settings.method):
         calibrator: Calibrator = load(settings.method)
+        if not callable(calibrator):
+            raise SettingsError(
+                f"found a {type(calibrator).__name__} as calibrator {settings.method!r}, expected something to call"
+            )
         return calibrator
     mineral: Mineral = "CHA" if settings.mineral == "CHA" else "K2HPO4"
     if settings.method == "phantomless":
@@ -96,7 +104,31 @@ def _law(name: str) -> MaterialLaw:
     law = find(name, MATERIALS, "material law")
     if not isinstance(law, MaterialLaw):
         raise SettingsError(f"found a {type(law).__name__} as material law {name!r}, expected an openbct MaterialLaw")
+    if is_spec(name):
+        _try_law(law)
     return law
+
+
+def _try_law(law: MaterialLaw) -> None:
+    """Refuse a user's law that does not give its own check point: a wrong unit shows there, not in a strength.
+
+    Raises
+    ------
+    SettingsError
+        The law fails, or differs from its check point by more than 0.1 %.
+    """
+    rho, modulus, stress = law.check
+    try:
+        found = [float(np.asarray(f(np.array([rho]))).reshape(-1)[0]) for f in (law.youngs_modulus, law.yield_stress)]
+    except Exception as error:  # whatever a user's function raises becomes one sentence
+        raise SettingsError(
+            f"the material law {law.name!r} fails at its check point ({type(error).__name__}: {error}); mend it"
+        ) from error
+    if not np.allclose(found, (modulus, stress), rtol=1e-3):
+        raise SettingsError(
+            f"found {found[0]:g} MPa modulus and {found[1]:g} MPa yield stress of the material law {law.name!r} at {rho:g} g/cm³, expected "
+            f"its own check point, {modulus:g} and {stress:g} MPa; mend the law or the check"
+        )
 
 
 def _test(default: MechanicalTest, settings: VertebraSettings | FemurSettings) -> MechanicalTest:

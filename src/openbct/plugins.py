@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from pathlib import Path
 from typing import Any
 
 from .errors import SettingsError
@@ -23,6 +24,10 @@ def load(spec: str) -> Any:
         The file cannot be imported or has no such object.
     """
     path, _, attribute = spec.rpartition(":")
+    if not Path(path).is_file():
+        raise SettingsError(
+            f"found no plug-in file {Path(path).name!r} (of {attribute}), expected file.py:OBJECT; check the path"
+        )
     module_spec = importlib.util.spec_from_file_location(f"openbct_plugin_{abs(hash(path))}", path)
     if module_spec is None or module_spec.loader is None:
         raise SettingsError(f"found plug-in {spec!r}, expected file.py:OBJECT with a Python file; check the path")
@@ -31,7 +36,10 @@ def load(spec: str) -> Any:
     try:
         module_spec.loader.exec_module(module)
     except Exception as error:  # whatever a user's file raises becomes one sentence
-        raise SettingsError(f"the plug-in file of {spec!r} cannot be imported: {type(error).__name__}: {error}") from error
+        raise SettingsError(
+            f"found a plug-in file {Path(path).name!r} that cannot be imported ({type(error).__name__}: {error}), expected Python that "
+            "runs by itself; mend it"
+        ) from error
     if not hasattr(module, attribute):
         raise SettingsError(
             f"found no object {attribute!r} in the plug-in file, expected it at the top level; check the name after the colon"

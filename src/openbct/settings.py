@@ -91,6 +91,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "slope_mg_cm3_per_hu": (0.2, 3.0),
     "intercept_mg_cm3": (-300.0, 300.0),
 }
+_BONES = ("auto", *(f"T{n}" for n in range(1, 14)), *(f"L{n}" for n in range(1, 7)), "femur_left", "femur_right")
+"""Names that can be asked for; what is in a scan, the scan says."""
 _CHOICES: dict[str, tuple[str, ...]] = {
     "superior": ("free", "bonded"),
     "mineral": ("K2HPO4", "CHA"),
@@ -219,4 +221,16 @@ def _value(label: str, key: str, value: Any, where: str) -> Any:
         raise SettingsError(f"{where}: found {label} = {list(value)}, expected numbers above 0 and up to 0.2")
     if isinstance(value, tuple) and not value:
         raise SettingsError(f"{where}: found an empty {label}, expected at least one entry")
+    if key == "bones" and isinstance(value, tuple) and value != ("auto",):
+        _check_bones(label, value, where)
     return value
+
+
+def _check_bones(label: str, bones: tuple[Any, ...], where: str) -> None:
+    for bone in bones:
+        if bone not in _BONES[1:]:
+            near = difflib.get_close_matches(str(bone), _BONES, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near and near[0] != bone else ""
+            raise SettingsError(
+                f"{where}: found {label} {bone!r}, expected auto alone, or names among T1 to L6, femur_left, femur_right{hint}"
+            )

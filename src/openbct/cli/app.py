@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+from . import Interrupted
+
+
+class Commands(TyperGroup):
+    """The commands, with the two interruptions that the option parser would answer in its own way."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except KeyboardInterrupt:
+            raise Interrupted from None
+        except BrokenPipeError:  # the reader of a pipe has left: nothing can be written, and nobody is there to be told
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(5) from None
+
 
 app = typer.Typer(
+    cls=Commands,
     help="Bone strength, density and fracture-risk assessment from clinical CT scans. For research use; not a medical device.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -10,59 +10,82 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator
+import os
+import re
+import signal
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from .. import __version__
 from ..errors import InputError, OpenBCTError, SettingsError
-from .run import Progress, Request, analyze_to_files, make_settings, read_inputs
+from ..plugins import is_spec
+from .run import Progress, Request, analyze_to_files, check_request, make_settings, read_inputs
+from .tell import print_json
 
 DONE = "done.json"
 """Written last into a scan's folder; holds the digest of what was asked, so that a changed request runs again."""
+TABLE = "batch.csv"
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".zip")
+COLUMNS = ("name", "scan", "labels", "label_map", "bones", "sex", "age", "height_cm", "weight_kg")
+BAD_NAME = re.compile(r"[\\/:*?\"<>|\x00-\x1f]|^\.|[. ]$")
+"""What a folder's name must not hold: ways out of the output folder, and what some systems cannot write."""
+
+Rows = list[dict[str, Any]]
 
 
 def run_batch(folder: Path, out: Path, *, jobs: int, protocol: str, bones: str, report: bool, as_json: bool) -> None:
     """Run every scan; a failed scan is a row with its reason."""
     from ..io import prepare_folder, write_table
+    from ..plan import make_plan
 
-    requests = list(plan(folder, out, Request(scan=folder, out=out, protocol=protocol, bones=bones, report=report)))
+    base = Request(scan=folder, out=out, protocol=protocol, bones=bones, report=report)
+    requests = list(plan(folder, out, base))
     if not requests:
         raise InputError(f"found no scan in {folder.name!r}, expected DICOM folders, zips or NIfTI images, one per entry")
-    make_settings(requests[0])  # a wrong protocol stops the batch before the first scan
+    _check_names(requests, out)
+    make_plan(make_settings(base))  # a wrong protocol stops the batch before the first scan
     prepare_folder(out)
-    progress = Progress(quiet=as_json)
-    rows: dict[str, list[dict[str, Any]]] = {}
-    todo = []
+    progress = Progress()
+    rows: dict[str, Rows] = {}
     for request in requests:
         earlier = _earlier(request)
-        if earlier is None:
-            todo.append(request)
-        else:
+        if earlier is not None:
             rows[request.out.name] = earlier
+    todo = [request for request in requests if request.out.name not in rows]
     progress(f"{len(requests)} scans, {len(requests) - len(todo)} already done")
-    for name, found in _run(todo, jobs):
+
+    def ordered() -> Rows:
+        return [row for request in requests for row in rows.get(request.out.name, [])]
+
+    for count, (name, found) in enumerate(_run(todo, jobs), start=1):
         rows[name] = found
-        progress(f"{found[0]['status']}{': ' + found[0]['reason'] if found[0].get('reason') else ''}", name)
-        write_table(out / "batch.csv", [row for request in requests for row in rows.get(request.out.name, [])])
-    ordered = [row for request in requests for row in rows[request.out.name]]
-    write_table(out / "batch.csv", ordered)
-    failed = sum(1 for request in requests if rows[request.out.name][0]["bone"] == "")
+        progress(f"{_in_words(found)} [{len(requests) - len(todo) + count} of {len(requests)}]", name)
+        write_table(out / TABLE, ordered())
+    write_table(out / TABLE, ordered())
+    failed = [name for name, found in rows.items() if all(row["status"] in ("failed", "refused") for row in found)]
     if as_json:
-        print(
-            json.dumps(
-                {"schema": "openbct-batch/1", "scans": len(requests), "failed": failed, "rows": ordered}, ensure_ascii=False
-            )
-        )
+        content = {"schema": "openbct-batch/1", "scans": len(requests), "failed": len(failed), "computed": len(todo)}
+        print_json({**content, "table": str(out / TABLE), "rows": ordered()})
     else:
-        print(f"{len(requests)} scans, {failed} failed; table: {out / 'batch.csv'}")
+        print(f"{len(requests)} scans, {len(todo)} computed now, {len(failed)} without a result; table: {out / TABLE}")
+        for name in failed:
+            print(f"  {name}: {rows[name][0]['reason']}")
     if failed:
         raise typer.Exit(6)
+
+
+def _in_words(rows: Rows) -> str:
+    """Return what became of a scan's bones, in one line."""
+    if rows[0]["status"] == "failed":
+        return f"failed: {rows[0]['reason']}"
+    return ", ".join(f"{row['bone']} {row['status']}" for row in rows)
 
 
 def plan(folder: Path, out: Path, base: Request) -> Iterator[Request]:
@@ -72,6 +95,8 @@ def plan(folder: Path, out: Path, base: Request) -> Iterator[Request]:
         return
     if not folder.is_dir():
         raise InputError(f"found no folder {folder.name!r}, expected a folder of scans or a CSV table; check the path")
+    if folder.resolve() == out.resolve():
+        raise SettingsError("found the folder of scans itself as output folder, expected another; choose one with -o")
     for entry in sorted(folder.iterdir()):
         name = entry.name
         for ending in IMAGE_ENDINGS:
@@ -81,78 +106,156 @@ def plan(folder: Path, out: Path, base: Request) -> Iterator[Request]:
         if hidden or not scan_like or name.endswith(".labels"):
             continue
         labels = [entry.with_name(name + ".labels.nii.gz"), entry.with_name(name + ".labels")]
-        yield replace(base, scan=entry, out=out / name, labels=tuple(path for path in labels if path.exists()))
-
-
-def _from_table(table: Path, out: Path, base: Request) -> Iterator[Request]:
-    known = {"name", "scan", "labels", "label_map", "bones", "sex", "age", "height_cm", "weight_kg"}
-    with table.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        columns = set(reader.fieldnames or ())
-        if "scan" not in columns or columns - known:
-            raise SettingsError(
-                f"found columns {sorted(columns)} in {table.name!r}, expected scan and any of {sorted(known - {'scan'})}"
-            )
-        rows = list(reader)
-    for number, row in enumerate(rows, start=2):
-        cells = {key: value.strip() for key, value in row.items() if key and value and value.strip()}
-        if "scan" not in cells:
-            raise SettingsError(f"line {number} of {table.name!r} names no scan; fill the column or remove the line")
-        scan = table.parent / cells["scan"]
-        numbers: dict[str, Any] = {}
-        for key in ("age", "height_cm", "weight_kg"):
-            if key in cells:
-                try:
-                    numbers[key] = float(cells[key])
-                except ValueError as error:
-                    raise SettingsError(
-                        f"line {number} of {table.name!r}: found {key} {cells[key]!r}, expected a number"
-                    ) from error
+        table = entry.with_name(name + ".labels.toml")
         yield replace(
             base,
-            scan=scan,
-            out=out / cells.get("name", f"scan-{number - 1:04d}"),
-            labels=tuple(table.parent / part for part in cells.get("labels", "").split(";") if part),
-            label_maps=(table.parent / cells["label_map"],) if "label_map" in cells else (),
-            bones=cells.get("bones", base.bones),
-            sex=cells.get("sex"),
-            **numbers,
+            scan=entry,
+            out=out / name,
+            labels=tuple(path for path in labels if path.exists()),
+            label_maps=(table,) if table.is_file() else (),
         )
 
 
-def _run(requests: list[Request], jobs: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def _from_table(table: Path, out: Path, base: Request) -> Iterator[Request]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            columns = tuple(reader.fieldnames or ())
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SettingsError(
+            f"found {table.name!r}, which cannot be read ({type(error).__name__}), expected a CSV table in UTF-8; save it again"
+        ) from error
+    if "scan" not in columns or set(columns) - set(COLUMNS) or len(set(columns)) != len(columns):
+        known = ", ".join(name for name in COLUMNS if name != "scan")
+        raise SettingsError(
+            f"found columns {', '.join(map(repr, columns)) or 'none'} in {table.name!r}, expected scan and any of {known}, parted by commas"
+        )
+    for number, row in enumerate(rows, start=2):
+        if None in row:
+            raise SettingsError(
+                f"line {number} of {table.name!r} has more cells than there are columns; quote cells that hold commas"
+            )
+        cells = {key: value.strip() for key, value in row.items() if value and value.strip()}
+        if not cells:
+            continue
+        if "scan" not in cells:
+            raise SettingsError(f"line {number} of {table.name!r} names no scan; fill the column or remove the line")
+        name = cells.get("name", f"scan-{number - 1:04d}")
+        if BAD_NAME.search(name) or name == TABLE:
+            raise SettingsError(
+                f"line {number} of {table.name!r}: found the name {name!r}, expected a plain name for a folder, without slashes, colons "
+                "or a dot at its ends; rename it"
+            )
+        yield replace(
+            base,
+            scan=table.parent / cells["scan"],
+            out=out / name,
+            labels=tuple(table.parent / part.strip() for part in cells.get("labels", "").split(";") if part.strip()),
+            label_maps=(table.parent / cells["label_map"],) if "label_map" in cells else (),
+            bones=cells.get("bones", base.bones),
+            sex=cells.get("sex"),
+            **_numbers(cells, f"line {number} of {table.name!r}"),
+        )
+
+
+def _numbers(cells: dict[str, str], where: str) -> dict[str, Any]:
+    """Return the cells that are numbers."""
+    numbers: dict[str, Any] = {}
+    for key in ("age", "height_cm", "weight_kg"):
+        if key in cells:
+            try:
+                numbers[key] = float(cells[key])
+            except ValueError as error:
+                raise SettingsError(f"{where}: found {key} {cells[key]!r}, expected a number with a decimal point") from error
+    return numbers
+
+
+def _check_names(requests: list[Request], out: Path) -> None:
+    """Refuse two scans that would share a folder, and a folder of results that is a scan's own."""
+    seen: dict[str, Request] = {}
+    for request in requests:
+        key = request.out.name.casefold()  # some systems do not tell a from A
+        if key in seen:
+            raise SettingsError(
+                f"found two scans of the name {request.out.name!r} ({seen[key].scan.name}, {request.scan.name}), expected one of each "
+                "name, for each gets a folder of its own; rename one"
+            )
+        seen[key] = request
+        if request.out.resolve() == request.scan.resolve() or request.out.name == TABLE:
+            raise SettingsError(
+                f"found results of {request.out.name!r} where the scan or the table lies; choose another folder with -o"
+            )
+
+
+def _run(requests: list[Request], jobs: int) -> Iterator[tuple[str, Rows]]:
     if jobs == 1 or len(requests) < 2:
         for request in requests:
             yield request.out.name, run_one(request)
         return
-    # spawn, not fork: numerical libraries keep threads that do not survive a fork.
-    with ProcessPoolExecutor(max_workers=jobs, mp_context=get_context("spawn")) as pool:
+    lost: list[Request] = []
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with _pool(jobs, threads) as pool:
         running = {pool.submit(run_one, request): request for request in requests}
-        for future in as_completed(running):
-            request = running[future]
+        try:
+            for future in as_completed(running):
+                request = running[future]
+                try:
+                    yield request.out.name, future.result()
+                except BrokenProcessPool:  # one worker died and took the pool with it: who was it?
+                    lost.append(request)
+        except (KeyboardInterrupt, GeneratorExit):
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in active_children():
+                child.terminate()
+            raise
+    for request in lost:
+        with _pool(1, threads) as pool:
             try:
-                yield request.out.name, future.result()
-            except Exception as error:  # a worker that died is a row, not the end of the batch
-                yield request.out.name, [_failure(request, f"the worker process ended ({type(error).__name__})")]
+                yield request.out.name, pool.submit(run_one, request).result()
+            except BrokenProcessPool:
+                yield request.out.name, [_failure(request, "its process was ended by the system, perhaps for want of memory")]
 
 
-def run_one(request: Request) -> list[dict[str, Any]]:
+def _pool(jobs: int, threads: int) -> ProcessPoolExecutor:
+    # spawn, not fork: numerical libraries keep threads that do not survive a fork.
+    return ProcessPoolExecutor(max_workers=jobs, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(threads,))
+
+
+def _begin_worker(threads: int) -> None:
+    """Share out the processors, and leave Ctrl-C to the parent."""
+    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, str(threads))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def run_one(request: Request) -> Rows:
     """Return the rows of one scan: one per bone, or one with the reason why there is none."""
     from ..io import csv_rows, write_json
 
     quiet = Progress(quiet=True)
     try:
         settings = make_settings(request)
+        asked = _digest(request)
         scan, segmenter = read_inputs(request, settings)
-        case, _ = analyze_to_files(scan, segmenter, settings, request, quiet)
-        rows = [{"scan": request.out.name, **row} for row in csv_rows(case)]
-        write_json(request.out / DONE, {"request": _digest(request), "rows": rows})
-        return rows or [_failure(request, "no bone was found")]
+        outcome = analyze_to_files(scan, segmenter, settings, request, quiet)
+        rows: Rows = [{"scan": request.out.name, **row} for row in csv_rows(outcome.case)]
+        if not rows:
+            return [_failure(request, "no bone was found")]
+        if outcome.unreported is not None:  # the numbers stand; the next batch tries again
+            rows = [{**row, "cautions": " | ".join(filter(None, (row["cautions"], str(outcome.unreported))))} for row in rows]
+        elif outcome.bug is None:
+            write_json(request.out / DONE, {"request": asked, "rows": rows})
+        return rows
     except OpenBCTError as error:
         return [_failure(request, str(error))]
     except OSError as error:
-        return [_failure(request, f"the system says {error.strerror}")]
+        return [_failure(request, f"the system says {error.strerror}; check paths, permissions and free space")]
+    except MemoryError:
+        return [_failure(request, "found too little memory for this scan; use fewer --jobs, or crop the scan to the bones")]
     except Exception as error:  # one scan's bug must not stop the others
+        if os.environ.get("OPENBCT_DEBUG"):
+            raise
         return [_failure(request, f"internal error ({type(error).__name__}); run it alone with OPENBCT_DEBUG=1")]
 
 
@@ -161,21 +264,30 @@ def _failure(request: Request, reason: str) -> dict[str, Any]:
 
 
 def _digest(request: Request) -> str:
-    """Return a digest of what was asked, the protocol's content and the files' sizes and times included."""
-    asked = {key: str(value) for key, value in asdict(request).items() if key != "out"}
-    stamps = []
-    for path in (request.scan, *request.labels, *request.label_maps):
+    """Return a digest of what was asked: program, protocol with its plug-ins, and the files' sizes and times."""
+    asked = {key: str(value) for key, value in asdict(request).items() if key not in ("out", "protocol")}
+    settings = make_settings(request)
+    names = (settings.calibration.method, settings.vertebra.material, settings.femur.material)
+    plugins = [Path(name.rpartition(":")[0]) for name in names if is_spec(name)]
+    stamps = list(_stamps((request.scan, *request.labels, *request.label_maps, *plugins)))
+    return hashlib.sha256(json.dumps([__version__, asked, stamps, repr(settings)], sort_keys=True).encode()).hexdigest()
+
+
+def _stamps(paths: Iterable[Path]) -> Iterator[str]:
+    """Yield name, size and time of every file."""
+    for path in paths:
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-        stamps += [f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in files if p.exists()]
-    settings = repr(make_settings(request))
-    return hashlib.sha256(json.dumps([asked, stamps, settings], sort_keys=True).encode()).hexdigest()
+        yield from (f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in files if p.exists())
 
 
-def _earlier(request: Request) -> list[dict[str, Any]] | None:
+def _earlier(request: Request) -> Rows | None:
     """Return the rows of an earlier run of the same request, or ``None``."""
     try:
+        check_request(request)
         stored = json.loads((request.out / DONE).read_text(encoding="utf-8"))
         rows = stored["rows"]
-        return rows if stored["request"] == _digest(request) and isinstance(rows, list) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        whole = isinstance(rows, list) and rows and all({"bone", "status"} <= set(row) for row in rows)
+        there = (request.out / "result.json").is_file()
+        return rows if stored["request"] == _digest(request) and whole and there else None
+    except (OpenBCTError, OSError, ValueError, KeyError, TypeError):
         return None

@@ -5,10 +5,10 @@ The simulator's truth is written beside the scan for whoever wants to compare; n
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
-from .run import Progress, Request, analyze_to_files, make_settings, print_summary, read_inputs, summary
+from .run import Progress, Request, analyze_to_files, make_settings, read_inputs, tell
 
 
 def run_demo(out: Path, *, bones: str, seed: int, as_json: bool) -> None:
@@ -17,19 +17,18 @@ def run_demo(out: Path, *, bones: str, seed: int, as_json: bool) -> None:
     from ..phantoms import TorsoSettings, simulate_torso
 
     progress = Progress()
+    scan, labels = out / "scan", out / "labels.nii.gz"
+    request = Request(scan=scan, out=out, labels=(labels,), bones=bones)
+    settings = make_settings(request)
     prepare_folder(out)
+    for slice_file in scan.glob("slice_*.dcm"):  # an earlier demonstration of another length would be a second series
+        slice_file.unlink()
     progress("simulating a CT scan (a torso with known truth)")
     simulated = simulate_torso(TorsoSettings(seed=seed))
-    scan, labels = out / "scan", out / "labels.nii.gz"
     write_ct_series(simulated.image, scan, patient=simulated.patient, acquisition=simulated.acquisition)
     label_map = write_label_map(simulated.labels, labels)
     write_volume(simulated.density, out / "truth" / "density.nii.gz")
     progress(f"reading it back, as `openbct analyze {scan} --labels {labels}` would")
-    request = Request(scan=scan, out=out, labels=(labels,), label_maps=(label_map,), bones=bones)
-    settings = make_settings(request)
+    request = replace(request, label_maps=(label_map,))
     read, segmenter = read_inputs(request, settings)
-    case, written = analyze_to_files(read, segmenter, settings, request, progress)
-    if as_json:
-        print(json.dumps(summary(case, written), ensure_ascii=False))
-    else:
-        print_summary(case, written)
+    tell(analyze_to_files(read, segmenter, settings, request, progress), as_json=as_json)

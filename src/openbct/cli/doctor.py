@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
-import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
+
+from .tell import print_json
 
 DECODERS = {
     "1.2.840.10008.1.2.4.57": "JPEG Lossless",
@@ -27,7 +30,10 @@ def run_doctor(*, as_json: bool) -> None:
         "image decoders": _decoders,
         "finite-element kernel": _solve,
         "PDF engine": _pdf,
-        "processors": lambda: f"{os.cpu_count()} cores",
+        "bone finding": lambda: "from given labels (--labels); automatic segmentation is not part of this version",
+        "protocols": _protocols,
+        "processors": _processors,
+        "scratch space": _scratch,
         "outside programs (optional)": _programs,
     }
     found: dict[str, Any] = {"versions": versions()}
@@ -39,18 +45,40 @@ def run_doctor(*, as_json: bool) -> None:
             found[name] = f"FAILS: {type(error).__name__}: {error}"
             failed += 1
     if as_json:
-        print(json.dumps({"schema": "openbct-doctor/1", "ok": failed == 0, **found}, ensure_ascii=False))
+        print_json({"schema": "openbct-doctor/1", "ok": failed == 0, **found})
     else:
         print("versions: " + ", ".join(f"{key} {value}" for key, value in found["versions"].items()))
         for name in checks:
             print(f"{name}: {found[name]}")
+        print(f"{failed} of {len(checks)} abilities FAIL: see above" if failed else f"all {len(checks)} abilities are there")
         print("OpenBCT is for research use; it is not cleared as a medical device.")
     if failed:
         raise SystemExit(1)
 
 
+def _protocols() -> str:
+    from ..plan import make_plan
+    from ..settings import built_in, protocol_names
+
+    for name in protocol_names():
+        make_plan(built_in(name))
+    return ", ".join(protocol_names())
+
+
+def _processors() -> str:
+    memory = ""
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        memory = f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB of memory"
+    return f"{os.cpu_count()} cores{memory}"
+
+
+def _scratch() -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        return f"temporary files can be written, {shutil.disk_usage(folder).free / 2**30:.1f} GiB free"
+
+
 def _decoders() -> str:
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     able = [name for uid, name in DECODERS.items() if get_decoder(uid).is_available]
     missing = [name for name in DECODERS.values() if name not in able]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import os
 import sys
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, ModelError, OpenBCTError, SettingsError, SolveError
+from ..errors import InputError, ModelError, OpenBCTError, OutputError, SettingsError
+from ..plugins import is_spec
 from ..records import BoneResult, Case, Mineral, Scan, Segmenter
 from ..settings import Settings, built_in, override, parse, protocol_names
+from .tell import Progress, print_json, print_summary, summary
 
 
 @dataclass(frozen=True)
@@ -35,43 +36,16 @@ class Request:
     """Set where the image is already calibrated."""
 
 
-class Progress:
-    """Lines on standard error: what begins, and after how many seconds."""
-
-    def __init__(self, quiet: bool = False) -> None:
-        self.begin = time.perf_counter()
-        self.quiet = quiet
-
-    def __call__(self, stage: str, bone: str = "") -> None:
-        """Tell that a stage begins."""
-        if not self.quiet:
-            seconds = time.perf_counter() - self.begin
-            print(f"[{seconds:6.1f} s] {f'{bone}: ' if bone else ''}{STAGE_WORDS.get(stage, stage)}", file=sys.stderr, flush=True)
-
-    def finished(self, result: BoneResult) -> None:
-        """Tell that a bone is done."""
-        self(f"{result.status}{f' ({result.reason})' if result.reason else ''}", result.bone)
-
-
-STAGE_WORDS = {
-    "segmentation": "finding the bones",
-    "calibration": "calibrating density",
-    "anatomy": "locating frame and landmarks",
-    "measures": "measuring density",
-    "mount": "mounting in the testing machine",
-    "model": "building the finite-element model",
-    "strength": "loading to failure",
-    "assessment": "assessing",
-}
-
-
 def make_settings(request: Request) -> Settings:
-    """Return the protocol with the flags put over it."""
-    if request.protocol.endswith(".toml"):
-        path = Path(request.protocol)
-        if not path.is_file():
-            raise SettingsError(f"found no file {path.name!r}, expected a protocol in TOML; check --protocol")
-        settings = parse(path.read_text(encoding="utf-8"), path.name)
+    """Return the protocol with the flags put over it.
+
+    Raises
+    ------
+    SettingsError
+        The protocol cannot be read, or a name or value in it or in the flags is wrong.
+    """
+    if request.protocol.lower().endswith(".toml"):
+        settings = _read_protocol(Path(request.protocol))
     elif request.protocol in protocol_names():
         settings = built_in(request.protocol)
     else:
@@ -86,6 +60,55 @@ def make_settings(request: Request) -> Settings:
     return override(settings, changes, "command line")
 
 
+def _read_protocol(path: Path) -> Settings:
+    """Return a protocol of the user's; plug-ins that it names by a relative path may lie beside it."""
+    if not path.is_file():
+        raise SettingsError(f"found no file {path.name!r}, expected a protocol in TOML; check --protocol")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"found {path.name!r}, which cannot be read ({type(error).__name__}), expected TOML in UTF-8; check the file and its permissions"
+        ) from error
+    settings = parse(text, path.name)
+
+    def beside(spec: str) -> str:
+        file, colon, name = spec.rpartition(":")
+        neighbour = path.parent / file
+        return f"{neighbour}{colon}{name}" if is_spec(spec) and not Path(file).exists() and neighbour.is_file() else spec
+
+    changes = {
+        "calibration": {"method": beside(settings.calibration.method)},
+        "vertebra": {"material": beside(settings.vertebra.material)},
+        "femur": {"material": beside(settings.femur.material)},
+    }
+    return override(settings, changes, path.name)
+
+
+def check_request(request: Request) -> None:
+    """Refuse what can be known to be wrong before an image is read.
+
+    Raises
+    ------
+    InputError, SettingsError
+        A path that leads nowhere, no labels, or an output folder that is an input.
+    """
+    if not request.scan.exists():
+        raise InputError(
+            f"found nothing at the path of the scan ({request.scan.name!r}), expected a DICOM folder, zip or NIfTI file; check it"
+        )
+    for option, paths in (("--labels", request.labels), ("--label-map", request.label_maps)):
+        for path in paths:
+            known = option == "--label-map" and (str(path) in ("auto", "total", "total_v1", "verse"))
+            if not known and not path.exists():
+                raise InputError(f"found nothing at the path {path.name!r} of {option}, expected a file or folder; check it")
+    out = request.out.resolve()
+    for name, path in (("scan", request.scan), *(("labels", path) for path in request.labels)):
+        if path.resolve() == out:
+            raise SettingsError(f"found the {name} itself as output folder, expected another; choose one with -o")
+    pair_labels(request)
+
+
 def read_inputs(request: Request, settings: Settings) -> tuple[Scan, Segmenter]:
     """Return the scan, with the patient as known from header and user, and the segmenter for its labels.
 
@@ -98,6 +121,7 @@ def read_inputs(request: Request, settings: Settings) -> tuple[Scan, Segmenter]:
     from ..patient import combine
     from ..segmentation import GivenLabels
 
+    check_request(request)
     if not request.labels:
         raise SettingsError(
             "no labels were given and automatic bone finding is not part of this version; give --labels with a label map of this scan, "
@@ -133,120 +157,145 @@ def pair_labels(request: Request) -> list[tuple[Path, Path | None]]:
 
 def run_analyze(request: Request, *, as_json: bool) -> Case:
     """Do the main job and tell what came out; exits with a status where nothing could be assessed."""
+    from ..plan import make_plan
+
     progress = Progress()
     settings = make_settings(request)
+    make_plan(settings)  # an unknown law or a broken plug-in stops the run before the scan is read
     progress("reading the scan and its labels")
     scan, segmenter = read_inputs(request, settings)
-    case, written = analyze_to_files(scan, segmenter, settings, request, progress)
+    outcome = analyze_to_files(scan, segmenter, settings, request, progress)
+    tell(outcome, as_json=as_json)
+    return outcome.case
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left behind."""
+
+    case: Case
+    written: dict[str, str]
+    """What it is to its path."""
+    bug: Exception | None = None
+    """The first unforeseen error in a bone; the others were finished."""
+    unreported: OutputError | None = None
+    """Why there is no report, or half of one."""
+
+
+def tell(outcome: Outcome, *, as_json: bool) -> None:
+    """Print what came out, then raise what was left undone.
+
+    Raises
+    ------
+    OpenBCTError
+        The report could not be made, or every bone was refused.
+    """
     if as_json:
-        print(json.dumps(summary(case, written), ensure_ascii=False))
+        print_json(summary(outcome.case, outcome.written))
     else:
-        print_summary(case, written)
-    _raise_if_nothing(case)
-    return case
+        print_summary(outcome.case, outcome.written)
+    sys.stdout.flush()
+    if outcome.bug is not None:
+        raise outcome.bug
+    if outcome.unreported is not None:
+        raise outcome.unreported
+    raise_if_nothing(outcome.case)
 
 
-def analyze_to_files(
-    scan: Scan, segmenter: Segmenter, settings: Settings, request: Request, progress: Progress
-) -> tuple[Case, dict[str, str]]:
-    """Return the case and the files written: each bone as soon as it is done, then result and report."""
-    from ..io import prepare_folder, read_case, write_bone, write_case
+def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, request: Request, progress: Progress) -> Outcome:
+    """Return the case and the files written: each bone, and the result so far, as soon as it is done; then the report.
+
+    Raises
+    ------
+    OutputError
+        A result cannot be written; what was written before stays, and result.json tells of it.
+    """
+    from ..io import prepare_folder, read_case, start_folder, write_bone, write_case, write_tables
     from ..pipeline import analyze
 
     prepare_folder(request.out)
+    bugs: list[Exception] = []
+    started: list[str] = []
 
-    def finished(result: BoneResult) -> None:
+    def finished(result: BoneResult, so_far: Case) -> None:
+        if not started:
+            start_folder(request.out)  # what an earlier run left there would pass for this one's
+        started.append(result.bone)
         write_bone(result, request.out)
+        write_tables(so_far, request.out)
         progress.finished(result)
 
-    case = analyze(scan, segmenter, settings=settings, observe=progress, finished=finished)
+    def collect(bone: str, error: Exception) -> None:
+        if os.environ.get("OPENBCT_DEBUG"):
+            raise error
+        bugs.append(error)
+
+    case = analyze(scan, segmenter, settings=settings, observe=progress, finished=finished, on_bug=collect)
     progress("writing the results")
     files = write_case(case, request.out, fields=False)
     written = {"result": str(request.out / "result.json"), "table": str(request.out / "results.csv"), "files": str(len(files))}
+    unreported = None
     if request.report:
         progress("making the report")
         # From the stored case, as `openbct report` does: the same pages, now and later.
-        written |= write_reports(read_case(request.out), request.out)
+        reports, unreported = write_reports(read_case(request.out), request.out)
+        written |= reports
     progress("done")
-    return case, written
+    return Outcome(case, written, bugs[0] if bugs else None, unreported)
 
 
-def write_reports(case: Case, out: Path) -> dict[str, str]:
-    """Write report.html and report.pdf; a report that fails never loses the result."""
+def write_reports(case: Case, out: Path) -> tuple[dict[str, str], OutputError | None]:
+    """Return what was written of report.html and report.pdf, and why the rest was not: a report never costs a result."""
     from ..io import write_bytes
     from ..report import make_report, to_html, to_pdf
 
-    content = make_report(case)
-    write_bytes(out / "report.html", to_html(content).encode("utf-8"))
-    write_bytes(out / "report.pdf", to_pdf(content))
-    return {"report_html": str(out / "report.html"), "report_pdf": str(out / "report.pdf")}
-
-
-def summary(case: Case, written: dict[str, str]) -> dict[str, Any]:
-    """Return the one object that ``--json`` prints."""
-    return {
-        "schema": "openbct-summary/1",
-        "protocol": case.protocol,
-        "category": case.assessment.category,
-        "bones": [
-            {
-                "name": bone.bone,
-                "status": bone.status,
-                "reason": bone.reason,
-                "strength_n": bone.strength.strength if bone.strength else None,
-                "stiffness_n_per_mm": bone.strength.stiffness if bone.strength else None,
-                "measures": {name: m.value for name, m in bone.measures.values.items()} if bone.measures else {},
-                "n_cautions": len(bone.cautions),
-            }
-            for bone in case.bones
-        ],
-        "files": written,
-    }
-
-
-SHOWN = {
-    "trabecular_vbmd": ("trab. vBMD", "{:.0f} mg/cm³"),
-    "femoral_neck_abmd": ("neck aBMD", "{:.3f} g/cm²"),
-    "total_hip_abmd": ("hip aBMD", "{:.3f} g/cm²"),
-}
-
-
-def print_summary(case: Case, written: dict[str, str]) -> None:
-    """Print the summary table and the paths."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    table = Table(title="OpenBCT: research use only, not a medical device", title_justify="left")
-    for column in ("bone", "status", "strength", "stiffness", "density"):
-        table.add_column(column, justify="right" if column in ("strength", "stiffness") else "left")
-    for bone in case.bones:
-        values = bone.measures.values if bone.measures else {}
-        densities = [f"{label} {form.format(values[key].value)}" for key, (label, form) in SHOWN.items() if key in values]
-        strength = bone.strength
-        table.add_row(
-            bone.bone,
-            bone.status,
-            f"{10 * round(strength.strength / 10):,d} N" if strength else "—",
-            f"{strength.stiffness:,.0f} N/mm" if strength else "—",
-            ", ".join(densities) or (bone.reason or "—"),
+    written: dict[str, str] = {}
+    name = "report"
+    try:
+        content = make_report(case)
+        name = "report.html"
+        write_bytes(out / name, to_html(content).encode("utf-8"))
+        written["report_html"] = str(out / name)
+        name = "report.pdf"
+        write_bytes(out / name, to_pdf(content))
+        written["report_pdf"] = str(out / name)
+    except Exception as error:
+        if os.environ.get("OPENBCT_DEBUG"):
+            raise
+        said = f" ({error})" if isinstance(error, OpenBCTError) else f" ({type(error).__name__})"
+        failure = OutputError(
+            f"{name} could not be made{said}; the results are complete in result.json, and `openbct report OUT` tries again"
         )
-    console.print(table)
-    console.print(f"BMD class: {case.assessment.category or 'none'} — {case.assessment.reason}", soft_wrap=True, highlight=False)
-    for caution in case.cautions:
-        console.print(f"caution: {caution}", soft_wrap=True, highlight=False, markup=False)
-    for name, path in written.items():
-        if name != "files":
-            console.print(f"{name.replace('_', ' '):12} {path}", soft_wrap=True, highlight=False, markup=False)
+        return written, failure
+    return written, None
 
 
-def _raise_if_nothing(case: Case) -> None:
+def raise_if_nothing(case: Case) -> None:
+    """Raise where no bone came through, with the first reasons.
+
+    Raises
+    ------
+    InputError, ModelError
+        Every bone was refused: for the data, or for the model.
+    """
     if any(bone.status != "refused" for bone in case.bones):
         return
-    reasons = "; ".join(f"{bone.bone}: {bone.reason}" for bone in case.bones[:4])
-    solved = any(bone.model is not None for bone in case.bones)
-    kind: type[OpenBCTError] = ModelError if solved else InputError
+    reasons = "; ".join(f"{bone.bone}: {(bone.reason or '').removeprefix(f'{bone.bone}: ')}" for bone in case.bones[:4])
+    mounted = any(bone.specimen is not None for bone in case.bones)
+    kind: type[OpenBCTError] = ModelError if mounted else InputError
     raise kind(f"every bone was refused ({reasons}); the result and the report say why")
 
 
-__all__ = ["ModelError", "Progress", "Request", "SolveError", "analyze_to_files", "make_settings", "read_inputs", "run_analyze"]
+__all__ = [
+    "Outcome",
+    "Progress",
+    "Request",
+    "analyze_to_files",
+    "check_request",
+    "make_settings",
+    "raise_if_nothing",
+    "read_inputs",
+    "run_analyze",
+    "tell",
+    "write_reports",
+]

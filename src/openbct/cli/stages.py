@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import SettingsError
-from .run import Request, make_settings, read_inputs, write_reports
+import numpy as np
+
+from ..errors import InputError, SegmentationError, SettingsError
+from ..volume import Volume
+from .run import Progress, Request, check_request, make_settings, read_inputs, write_reports
+from .tell import print_json
 
 
 def run_inspect(scan: Path, *, as_json: bool) -> None:
@@ -18,7 +21,7 @@ def run_inspect(scan: Path, *, as_json: bool) -> None:
 
     series = inspect_path(scan)
     if as_json:
-        print(json.dumps({"schema": "openbct-inspect/1", "series": [asdict(entry) for entry in series]}, ensure_ascii=False))
+        print_json({"schema": "openbct-inspect/1", "series": [asdict(entry) for entry in series]})
         return
     for entry in series:
         facts = {
@@ -44,19 +47,26 @@ def run_calibrate(request: Request, *, as_json: bool) -> None:
     from ..plan import make_calibrator
     from ..records import Segmentation, Step
 
+    progress = Progress()
     settings = make_settings(request)
+    calibrator = make_calibrator(settings.calibration)
+    prepare_folder(request.out)
+    progress("reading the scan")
     scan, segmenter = read_inputs(request, settings) if request.labels else (_scan(request), None)
     nothing = Segmentation({}, {}, Step("segmentation", "No labels were given."))
-    calibrated = make_calibrator(settings.calibration)(scan, segmenter(scan) if segmenter else nothing)
-    prepare_folder(request.out)
-    write_volume(calibrated.density, request.out / "density.nii.gz")
-    table = calibration_to_json(calibrated)
-    write_json(request.out / "calibration.json", table)
+    progress("calibrating density")
+    calibrated = calibrator(scan, segmenter(scan) if segmenter else nothing)
+    progress("writing the density image")
+    density, table = request.out / "density.nii.gz", request.out / "calibration.json"
+    _never_over(density, request)
+    write_volume(calibrated.density, density)
+    content = calibration_to_json(calibrated)
+    write_json(table, content)
     if as_json:
-        print(json.dumps(table, ensure_ascii=False))
+        print_json({"schema": "openbct-calibration/1", **content, "files": {"density": str(density), "calibration": str(table)}})
         return
     print(
-        f"density [{calibrated.density.unit}] = {calibrated.slope:.5f} x HU + {calibrated.intercept:.2f}   ({calibrated.method})"
+        f"density [{calibrated.density.unit}] = {calibrated.slope:.5f} x HU {calibrated.intercept:+.2f}   ({calibrated.method})"
     )
     for sample in calibrated.samples:
         print(
@@ -64,55 +74,103 @@ def run_calibrate(request: Request, *, as_json: bool) -> None:
         )
     for caution in (*scan.step.cautions, *calibrated.step.cautions):
         print(f"caution: {caution}")
-    print(f"written: {request.out / 'density.nii.gz'}, {request.out / 'calibration.json'}")
+    print(f"written: {density}, {table}")
 
 
 def _scan(request: Request) -> Any:
     from ..io import read_scan
 
+    check_request(request)
     return read_scan(request.scan, series=request.series)
 
 
+def _never_over(path: Path, request: Request) -> None:
+    """Refuse to write over an input: a folder of results may be the folder that holds the scan."""
+    inputs = (request.scan, *request.labels, *request.label_maps)
+    if any(path.resolve() == one.resolve() for one in inputs):
+        raise SettingsError(f"found the input {path.name!r} where the result would be written; choose another folder with -o")
+
+
 def run_segment(request: Request, *, as_json: bool) -> None:
-    """Write one mask per bone and a label map of all."""
-    from ..io import prepare_folder, write_volume
+    """Write one mask per bone, and all of them as one label map that ``--labels`` takes."""
+    from ..io import prepare_folder, write_label_map, write_volume
+    from ..records import LabelMap
     from ..volume import place_into
 
+    progress = Progress()
     settings = make_settings(request)
-    scan, segmenter = read_inputs(request, settings)
-    segmentation = segmenter(scan)
     prepare_folder(request.out)
-    for name, mask in segmentation.bones.items():
-        write_volume(place_into(mask.mask, scan.image, False), request.out / f"{name}.nii.gz")
-    rows = [
-        {"name": name, "part": mask.part, "confidence": round(mask.confidence, 3), "touches_edge": mask.touches_edge,
-         "volume_cm3": round(float(mask.mask.array.sum()) * mask.mask.voxel_volume / 1000.0, 2)}
-        for name, mask in segmentation.bones.items()
-    ]  # fmt: skip
+    progress("reading the scan and its labels")
+    scan, segmenter = read_inputs(request, settings)
+    progress("finding the bones")
+    segmentation = segmenter(scan)
+    cautions = list(segmentation.step.cautions)
+    together = np.zeros(scan.image.shape, dtype=np.uint8)
+    names: dict[int, str] = {}
+    rows = []
+    for number, (name, found) in enumerate(segmentation.bones.items(), start=1):
+        mask, part = found.mask, str(found.part)
+        if part == "whole" and not name.startswith("femur"):
+            mask, part = _body(name, mask, cautions)
+        structure = name if name.startswith("femur") else f"{'vertebral_body' if part == 'body' else 'vertebrae'}_{name}"
+        path = request.out / f"{structure}.nii.gz"
+        _never_over(path, request)
+        placed = place_into(mask, scan.image, False)
+        write_volume(placed, path)
+        together[placed.array & (together == 0)] = number
+        names[number] = structure
+        volume = float(mask.array.sum()) * mask.voxel_volume / 1000.0
+        rows.append(
+            {"name": name, "part": part, "confidence": round(found.confidence, 3), "touches_edge": found.touches_edge,
+             "volume_cm3": round(volume, 2), "file": str(path)}
+        )  # fmt: skip
+    _never_over(request.out / "bones.nii.gz", request)
+    table = write_label_map(
+        LabelMap(Volume(together, scan.image.affine, "label"), names, "OpenBCT"), request.out / "bones.nii.gz"
+    )
+    files = {"labels": str(request.out / "bones.nii.gz"), "label_map": str(table)}
     if as_json:
-        table = {
-            "schema": "openbct-segment/1",
-            "bones": rows,
-            "absent": dict(segmentation.absent),
-            "cautions": segmentation.step.cautions,
-        }
-        print(json.dumps(table, ensure_ascii=False))
+        absent = dict(segmentation.absent)
+        print_json({"schema": "openbct-segment/1", "bones": rows, "absent": absent, "cautions": cautions, "files": files})
         return
     for row in rows:
-        cut = ", cut by the image" if row["touches_edge"] else ""
+        cut = ", reaches the border of the image" if row["touches_edge"] else ""
         print(f"{row['name']:14} {row['part']:6} {row['volume_cm3']:8.1f} cm³, confidence {row['confidence']:.2f}{cut}")
     for name, reason in segmentation.absent.items():
         print(f"{name:14} absent: {reason}")
-    for caution in segmentation.step.cautions:
+    for caution in cautions:
         print(f"caution: {caution}")
+    print(f"written: {len(rows)} masks, and all in {files['labels']} with its names in {files['label_map']}")
+
+
+def _body(bone: str, whole: Volume, cautions: list[str]) -> tuple[Volume, str]:
+    """Return the body of a whole vertebra, or the whole where nobody knows where to cut."""
+    from ..anatomy.vertebral_body import isolate_body
+
+    try:
+        return isolate_body(whole).body, "body"
+    except SegmentationError as error:
+        cautions.append(f"{bone}: the body was not cut from the whole vertebra ({error})")
+        return whole, "whole"
 
 
 def run_report(out: Path, *, as_json: bool) -> None:
     """Make the report again from a result folder."""
     from ..io import read_case
 
-    written = write_reports(read_case(out), out)
-    print(json.dumps(written) if as_json else "\n".join(f"{name.replace('_', ' ')}: {path}" for name, path in written.items()))
+    if not out.is_dir():
+        raise InputError(f"found no folder {out.name!r}, expected the result folder of an earlier run; check the path")
+    progress = Progress()
+    progress("reading the stored case")
+    case = read_case(out)
+    progress("making the report")
+    written, failure = write_reports(case, out)
+    if as_json:
+        print_json({"schema": "openbct-report/1", **written})
+    else:
+        print("\n".join(f"{name.replace('_', ' ')}: {path}" for name, path in written.items()))
+    if failure is not None:
+        raise failure
 
 
 def run_protocols(show: str | None, *, as_json: bool) -> None:
@@ -124,7 +182,11 @@ def run_protocols(show: str | None, *, as_json: bool) -> None:
     if show is not None:
         if show not in protocol_names():
             raise SettingsError(f"found protocol {show!r}, expected one of {', '.join(protocol_names())}")
-        print(to_toml(to_tables(built_in(show))), end="")
+        tables = to_tables(built_in(show))
+        if as_json:
+            print_json({"schema": "openbct-protocol/1", "protocol": tables})
+        else:
+            print(to_toml(tables), end="")
         return
     laws = [
         {
@@ -137,11 +199,8 @@ def run_protocols(show: str | None, *, as_json: bool) -> None:
         for law in MATERIALS.values()
     ]
     if as_json:
-        print(
-            json.dumps(
-                {"protocols": [to_tables(built_in(name)) for name in protocol_names()], "materials": laws}, ensure_ascii=False
-            )
-        )
+        all_protocols = [to_tables(built_in(name)) for name in protocol_names()]
+        print_json({"schema": "openbct-protocols/1", "protocols": all_protocols, "materials": laws})
         return
     print("protocols (print one with --show NAME):")
     for name in protocol_names():

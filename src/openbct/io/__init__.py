@@ -6,7 +6,7 @@ from .files import prepare_folder, write_bytes, write_json, write_table, write_v
 from .inspect import SeriesSummary, inspect_path
 from .labels import check_grid, read_labels
 from .scan import read_density, read_scan
-from .store import read_case, read_result, result_schema, write_bone, write_case, write_label_map
+from .store import read_case, read_result, result_schema, start_folder, write_bone, write_case, write_label_map, write_tables
 from .toml_text import to_toml
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "read_result",
     "read_scan",
     "result_schema",
+    "start_folder",
     "to_toml",
     "write_bone",
     "write_bytes",
@@ -31,5 +32,6 @@ __all__ = [
     "write_json",
     "write_label_map",
     "write_table",
+    "write_tables",
     "write_volume",
 ]

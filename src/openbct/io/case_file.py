@@ -6,6 +6,7 @@ again cheaply is left out: the boundary arrays of the FE model, and the density 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import zipfile
@@ -61,7 +62,8 @@ def write_case_file(case: Case, path: Path) -> None:
                 archive.writestr(_member(f"{number}.npy"), stream.getbuffer(), compresslevel=COMPRESSION)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise OutputError(f"the case file could not be written ({error.strerror}); check free space and permissions") from error
 
 
@@ -75,22 +77,38 @@ def read_case_file(path: Path) -> Case:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            tree = json.loads(archive.read("case.json"))
+            tree = json.loads(_content(archive, "case.json"))
             if tree.get("format") != FORMAT:
                 raise InputError(
                     f"found a case file of format {tree.get('format')!r}, expected {FORMAT!r}; analyse the scan again"
                 )
-            case = _decode(tree["case"], archive)
+            case = _complete(_decode(tree["case"], archive))
     except FileNotFoundError as error:
         raise InputError(f"found no {path.name} in the folder, expected the result of an earlier run; check the path") from error
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{path.name} is damaged ({type(error).__name__}); analyse the scan again") from error
-    if not isinstance(case, Case):
-        raise InputError(f"{path.name} holds no case; analyse the scan again")
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file can fail anywhere between zip and record
+        raise InputError(
+            f"found a {path.name} that is damaged ({type(error).__name__}), expected a whole one; copy it again, or analyse the scan again"
+        ) from error
+    return case
+
+
+def _complete(case: Any) -> Case:
+    """Return a case with its density made again."""
+    if not isinstance(case, Case) or not isinstance(case.scan, Scan):
+        raise TypeError("no case")
     calibration = case.calibration
     if calibration is not None and calibration.density.array.size == 0:
-        case = replace(case, calibration=_with_density(calibration, case.scan))
+        return replace(case, calibration=_with_density(calibration, case.scan))
     return case
+
+
+def _content(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return a member, refusing one that no case of ours has."""
+    if archive.getinfo(name).file_size > MAX_ARRAY_BYTES:
+        raise ValueError("member too large")
+    return archive.read(name)
 
 
 def _member(name: str) -> zipfile.ZipInfo:
@@ -160,9 +178,7 @@ def _decode(value: Any, archive: zipfile.ZipFile) -> Any:
 
 def _array(entry: dict[str, Any], archive: zipfile.ZipFile) -> np.ndarray:
     name = f"{int(entry['array'])}.npy"
-    if archive.getinfo(name).file_size > MAX_ARRAY_BYTES:
-        raise ValueError("array too large")
-    array = np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
+    array = np.load(io.BytesIO(_content(archive, name)), allow_pickle=False)
     if "bits" not in entry:
         return np.asarray(array)
     shape = tuple(int(n) for n in entry["bits"])

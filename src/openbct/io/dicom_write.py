@@ -27,7 +27,7 @@ RIGHT_ANGLE = 1e-6
 
 def write_ct_series(
     image: Volume,
-    folder: Path,
+    folder: Path | str,
     *,
     patient: Patient,
     acquisition: Acquisition,
@@ -54,6 +54,7 @@ def write_ct_series(
     """
     _check_image(image)
     uids = _make_uids(acquisition, seed)
+    folder = Path(folder)
     paths = [folder / f"slice_{k + 1:04d}.dcm" for k in range(image.shape[2])]
     try:
         folder.mkdir(parents=True, exist_ok=True)

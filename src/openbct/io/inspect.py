@@ -46,7 +46,7 @@ class SeriesSummary:
     """From the first to the last slice."""
 
 
-def inspect_path(path: Path) -> list[SeriesSummary]:
+def inspect_path(path: Path | str) -> list[SeriesSummary]:
     """Return every series found at a path, judged by its headers; pixels are read only to compare doubled slices.
 
     Raises

@@ -31,7 +31,7 @@ MAX_OVERLAP = 0.001
 """Part of a structure that may lie inside another before a folder is refused [-] [D]."""
 
 
-def read_labels(path: Path, *, mapping: Path | str | None = None, like: Volume | None = None) -> LabelMap:
+def read_labels(path: Path | str, *, mapping: Path | str | None = None, like: Volume | None = None) -> LabelMap:
     """Return the structures drawn in a label map, in TotalSegmentator's names and in canonical orientation.
 
     Parameters

@@ -22,7 +22,7 @@ from .series import Found, Series, find_series
 DICOM_IMAGE = Reference("DICOM PS3.3: C.7.6.2 Image Plane, C.8.2.1 CT Image, C.7.6.16 Multi-frame Functional Groups", "recalled")
 
 
-def read_scan(path: Path, *, series: str | None = None) -> Scan:
+def read_scan(path: Path | str, *, series: str | None = None) -> Scan:
     """Return the CT image at a path, in HU and in canonical orientation, with what its header knows.
 
     Parameters
@@ -46,7 +46,7 @@ def read_scan(path: Path, *, series: str | None = None) -> Scan:
         return _build_scan(chosen, stack, read_volume(stack.slices, stack.affine), found.passed_over + note)
 
 
-def read_density(path: Path, *, mineral: Mineral = "K2HPO4") -> Scan:
+def read_density(path: Path | str, *, mineral: Mineral = "K2HPO4") -> Scan:
     """Return an image that is already calibrated: its unit is ``mg/cm3`` of ``mineral`` equivalent.
 
     Raises

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, OutputError
 from ..records import BoneResult, Case, LabelMap
 from ..volume import Volume
 from .case_file import read_case_file, write_case_file
@@ -21,11 +21,12 @@ from .vtu import vtu_bytes
 
 CASE_FILE = "case.openbct"
 RESULT, TABLE, PROTOCOL, BONES = "result.json", "results.csv", "protocol.toml", "bones"
+REPORTS = ("report.html", "report.pdf")
 BONE_FILES = {"density": "density.nii.gz", "mask": "mask.nii.gz", "failed": "failed.nii.gz", "model": "model.vtu"}
 SCHEMA_FILE = Path(__file__).resolve().parents[1] / "data" / "result.schema.json"
 
 
-def write_case(case: Case, folder: Path, *, anonymous: bool = False, fields: bool = True) -> list[Path]:
+def write_case(case: Case, folder: Path | str, *, anonymous: bool = False, fields: bool = True) -> list[Path]:
     """Write a case into a folder; returns the files, every one of them whole.
 
     Parameters
@@ -45,13 +46,47 @@ def write_case(case: Case, folder: Path, *, anonymous: bool = False, fields: boo
     if anonymous:
         case = anonymise(case)
     written = [path for bone in case.bones for path in write_bone(bone, folder)] if fields else []
+    written += write_tables(case, folder)
+    write_case_file(case, folder / CASE_FILE)
+    return [*written, folder / CASE_FILE]
+
+
+def write_tables(case: Case, folder: Path) -> list[Path]:
+    """Write result.json, results.csv and protocol.toml, for a case that may still grow; returns the files.
+
+    Raises
+    ------
+    OutputError
+        No room, no permission.
+    """
     listed = {bone.bone: _files_of(bone, folder) for bone in case.bones}
     created = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(folder / RESULT, case_to_tables(case, created=created, files=listed))
     write_table(folder / TABLE, csv_rows(case))
     write_bytes(folder / PROTOCOL, to_toml(case.settings).encode("utf-8"))
-    write_case_file(case, folder / CASE_FILE)
-    return [*written, *(folder / name for name in (RESULT, TABLE, PROTOCOL, CASE_FILE))]
+    return [folder / name for name in (RESULT, TABLE, PROTOCOL)]
+
+
+def start_folder(folder: Path) -> None:
+    """Remove what an earlier run left in a result folder, by the names that we give: it would pass for the new run's.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be removed.
+    """
+    names = [RESULT, TABLE, CASE_FILE, *REPORTS]
+    names += [str(path.relative_to(folder)) for name in BONE_FILES.values() for path in folder.glob(f"{BONES}/*/{name}")]
+    try:
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+        for place in folder.glob(f"{BONES}/*"):
+            if place.is_dir() and not any(place.iterdir()):
+                place.rmdir()
+    except OSError as error:
+        raise OutputError(
+            f"found an earlier result that cannot be removed ({error.strerror}), expected permission; choose another folder with -o"
+        ) from error
 
 
 def _files_of(bone: BoneResult, folder: Path) -> dict[str, str]:
@@ -108,7 +143,7 @@ def _model_bytes(result: BoneResult) -> bytes:
     return vtu_bytes(model.youngs_modulus > 0, model.to_patient, cells=cells, points=points)
 
 
-def write_label_map(labels: LabelMap, path: Path) -> Path:
+def write_label_map(labels: LabelMap, path: Path | str) -> Path:
     """Write a label map as NIfTI and its names as TOML beside it; returns the TOML, for ``--label-map``.
 
     Raises
@@ -123,7 +158,7 @@ def write_label_map(labels: LabelMap, path: Path) -> Path:
     return names
 
 
-def read_result(folder: Path) -> dict[str, Any]:
+def read_result(folder: Path | str) -> dict[str, Any]:
     """Return the content of a folder's result.json.
 
     Raises
@@ -145,7 +180,7 @@ def read_result(folder: Path) -> dict[str, Any]:
     return dict(table)
 
 
-def read_case(folder: Path) -> Case:
+def read_case(folder: Path | str) -> Case:
     """Return the case of a result folder, FE models left out.
 
     Raises
