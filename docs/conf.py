@@ -31,7 +31,9 @@ def _inline(translator: Any, node: nodes.math) -> None:
 
 def _display(translator: Any, node: nodes.math_block) -> None:
     """Write a formula of its own; a wide one scrolls within the page."""
-    translator.body.append(f'<div style="overflow: auto hidden; padding: 0.3em 0; margin: 0.7em 0">{tex2mathml(node.astext(), as_block=True)}</div>')
+    translator.body.append(
+        f'<div style="overflow: auto hidden; padding: 0.3em 0; margin: 0.7em 0">{tex2mathml(node.astext(), as_block=True)}</div>'
+    )
     raise nodes.SkipNode
 
 
