@@ -187,7 +187,7 @@ def test_pdf_is_archival_tagged_and_carries_its_typefaces(name):
 def test_sections_come_in_the_order_of_a_clinical_reading():
     keys = [section.key for section in made("plain").sections]
     assert keys == [
-        "summary", "adequacy", "results", "location", "bone-l1", "bone-l2", "bone-femur-left",
+        "summary", "adequacy", "results", "bone-l1", "bone-l2", "bone-femur-left",
         "calibration", "cautions", "interpretation", "methods", "references", "provenance",
     ]  # fmt: skip
 
@@ -196,7 +196,7 @@ def test_first_page_states_who_class_reason_and_numbers():
     text = Page(html("plain")).text
     for words in (
         "Miller, Jane", "PID-0042", "1951-03-14", "female", "72 years", "62 kg entered", "120 kV", "B40s", "2023-05-02",
-        "Low bone mass (osteopenia)", "Lowest T-score −2.0 (left femoral neck)", "94 mg/cm³ (mean L1, L2)", "T −2.0",
+        "Low bone mass (osteopenia)", "Lowest T-score −2.0 (left femoral neck)", "94 ± 6 mg/cm³ (mean L1, L2)", "T −2.0",
         "Shown, not classified: provisional scale",
         "No cautions were raised.",
     ):  # fmt: skip

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import date
 
 from ..records import Case
-from .bones import bone_section, calibration, has_pictures, location, overview_figure
+from .bones import bone_section, calibration, has_pictures, overview_figure
 from .content import Figure, Report
 from .html import to_html
 from .pdf import to_pdf
 from .references import Numbering, methods, provenance, references
-from .results import adequacy, cautions, interpretation, results
+from .results import OVERVIEW_SHARE, adequacy, cautions, interpretation, results
 from .summary import shorten, summary
 from .texts import ENGLISH
 from .wording import Texts, clean, person
@@ -30,7 +30,8 @@ def make_report(case: Case, *, texts: Texts = Texts(ENGLISH), made_on: date | No
     """
     numbering = Numbering()
     done = methods(case, texts, numbering)
-    sections = [summary(case, texts), adequacy(case, texts), results(case, texts, numbering), location(case, texts)]
+    overview = overview_figure(case, texts, OVERVIEW_SHARE - 0.02, 62.0)
+    sections = [summary(case, texts), adequacy(case, texts, overview), results(case, texts, numbering)]
     # Bones without results come last: they need little room and share a page.
     shown = sorted((bone for bone in case.bones if has_pictures(bone, case)), key=lambda bone: bone.region is None)
     sections += [bone_section(bone, case, texts) for bone in shown]

@@ -12,14 +12,7 @@ from .projection import projection
 from .wording import Texts, clean
 
 
-def location(case: Case, texts: Texts) -> Section:
-    """Return the whole scan with every bone that was found in it."""
-    figure = overview_figure(case, texts)
-    block: Block = figure if figure is not None else Paragraph(texts("overview.none"))
-    return Section("location", texts("section.location"), (block,))
-
-
-def overview_figure(case: Case, texts: Texts) -> Figure | None:
+def overview_figure(case: Case, texts: Texts, share: float = 1.0, height: float = 92.0) -> Figure | None:
     """Return the scan from the front and from the side with the bones outlined; ``None`` where no bone was found."""
     image = case.scan.image
     found = {
@@ -29,8 +22,8 @@ def overview_figure(case: Case, texts: Texts) -> Figure | None:
         return None
     outlines = [slices.Outline(mask, drawing.CONTOUR, texts.short_bone(name)) for name, mask in found.items()]
     names = ", ".join(texts.bone(name) for name in found)
-    data = slices.overview(image, outlines)
-    return Figure(data, "image/png", texts("overview.caption", window=_window(image, texts)), texts("overview.alt", bones=names))
+    data = slices.overview(image, outlines, share, height)
+    return Figure(data, "image/png", texts("overview.caption"), texts("overview.alt", bones=names))
 
 
 def bone_section(bone: BoneResult, case: Case, texts: Texts) -> Section:

@@ -95,7 +95,6 @@ class ScaleBar:
     markers: tuple[Marker, ...]
     classified: bool
     """False where the thresholds are shown but give no class."""
-    note: str = ""
 
     @property
     def alt(self) -> str:
@@ -154,6 +153,8 @@ class Pair:
     right: tuple[Block, ...]
     share: float = 0.5
     """Part of the line that the left column takes."""
+    breakable: bool = False
+    """May go on over the page; for long tables."""
 
 
 Block: TypeAlias = "Paragraph | Notice | Facts | Verdict | ScaleBar | Table | Figure | Listing | Signature | Pair"

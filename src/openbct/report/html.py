@@ -139,12 +139,11 @@ def _facts(block: Facts) -> str:
 
 
 def _scale(block: ScaleBar) -> str:
-    note = f'<p class="note">{escape(block.note)}</p>' if block.note else ""
     kind = "classified" if block.classified else "unclassified"
     drawing = draw_scale(block).replace("<svg ", f'<svg role="img" aria-label="{escape(block.alt)}" ', 1)
     return (
         f'<div class="scale {kind}"><div class="reading"><h3>{escape(block.title)}</h3><p class="headline">{escape(block.headline)}</p>'
-        f'<p class="verdict-text">{escape(block.verdict)}</p></div><div class="drawing">{drawing}{note}</div></div>'
+        f'<p class="verdict-text">{escape(block.verdict)}</p></div><div class="drawing">{drawing}</div></div>'
     )
 
 

@@ -35,10 +35,10 @@ def methods(case: Case, texts: Texts, numbering: Numbering) -> Section:
     """Return what was done, in the sentences of the stages that did it, then the references."""
     stages: dict[str, list[str]] = {}
     for step in case.steps:
-        sentence = clean(step.sentence) + numbering.marks(step.references)
+        sentence = texts.sentence(step.sentence) + numbering.marks(step.references)
         stages.setdefault(texts.find(f"stage.{step.stage}", clean(step.stage).capitalize()), []).append(sentence)
     blocks: list[Block] = [Facts(tuple(Fact(stage, " ".join(sentences)) for stage, sentences in stages.items()), columns=1)]
-    return Section("methods", texts("section.methods"), tuple(blocks), new_page=True)
+    return Section("methods", texts("section.methods"), tuple(blocks))
 
 
 def references(texts: Texts, numbering: Numbering) -> Section:

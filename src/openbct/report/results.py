@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Final
 
 from ..records import BoneResult, Case, Finding, Measure
-from .content import Block, Notice, Paragraph, Section, Signature, Table
+from .content import Block, Figure, Notice, Pair, Paragraph, Section, Signature, Table
 from .references import Numbering
 from .summary import STATUS_KEYS, grouped_cautions, refusals
 from .wording import Texts, clean
 
+OVERVIEW_SHARE: Final = 0.46
+"""Part of the line that the overview of the scan takes."""
 MAIN_HIP: Final = ("femoral_neck_abmd", "total_hip_abmd")
 """Areal densities that a class may rest on; the others stand in the table of regions."""
 
 
-def adequacy(case: Case, texts: Texts) -> Section:
-    """Return which bones could be used, and why not where they could not."""
+def adequacy(case: Case, texts: Texts, overview: Figure | None) -> Section:
+    """Return which bones could be used, and why not where they could not, beside the scan that they lie in."""
     rows = [(texts.bone(bone.bone), texts(STATUS_KEYS[bone.status]), _why(bone, case, texts)) for bone in case.bones]
     known = {bone.bone for bone in case.bones}
     rows += [
@@ -29,10 +31,11 @@ def adequacy(case: Case, texts: Texts) -> Section:
         texts("adequacy.caption"),
         (texts("adequacy.bone"), texts("adequacy.status"), texts("adequacy.reason")),
         "lll",
-        (1.3, 1.5, 5.2),
+        (1.2, 1.5, 2.6) if overview is not None else (1.3, 1.5, 5.2),
         tuple(rows),
     )
-    return Section("adequacy", texts("section.adequacy"), (table,), new_page=True)
+    block: Block = Pair((table,), (overview,), 1.0 - OVERVIEW_SHARE, breakable=True) if overview is not None else table
+    return Section("adequacy", texts("section.adequacy"), (block,), new_page=True)
 
 
 def _why(bone: BoneResult, case: Case, texts: Texts) -> str:
@@ -202,7 +205,7 @@ def cautions(case: Case, texts: Texts) -> Section:
     refused = refusals(case, texts)
     blocks: list[Block] = []
     if refused:
-        blocks.append(Notice("refused", texts("section.adequacy"), refused))
+        blocks.append(Notice("refused", texts("cautions.refused"), refused))
     whole = tuple(text for where, text in found if not where)
     if whole:
         blocks.append(Notice("caution", texts("cautions.case"), whole))

@@ -65,7 +65,11 @@ def _scale(group: Sequence[Finding], case: Case, texts: Texts) -> ScaleBar:
     low, high = _range(values, thresholds, by_t)
     several = len(group) > 1
     shown_unit = "" if by_t else f" {texts.unit(unit.split(' ')[0])}"
-    headline = ("T " if by_t else "") + texts.quantity(values[lowest], unit) + shown_unit
+    deviation = None if by_t else _deviation(first, case)
+    number = texts.quantity(values[lowest], unit)
+    if deviation:
+        number = texts("value.sd", value=number, sd=texts.quantity(deviation, unit))
+    headline = ("T " if by_t else "") + number + shown_unit
     if ", " in first.bone:
         headline += f" ({texts('scale.mean')} {clean(first.bone)})"
     elif several:
@@ -90,7 +94,6 @@ def _scale(group: Sequence[Finding], case: Case, texts: Texts) -> ScaleBar:
         )
         + tuple(marker for finding in group for marker in _parts(finding, case, texts)),
         classified=classified,
-        note="" if classified else clean(first.against),
     )
 
 

@@ -59,19 +59,41 @@ def bone_planes(image: Volume, outlines: Sequence[Outline], height: float = 52.0
     return drawing.to_png(canvas)
 
 
-def overview(image: Volume, outlines: Sequence[Outline], height: float = 78.0) -> bytes:
-    """Return a PNG of the whole scan from the front and from the side, through the bones that were found."""
-    canvas = drawing.new_figure(1.0, height)
+def overview(image: Volume, outlines: Sequence[Outline], share: float = 1.0, height: float = 92.0) -> bytes:
+    """Return a PNG of the whole scan summed from front to back and from side to side, like radiographs, with the bones outlined."""
+    canvas = drawing.new_figure(share, height)
     whole = (np.zeros(3, dtype=int), np.array(image.shape))
-    middles = [_middle(outline.mask, image) for outline in outlines] or [np.array(image.shape) / 2.0]
-    width = (drawing.PAGE_WIDTH - 2.0) / 2.0
-    for column, (name, across, right, up) in enumerate(PLANES[1:]):
+    width = (share * drawing.PAGE_WIDTH - 2.0) / 2.0
+    for column, (_, across, right, up) in enumerate(PLANES[1:]):
         axes = drawing.place(canvas, column * (width + 2.0), 0.0, width, height)
-        index = round(float(np.median([middle[across] for middle in middles])))
-        view = _View(image, across, right, up, index, *whole)
-        _draw_plane(axes, view, outlines, width / height, project=True)
-        _caption(axes, name)
+        view = _View(image, across, right, up, 0, *whole)
+        _draw_sum(axes, view, outlines, width / height)
     return drawing.to_png(canvas)
+
+
+def _draw_sum(axes: Axes, view: _View, outlines: Sequence[Outline], aspect: float) -> None:
+    """Draw the image summed across the view, the shadows of the outlines, the letters and a scale."""
+    level, width = window(view.image.unit)
+    low = 0.0 if view.image.unit != "HU" else -300.0
+    summed = np.clip(view.image.array, low, level + width / 2).mean(axis=view.across, dtype=np.float32).T
+    dark, bright = np.percentile(summed, (2.0, 99.7))
+    axes.set_facecolor("black")
+    axes.imshow(
+        _enlarged(summed),
+        cmap="gray",
+        vmin=dark,
+        vmax=max(bright, dark + 1e-6),
+        extent=view.extent,
+        origin="lower",
+        interpolation="bicubic",
+    )
+    for outline in outlines:
+        mask = view.take(outline.mask, project=True)
+        if mask.any():
+            _draw_outline(axes, mask, view.extent, outline, named=True)
+    _fit(axes, view.extent, aspect)
+    _letters(axes, view)
+    _ruler(axes)
 
 
 @dataclass(frozen=True)
@@ -118,7 +140,7 @@ class _View:
         return (0.0, wide, 0.0, tall)
 
 
-def _draw_plane(axes: Axes, view: _View, outlines: Sequence[Outline], aspect: float, project: bool = False) -> None:
+def _draw_plane(axes: Axes, view: _View, outlines: Sequence[Outline], aspect: float) -> None:
     """Draw the image in its window, the outlines, the letters and a scale."""
     level, width = window(view.image.unit)
     plane = view.take(view.image)
@@ -136,9 +158,9 @@ def _draw_plane(axes: Axes, view: _View, outlines: Sequence[Outline], aspect: fl
         interpolation="bicubic",
     )
     for outline in outlines:
-        mask = view.take(outline.mask, project)
+        mask = view.take(outline.mask)
         if mask.any():
-            _draw_outline(axes, mask[::-1] if flip else mask, extent, outline, named=project)
+            _draw_outline(axes, mask[::-1] if flip else mask, extent, outline, named=False)
     _fit(axes, extent, aspect)
     _letters(axes, view)
     _ruler(axes)
@@ -155,9 +177,14 @@ def _draw_outline(
     u = np.concatenate([[columns[0] - step[0]], columns, [columns[-1] + step[0]]])
     v = np.concatenate([[rows[0] - step[1]], rows, [rows[-1] + step[1]]])
     contours = axes.contour(
-        u, v, ndimage.gaussian_filter(padded.astype(float), 0.5), levels=[0.5], colors=[outline.colour], linewidths=1.1
+        u,
+        v,
+        ndimage.gaussian_filter(padded.astype(float), 0.5),
+        levels=[0.5],
+        colors=[outline.colour],
+        linewidths=0.8 if named else 1.1,
     )
-    contours.set_path_effects(drawing.halo(width=2.1))
+    contours.set_path_effects(drawing.halo(width=1.6 if named else 2.1))
     if named and outline.label:
         v0, u0 = ndimage.center_of_mass(padded)
         axes.text(

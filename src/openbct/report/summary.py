@@ -17,6 +17,8 @@ CAUTION_LENGTH: Final = 230
 FACT_LENGTH: Final = 90
 SOURCE_LENGTH: Final = 24
 """Longer entries of the header are shortened on the first page [letters]; DICOM allows 64 for most."""
+SOURCED: Final = ("sex", "age", "height_cm", "weight_kg")
+"""Facts that a result rests on: where they came from is said."""
 STANDINGS: Final[dict[str, Standing]] = {"osteoporosis": "high", "low bone mass": "increased", "normal": "not_increased"}
 STATUS_KEYS: Final = {"ok": "status.ok", "caution": "status.caution", "refused": "status.refused"}
 
@@ -56,7 +58,7 @@ def patient_facts(case: Case, texts: Texts) -> tuple[Fact, ...]:
         Fact(
             texts(f"fact.{key}"),
             value or texts("unknown"),
-            _source(patient.sources.get(key), texts) if value else "",
+            _source(patient.sources.get(key), texts) if value and key in SOURCED else "",
         )
         for key, value in values.items()
     )
@@ -157,6 +159,8 @@ def _main_cautions(case: Case, texts: Texts) -> Notice:
             for where, text in sorted(grouped_cautions(case, texts), key=lambda pair: not pair[0])
         ),
     )
+    if not every and not case.bones:
+        return Notice("refused", texts("summary.cautions"), (texts("overview.none"),))
     if not every:
         return Notice("ok", texts("summary.cautions"), (texts("summary.no_cautions"),))
     shown = [shorten(text) for text in every[:MAIN_CAUTIONS]]

@@ -26,9 +26,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "value.sd": "{value} ± {sd}",
     # Headings
     "section.summary": "Summary",
-    "section.adequacy": "Adequacy",
+    "section.adequacy": "Adequacy and location",
     "section.results": "Results",
-    "section.location": "Where the bones were found",
     "section.bone": "{bone}",
     "section.calibration": "Density calibration",
     "section.cautions": "Cautions",
@@ -157,7 +156,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "bone.inline.femur_right": "right femur",
     "bone.short.femur_left": "left",
     "bone.short.femur_right": "right",
-    "bone.refused": "{bone} was refused",
+    "bone.refused": "{bone} refused",
     "bone.reached": "What had been measured before the refusal is shown for information only.",
     "bone.planes": (
         "{bone} in the CT. Orange: outline of what was analysed{region}. {window} R, L, A, P, S, I: right, left, anterior, posterior, "
@@ -188,8 +187,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "bone.mesh": "Model",
     "bone.mesh_text": "{elements} elements of {voxel} mm, solved in {seconds}",
     "bone.failed": "Bone yielded at the strength",
-    "overview.caption": "The scan from the front and from the side; outlines: bones that were found, projected onto the plane. {window}",
-    "overview.alt": "Coronal and sagittal plane of the whole scan with the outlines of {bones}.",
+    "overview.caption": "The whole scan summed from front to back and from side to side, like radiographs; outlines: the bones that were found.",
+    "overview.alt": "The whole scan from the front and from the side with the outlines of {bones}.",
     "overview.none": "No bone was found in the scan.",
     # Views and curves
     "view.front_left": "From the front and left",
@@ -225,6 +224,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "calibration.col_residual": "Residual",
     "calibration.col_voxels": "Voxels",
     # Cautions
+    "cautions.refused": "Refused",
     "cautions.none": "No cautions were raised for this case.",
     "cautions.case": "The scan as a whole",
     # Interpretation

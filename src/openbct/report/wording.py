@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ class Texts:
         """Return a stage's words as a sentence: a capital first, without the bone's key where the bone is named anyway."""
         plain = clean(text)
         plain = plain.removeprefix(f"{bone}: ") if bone else plain
+        plain = re.sub(r"(?<![\w.])-(?=\d)", "\u2212", plain)
         return plain[:1].upper() + plain[1:]
 
     def bone(self, name: str) -> str:
