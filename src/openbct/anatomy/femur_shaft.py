@@ -28,6 +28,10 @@ AXIS_ERRORS = ((10.0, 20.0, 30.0, 40.0, 50.0, 70.0), (6.0, 4.5, 3.0, 2.0, 1.3, 0
 bone [degrees]: four public femora, cut shorter and shorter [C]."""
 
 
+MOST_ROUNDS, SETTLED = 5, 0.3
+"""Rounds of axis and trochanter, and the turn of the axis [degrees] below which they are done [D]."""
+
+
 @dataclass(frozen=True)
 class FemurLabel:
     """A femur's label, ready for measuring; a left one comes as its mirror image, so that both sides are measured alike."""
@@ -71,11 +75,14 @@ def find_shaft(label: FemurLabel) -> tuple[Shaft, float, float]:
     shaft = _first_shaft(label)
     _check_side(label, shaft)
     level, bump = 0.0, 0.0
-    for _ in range(4):
+    for _ in range(MOST_ROUNDS):
         level, bump = _lesser_trochanter(label, shaft)
         if bump < LEAST_BUMP:
             level = -TROCHANTER_AT * label.head.radius
+        before = shaft.axis
         shaft = _fit_shaft(label, shaft, level)
+        if before @ shaft.axis > np.cos(np.radians(SETTLED)):
+            break
     return shaft, level, bump
 
 
@@ -166,7 +173,7 @@ def _lesser_trochanter(label: FemurLabel, shaft: Shaft) -> tuple[float, float]:
     Between the medial side, which flares to the neck, and the back, the shaft's outline bulges only there.
     """
     medial, back = medial_and_back(label, shaft)
-    heights = np.arange(max(shaft.end, -3.4 * label.head.radius), -1.3 * label.head.radius, 1.0)
+    heights = np.arange(max(shaft.end, -3.4 * label.head.radius), -1.3 * label.head.radius, 1.5)
     if len(heights) < 5:
         raise SegmentationError(
             f"{label.name}: found the end of the bone {-shaft.end:.0f} mm below the head centre, expected the trochanters and at least "

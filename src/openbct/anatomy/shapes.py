@@ -83,7 +83,7 @@ def surface_points(field: Volume) -> Points:
     return to_patient(field.affine, np.concatenate(found))
 
 
-def fit_sphere(points: Points, *, radii: tuple[float, float], tolerance: float, trials: int = 4000) -> Sphere:
+def fit_sphere(points: Points, *, radii: tuple[float, float], tolerance: float, trials: int = 1500) -> Sphere:
     """Return the sphere with the largest share of a surface: random search, then least squares.
 
     Parameters
@@ -136,9 +136,9 @@ def _sphere_through(four: Points) -> tuple[Vector, float]:
 
 
 def _refine_sphere(points: Points, centre: Vector, radius: float, tolerance: float) -> Sphere:
-    """Return the least-squares sphere of the points near the first guess, three times over."""
+    """Return the least-squares sphere of the points near the first guess, until the choice of points has settled."""
     near = points
-    for width in (2.0 * tolerance, tolerance, tolerance):
+    for width in (2.0 * tolerance, *[tolerance] * 6):
         distance = np.linalg.norm(points - centre, axis=1)
         near = points[np.abs(distance - radius) < width]
 
@@ -218,7 +218,9 @@ def cut(field: Volume, origin: Vector, normal: Vector, *, half_width: float, ste
 
 def outline(section: Section) -> Float[Array, "n 2"]:
     """Return the outermost cells of a section, relative to the plane's origin, in its basis [mm]."""
-    edge = section.inside & ~ndimage.binary_erosion(section.inside)
+    wide = np.pad(section.inside, 1)
+    inner = wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
+    edge = section.inside & ~inner
     return np.asarray((np.argwhere(edge) - (np.array(section.inside.shape) - 1) / 2) * section.step)
 
 

@@ -29,13 +29,12 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from ..errors import SegmentationError, SettingsError
-from ..records import Array, BoneRegion, Boundary, Frame, Mineral, Reference, Specimen, Step
-from ..volume import MIRROR, Affine, Volume, mirrored, resample, to_patient
+from ..records import Array, BoneRegion, Boundary, Frame, Reference, Specimen, Step
+from ..volume import MIRROR, Affine, mirrored, resample, to_patient
+from .grid import along, box_of, corners_of, mineral_of, one_piece
 
 STANDARD_SHAFT = 40.0
 """Shaft kept below the lesser trochanter [mm]: target of the default recipe [D]."""
-LOOSE_REFUSAL = 0.05
-"""Share of the bone outside its largest face-connected piece that is refused: review limit of public FE code [SC]."""
 VOLUME_CAUTION = 0.02
 """Change of the bone's volume by the model grid above which a caution is due [D]."""
 SMALLEST_PATCH = 150.0
@@ -107,10 +106,10 @@ class SidewaysFall:
             region = _mirror_image(region)
         shape, affine = self._grid(region)
         inside, change = self._bone(region, shape, affine)
-        bone, loose = _one_piece(region.bone, inside)
+        bone, loose = one_piece(region.bone, inside)
         density = resample(region.density, shape, affine, order=1).array
         pad = self._pads(region, bone, affine)
-        box = _box(bone | pad)
+        box = box_of(bone | pad)
         corner = affine.copy()
         corner[:3, 3] = to_patient(affine, np.array([axis.start for axis in box], dtype=float))
         if left:
@@ -119,7 +118,7 @@ class SidewaysFall:
         return Specimen(
             bone=region.bone,
             density=np.where(bone, density, 0.0)[box],
-            mineral=_mineral(region.density),
+            mineral=mineral_of(region.density),
             mask=bone[box],
             pad=pad[box],
             spacing=self.voxel,
@@ -133,8 +132,8 @@ class SidewaysFall:
         layers = np.flatnonzero(specimen.pad.any(axis=(0, 1)))
         nodes = tuple(n + 1 for n in specimen.pad.shape)
         ground, head = np.zeros(nodes, dtype=bool), np.zeros(nodes, dtype=bool)
-        ground[:, :, layers[0]] = _corners_of(specimen.pad[:, :, layers[0]])
-        head[:, :, layers[-1] + 1] = _corners_of(specimen.pad[:, :, layers[-1]])
+        ground[:, :, layers[0]] = corners_of(specimen.pad[:, :, layers[0]])
+        head[:, :, layers[-1] + 1] = corners_of(specimen.pad[:, :, layers[-1]])
         fixed = np.zeros((*nodes, 3), dtype=bool)
         displacement = np.zeros((*nodes, 3))
         fixed[ground | head, 2] = True
@@ -186,8 +185,8 @@ class SidewaysFall:
         shaft = region.frame.axes[:, 2]
         bottom = float(region.landmarks["lesser_trochanter_axis"] @ shaft) - length
         inside = resample(region.mask, shape, affine, order=1).array >= 0.5
-        inside &= _along(shape, affine, shaft) >= bottom
-        native = region.mask.array & (_along(region.mask.shape, region.mask.affine, shaft) >= bottom)
+        inside &= along(shape, affine, shaft) >= bottom
+        native = region.mask.array & (along(region.mask.shape, region.mask.affine, shaft) >= bottom)
         change = float(inside.sum()) * self.voxel**3 / (float(native.sum()) * region.mask.voxel_volume) - 1.0
         return inside, change
 
@@ -255,27 +254,6 @@ def _local_point(region: BoneRegion, axes: Float[Array, "3 3"]) -> Float[Array, 
     return np.asarray((region.landmarks["lesser_trochanter_axis"] - region.landmarks["head_centre"]) @ axes)
 
 
-def _along(shape: tuple[int, int, int], affine: Affine, direction: Float[Array, "3"]) -> Float[Array, "i j k"]:
-    """Return every voxel centre's coordinate along a patient direction [mm]."""
-    steps = direction @ affine[:3, :3]
-    i, j, k = (np.arange(n) * step for n, step in zip(shape, steps))
-    return np.asarray(float(direction @ affine[:3, 3]) + i[:, None, None] + j[None, :, None] + k[None, None, :])
-
-
-def _one_piece(bone: str, inside: Bool[Array, "i j k"]) -> tuple[Bool[Array, "i j k"], float]:
-    """Return the largest face-connected piece and the share that was left out."""
-    labels, count = ndimage.label(inside)
-    if count == 0:
-        raise SegmentationError(f"found no voxel of {bone} on the model grid, expected a femur; use smaller voxels")
-    sizes = np.bincount(labels.ravel())[1:]
-    loose = 1.0 - float(sizes.max()) / float(sizes.sum())
-    if loose > LOOSE_REFUSAL:
-        raise SegmentationError(
-            f"found {100 * loose:.1f} % of {bone} loose on the model grid, expected at most {100 * LOOSE_REFUSAL:g} %; mend the label"
-        )
-    return np.asarray(labels == 1 + int(np.argmax(sizes))), loose
-
-
 def _pad(
     place: str, bone: Bool[Array, "i j k"], allowed: Bool[Array, "i j"], over: int, under: int, voxel: float
 ) -> Bool[Array, "i j k"]:
@@ -296,21 +274,3 @@ def _pad(
         )
     k = np.arange(n)
     return np.asarray(patch[:, :, None] & (k > top[:, :, None]) & (k <= tip + under))
-
-
-def _corners_of(face: Bool[Array, "i j"]) -> Bool[Array, "i1 j1"]:
-    """Return the nodes of the marked voxel faces of one layer."""
-    nodes = np.zeros((face.shape[0] + 1, face.shape[1] + 1), dtype=bool)
-    for di in (0, 1):
-        for dj in (0, 1):
-            nodes[di : di + face.shape[0], dj : dj + face.shape[1]] |= face
-    return nodes
-
-
-def _box(mask: Bool[Array, "i j k"]) -> tuple[slice, slice, slice]:
-    found = ndimage.find_objects(mask.astype(np.int8))[0]
-    return (found[0], found[1], found[2])
-
-
-def _mineral(density: Volume) -> Mineral:
-    return "CHA" if density.unit.endswith("CHA") else "K2HPO4"
