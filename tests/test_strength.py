@@ -56,9 +56,33 @@ def test_a_load_that_does_no_work_is_an_error() -> None:
         measure_strength(column(moved=False), VERTEBRA_TEST)
 
 
-def test_no_plateau_no_number() -> None:
-    with pytest.raises(ModelError, match="still rises"):
+def test_no_failure_no_number() -> None:
+    with pytest.raises(ModelError, match="yielded"):
         measure_strength(column(yield_stress=200.0), VERTEBRA_TEST)
+
+
+def test_no_plateau_no_number() -> None:
+    """Half of the column yields early, half never: the force keeps rising."""
+    model = column()
+    yield_stress = model.yield_stress.copy()
+    yield_stress[: N // 2] = 200.0
+    with pytest.raises(ModelError, match="still rises"):
+        measure_strength(replace(model, yield_stress=yield_stress), VERTEBRA_TEST)
+
+
+def test_work_balances() -> None:
+    assert measure_strength(column(), VERTEBRA_TEST).quantities["energy_imbalance"] < 1e-4
+
+
+def test_work_that_does_not_balance_is_refused() -> None:
+    def loses(*args: object, **kwargs: object) -> object:
+        from openbct import fe
+
+        whole = fe.solve_plastic(*args, **kwargs)  # type: ignore[arg-type]
+        return replace(whole, plastic_work=0.8 * whole.plastic_work)
+
+    with pytest.raises(ModelError, match="differ by"):
+        measure_strength(column(), VERTEBRA_TEST, solver=loses)  # type: ignore[arg-type]
 
 
 def test_a_history_that_stops_early_is_never_a_number() -> None:
@@ -74,4 +98,4 @@ def test_a_history_that_stops_early_is_never_a_number() -> None:
 
 def test_an_abscissa_at_the_end_needs_no_plateau() -> None:
     short = MechanicalTest(0.005, (0.001, 0.005), "force at 0.5 %", VERTEBRA_TEST.reference)
-    assert measure_strength(column(), short).strength == pytest.approx(E * 0.005 * N * N, rel=1e-4)
+    assert measure_strength(column(yield_stress=4.0), short).strength == pytest.approx(4.0 * N * N, rel=1e-4)

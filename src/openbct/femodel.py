@@ -11,8 +11,11 @@ from .records import Array, Boundary, FEModel, MaterialLaw, Mineral, Reference, 
 PMMA_YOUNGS_MODULUS = 2500.0
 """Bone cement of the pads [MPa]; as in public voxel-FE code [SC]."""
 PMMA_REFERENCE = Reference("PMMA pads 2500 MPa, Poisson ratio 0.3, as constants in public voxel-FE code", "code")
-CAUTION_FRACTION = 0.05
-"""Share of bone voxels outside a law's range above which a caution is due: at 5 % the mean stiffness moves by about 1 % [D]."""
+FLOOR_FRACTION = 0.05
+"""Share of bone voxels raised to a law's floor above which a caution is due (fe-methods plausibility table, design)."""
+EXTRAPOLATED_FRACTION = 0.5
+"""Share of bone voxels outside the range that a law was fitted to above which a caution is due: cortex and marrow always lie
+outside a trabecular law's range, so a smaller share would caution every bone and say nothing [design]."""
 
 
 def build_model(specimen: Specimen, boundary: Boundary, law: MaterialLaw) -> FEModel:
@@ -73,12 +76,12 @@ def _describe(
     below, above = float((rho < low).mean()), float((rho > high).mean())
     outside = float(((rho < law.valid[0]) | (rho > law.valid[1])).mean())
     cautions = [f"{specimen.bone}: {doubt}" for doubt in doubts]
-    if below > CAUTION_FRACTION:
+    if below > FLOOR_FRACTION:
         cautions.append(
             f"{specimen.bone}: {100 * below:.0f} % of the bone voxels lie below {low:g} g/cm³ and were raised to it; "
             "the strength of this bone rests partly on that floor."
         )
-    if outside > 10 * CAUTION_FRACTION:
+    if outside > EXTRAPOLATED_FRACTION:
         cautions.append(
             f"{specimen.bone}: {100 * outside:.0f} % of the bone voxels lie outside the density range that {law.name} was fitted to "
             f"({law.valid[0]:g} to {law.valid[1]:g} g/cm³); their stiffness is extrapolated."

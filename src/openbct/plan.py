@@ -134,7 +134,7 @@ def _try_law(law: MaterialLaw) -> None:
 def _test(default: MechanicalTest, settings: VertebraSettings | FemurSettings) -> MechanicalTest:
     """Return the default test with the protocol's abscissa; the words follow the numbers."""
     names = {"von_mises": "von Mises", "paraboloid": "paraboloid", "mohr_coulomb": "Mohr–Coulomb"}
-    span = "the endplate distance" if default is VERTEBRA_TEST else "the span between the pads"
+    span = "the endplate distance" if default is VERTEBRA_TEST else "the span between the outer faces of the pads"
     criterion = (
         f"force at {100 * settings.strength_strain:g} % apparent strain of {span}, "
         f"{names[settings.yield_criterion]} perfect plasticity"

@@ -232,7 +232,7 @@ class Specimen:
     to_patient: Affine
     """Index to patient LPS [mm]; a mirrored specimen has a negative determinant."""
     gauge_length: float
-    """Length that apparent strain refers to [mm]: endplate distance, or the span between the pads."""
+    """Length that apparent strain refers to [mm]: endplate distance, or the span between the outer faces of the pads."""
     step: Step
 
 

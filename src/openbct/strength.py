@@ -18,6 +18,11 @@ OFFSET_STRAIN = 0.002
 """Offset of the yield force, as in material testing [-]."""
 STIFFNESS_STRAIN = 0.001
 """Apparent strain of the secant stiffness [-] (fe-methods recipe, design)."""
+ENERGY_CAUTION = 0.01
+ENERGY_REFUSAL = 0.05
+"""Gap between external work and elastic plus plastic work, as a share of it, that is cautioned, and refused (fe-methods, design)."""
+LEAST_FAILED = 1e-3
+"""Yielded share of the bone below which no failure was reached and the force is no strength [design]."""
 PLATEAU_CAUTION = 0.10
 PLATEAU_REFUSAL = 0.30
 """Rise of the force beyond the strength abscissa above which the plateau is doubted, and refused [design]."""
@@ -54,7 +59,7 @@ VERTEBRA_TEST = MechanicalTest(
 FEMUR_TEST = MechanicalTest(
     strength_strain=0.04,
     strains=(0.001, 0.0025, 0.005, 0.0075, 0.010, 0.015, 0.020, 0.025, 0.030, 0.035, 0.040),
-    criterion="force at 4 % deformation of the span between the pads, von Mises perfect plasticity",
+    criterion="force at 4 % deformation of the span between the outer faces of the pads, von Mises perfect plasticity",
     reference=Reference(
         "Force at 4 % deformation as femoral strength: convention of Keaveny, Kopperdahl and co-workers", "recalled"
     ),
@@ -143,6 +148,8 @@ def _result(
         quantities["yield_force_n"] = yield_force
     if test.linear_coefficient is not None:
         quantities["linear_estimate_n"] = test.linear_coefficient * stiffness * gauge
+    work = float(solution.external_work[-1])
+    quantities["energy_imbalance"] = abs(work - float(solution.elastic_energy[-1] + solution.plastic_work[-1])) / work
     active = model.youngs_modulus > 0
     n_nodes = _n_nodes(active)
     return StrengthResult(
@@ -161,19 +168,39 @@ def _result(
     )
 
 
-def _describe(model: FEModel, test: MechanicalTest, rise: float, quantities: dict[str, float], strength: float) -> Step:
-    cautions: list[str] = []
+def _refuse(model: FEModel, rise: float, quantities: dict[str, float]) -> None:
+    """Raise where the force is not that of a bone that failed."""
+    failed, energy = quantities["failed_fraction"], quantities["energy_imbalance"]
+    if failed < LEAST_FAILED:
+        raise ModelError(
+            f"only {100 * failed:.2g} % of {model.bone} yielded at the strength abscissa, expected at least {100 * LEAST_FAILED:g} %: "
+            "the load reaches no failure in bone; check pads, mask and the law's yield stress"
+        )
     if rise > PLATEAU_REFUSAL:
         raise ModelError(
             f"the force of {model.bone} still rises by {100 * rise:.0f} % beyond the strength abscissa, expected a plateau "
             f"(below {100 * PLATEAU_REFUSAL:.0f} %); the load reaches no failure in bone: check pads and mask"
+        )
+    if energy > ENERGY_REFUSAL:
+        raise ModelError(
+            f"external work and stored plus dissipated work of {model.bone} differ by {100 * energy:.1f} %, expected below "
+            f"{100 * ENERGY_REFUSAL:g} %; take more load steps"
+        )
+
+
+def _describe(model: FEModel, test: MechanicalTest, rise: float, quantities: dict[str, float], strength: float) -> Step:
+    _refuse(model, rise, quantities)
+    cautions: list[str] = []
+    if quantities["energy_imbalance"] > ENERGY_CAUTION:
+        cautions.append(
+            f"{model.bone}: external and internal work differ by {100 * quantities['energy_imbalance']:.1f} %, expected below 1 %."
         )
     if rise > PLATEAU_CAUTION and test.strains[-1] > test.strength_strain:
         cautions.append(f"{model.bone}: the force rises by {100 * rise:.0f} % beyond the strength abscissa: no clear plateau.")
     linear = quantities.get("linear_estimate_n")
     if linear is not None and not 0.44 < strength / linear < 1.8:
         # Cohort: F / (K H) = 0.0063 +- 0.0013, warned outside 0.003 to 0.012 (fe-methods plausibility table, design).
-        cautions.append(f"{model.bone}: strength is {strength / linear:.2f} of the linear estimate, expected about 0.5 to 1.8.")
+        cautions.append(f"{model.bone}: strength is {strength / linear:.2f} of the linear estimate, expected about 0.44 to 1.8.")
     sentence = (
         f"Strength was the {test.criterion}; the load history had {len(test.strains)} displacement-controlled steps of eight-node "
         f"hexahedra{' with mean dilatation (B-bar)' if test.bbar else ''}, small strain, Newton iteration with consistent tangent."
