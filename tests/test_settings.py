@@ -62,6 +62,18 @@ def test_every_built_in_protocol_can_be_planned() -> None:
         assert plan.recipe("femur_left").loadcase.name != plan.recipe("L1").loadcase.name
 
 
+def test_a_law_weaker_in_tension_needs_a_criterion_that_knows_it() -> None:
+    text = "[femur]\nmaterial = 'morgan2003-neck'"
+    with pytest.raises(SettingsError, match="paraboloid"):
+        make_plan(parse(text, "mine.toml"))
+    assert make_plan(parse(text + "\nyield_criterion = 'paraboloid'", "mine.toml")).femur.law.tension_ratio < 1
+
+
+def test_a_changed_protocol_does_not_keep_the_default_name() -> None:
+    assert parse("[vertebra]\nvoxel_mm = 2.0", "mine.toml").title != built_in().title
+    assert parse("name = 'mine'\nversion = '3'", "mine.toml").title == "mine 3"
+
+
 def test_the_words_of_a_test_follow_its_numbers() -> None:
     text = "[vertebra]\nstrength_strain = 0.01\nyield_criterion = 'paraboloid'"
     criterion = make_plan(parse(text, "mine.toml")).vertebra.test.criterion

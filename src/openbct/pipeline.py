@@ -37,13 +37,15 @@ def analyze(
     segmenter: Segmenter,
     *,
     settings: Settings,
+    plan: Plan | None = None,
     observe: Observer = lambda stage, bone: None,
     finished: Keep = lambda result, so_far: None,
     on_bug: Bug = _raise,
 ) -> Case:
     """Return everything that can be said about the bones of a scan.
 
-    ``observe`` is told what begins; ``finished`` gets each bone's result as soon as it is there, with the case so far, so that
+    ``plan`` holds the values that the settings name; pass one of your own, made from :func:`openbct.plan.make_plan` with
+    ``dataclasses.replace``, to use a load case or a law that has no name. ``observe`` is told what begins; ``finished`` gets each bone's result as soon as it is there, with the case so far, so that
     a run that is broken off loses nothing that was done. ``on_bug`` decides what becomes of an unforeseen error in one bone:
     it is raised, unless a caller collects it; then the bone is refused and the others go on.
 
@@ -54,7 +56,7 @@ def analyze(
     SettingsError
         A plug-in, a bone or a setting is unknown.
     """
-    plan = make_plan(settings)
+    plan = plan or make_plan(settings)
     seconds: dict[str, float] = {}
     segmentation = _timed("segmentation", "", lambda: segmenter(scan), observe, seconds)
     calibration: CalibratedVolume | None = None

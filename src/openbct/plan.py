@@ -62,8 +62,7 @@ def make_plan(settings: Settings) -> Plan:
             AxialCompression(
                 voxel=vertebra.voxel_mm, cap=vertebra.cap_mm, superior="bonded" if vertebra.superior == "bonded" else "free"
             ),
-            _law(vertebra.material),
-            _test(VERTEBRA_TEST, vertebra),
+            *_law_and_test(vertebra, VERTEBRA_TEST),
         ),
         femur=Recipe(
             locate_femur,
@@ -71,8 +70,7 @@ def make_plan(settings: Settings) -> Plan:
             SidewaysFall(
                 voxel=femur.voxel_mm, adduction_deg=femur.adduction_deg, internal_rotation_deg=femur.internal_rotation_deg
             ),
-            _law(femur.material),
-            _test(FEMUR_TEST, femur),
+            *_law_and_test(femur, FEMUR_TEST),
         ),
         threads=settings.run.threads or None,
         scale=settings.run.scale,
@@ -98,6 +96,16 @@ def make_calibrator(settings: CalibrationSettings) -> Calibrator:
     raise SettingsError(
         f"found calibration method {settings.method!r}, expected phantomless, fixed (with slope and intercept), given, or file.py:OBJECT"
     )
+
+
+def _law_and_test(settings: VertebraSettings | FemurSettings, default: MechanicalTest) -> tuple[MaterialLaw, MechanicalTest]:
+    law, test = _law(settings.material), _test(default, settings)
+    if law.tension_ratio != 1.0 and settings.yield_criterion == "von_mises":
+        raise SettingsError(
+            f"the material law {law.name!r} yields at {law.tension_ratio:.2f} of its compressive stress in tension, which von Mises cannot "
+            'hold; set yield_criterion = "paraboloid" or "mohr_coulomb" beside it'
+        )
+    return law, test
 
 
 def _law(name: str) -> MaterialLaw:

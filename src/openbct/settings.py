@@ -1,6 +1,6 @@
 """What a run is asked to do: one TOML protocol, defaults < file < flags, parsed into frozen records.
 
-``cli`` builds the settings, ``pipeline`` unpacks them, and no other module sees them. An unknown key or a value out of
+``cli`` builds the settings, ``plan`` turns them into values, ``pipeline`` carries them to the result; no stage sees them. An unknown key or a value out of
 range stops the run before any work is done.
 """
 
@@ -127,7 +127,10 @@ def parse(text: str, where: str, base: Settings | None = None) -> Settings:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{where} is not TOML ({error}); compare with `openbct protocols --show default`") from error
-    return override(base or built_in(), table, where)
+    base = base or built_in()
+    if "name" not in table:  # other newtons must not carry the default's name
+        table = {"name": f"{base.name}, changed by {where}", **table}
+    return override(base, table, where)
 
 
 def override(settings: Settings, changes: Mapping[str, Any], where: str) -> Settings:
