@@ -45,7 +45,9 @@ def analyze(
     """Return everything that can be said about the bones of a scan.
 
     ``plan`` holds the values that the settings name; pass one of your own, made from :func:`openbct.plan.make_plan` with
-    ``dataclasses.replace``, to use a load case or a law that has no name. ``observe`` is told what begins; ``finished`` gets each bone's result as soon as it is there, with the case so far, so that
+    ``dataclasses.replace``, to use a load case or a law that has no name.
+
+    ``observe`` is told what begins; ``finished`` gets each bone's result as soon as it is there, with the case so far, so that
     a run that is broken off loses nothing that was done. ``on_bug`` decides what becomes of an unforeseen error in one bone:
     it is raised, unless a caller collects it; then the bone is refused and the others go on.
 
