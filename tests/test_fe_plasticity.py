@@ -69,6 +69,53 @@ def test_oedometer(bbar: bool) -> None:
     np.testing.assert_allclose(solution.curve[:, 1] / 6, expected, rtol=1e-8)
 
 
+@pytest.mark.parametrize("bbar", [True, False])
+def test_large_strain_single_element(bbar: bool) -> None:
+    """Kirchhoff stress at the strength: nominal stress strength / lambda; elastic E ln(lambda) / lambda; the series of ln is cubic."""
+    solution = solve_plastic(
+        np.full((2, 2, 2), YOUNG), yield_stress=STRENGTH, travels=[0.004, 0.02, 0.08], large_strain=True, bbar=bbar, tolerance=1e-8,
+        **press((2, 2, 2)),
+    )  # fmt: skip
+    stretch = 1 - solution.curve[:, 0] / 2
+    expected = np.minimum(-YOUNG * np.log(stretch), STRENGTH) / stretch * 4
+    np.testing.assert_allclose(solution.curve[:, 1], expected, rtol=6e-4)
+    assert solution.failed_fraction == (0.0, 1.0, 1.0)
+
+
+def test_large_strain_sees_no_rotation() -> None:
+    """All nodes turned by 60 degrees about an oblique axis: no stress. Small strain would see 100 %."""
+    axis = np.array([1.0, 2.0, 3.0]) / np.sqrt(14.0)
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    turn = np.eye(3) + np.sin(np.pi / 3) * cross + (1 - np.cos(np.pi / 3)) * cross @ cross
+    place = np.stack(np.meshgrid(*[np.arange(3.0)] * 3, indexing="ij"), axis=-1)
+    fixed, loaded = np.ones((3, 3, 3, 3), dtype=bool), np.zeros((3, 3, 3), dtype=bool)
+    loaded[:, :, -1] = True
+    solution = solve_plastic(
+        np.full((2, 2, 2), YOUNG), yield_stress=STRENGTH, travels=[1.0], large_strain=True, fixed=fixed,
+        displacement=place @ turn.T - place, loaded=loaded, direction=(0.0, 0.0, 1.0),
+    )  # fmt: skip
+    assert solution.converged
+    assert np.abs(solution.curve[:, 1]).max() < 1e-9
+    assert solution.failed_fraction == (0.0,)
+    with pytest.raises(ModelError, match="von_mises"):
+        solve_plastic(
+            np.full((2, 2, 2), YOUNG), yield_stress=STRENGTH, travels=[1.0], large_strain=True, criterion="mohr_coulomb",
+            **press((2, 2, 2)),
+        )
+
+
+def test_large_strain_agrees_with_small_strain_where_strains_are_small() -> None:
+    modulus, strength = random_bone(10, (5, 4, 6))
+    modulus, strength = modulus * 1000, strength
+    small, large = (
+        solve_plastic(modulus, yield_stress=strength, travels=[2e-5, 6e-5, 2e-4], large_strain=big, tolerance=1e-6, **press((5, 4, 6)))
+        for big in (False, True)
+    )
+    assert large.failed_fraction[-1] > 0.3
+    np.testing.assert_allclose(large.curve[:, 1], small.curve[:, 1], rtol=2e-4)
+    np.testing.assert_allclose(large.elastic_energy + large.plastic_work, large.external_work, rtol=1e-3)
+
+
 def test_two_columns_in_parallel_of_orthorhombic_voxels() -> None:
     """Two columns with a gap between them, one weaker: each adds min(E eps, strength) times its area."""
     load = press((3, 2, 6))

@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from openbct.fe import PlasticSolution, force_at, offset_yield, solve_plastic
-from openbct.fe.plastic_model import Material, PlasticModel
+from openbct.fe.plastic_model import PlasticModel
+from openbct.fe.plastic_points import Material
 from openbct.fe.system import build_system
 from openbct.fe.yield_criteria import Criterion, MohrCoulomb, Paraboloid, VonMises
 

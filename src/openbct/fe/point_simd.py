@@ -17,24 +17,24 @@ from numba.extending import intrinsic
 from openbct.fe.vector_code import I64, LANES, Emitter, Vector
 
 
-def _data(context: Any, builder: Any, signature: Any, args: Any, index: int) -> Any:
+def data_of(context: Any, builder: Any, signature: Any, args: Any, index: int) -> Any:
     """Data pointer of an array argument."""
     return context.make_array(signature.args[index])(context, builder, args[index]).data
 
 
-def _begin(context: Any, builder: Any, signature: Any, args: Any) -> Emitter:
+def begin_element(context: Any, builder: Any, signature: Any, args: Any) -> Emitter:
     """Emitter of an element; the arguments begin with the gradient table, the four nodes and the stride."""
     corners = cgutils.unpack_tuple(builder, args[1], 4)  # type: ignore[no-untyped-call]
     nodes = [builder.sext(node, I64) for node in corners]
-    return Emitter(builder, _data(context, builder, signature, args, 0), nodes, args[2])
+    return Emitter(builder, data_of(context, builder, signature, args, 0), nodes, args[2])
 
 
 def _largest_deviator(typingctx: Any, table: Any, nodes: Any, stride: Any, u: Any, limit: Any) -> Any:
     """Whether ``e : e`` (tensor product of the strain deviator with itself) exceeds ``limit`` at some Gauss point."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        emit = _begin(context, builder, signature, args)
-        e = emit.deviator(emit.strains(_data(context, builder, signature, args, 3)))
+        emit = begin_element(context, builder, signature, args)
+        e = emit.deviator(emit.strains(data_of(context, builder, signature, args, 3)))
         half = emit.constant(0.5)
         e = e[:3] + [part * half for part in e[3:]]
         over = emit.square(e).exceeds(emit.splat(args[4]))
@@ -54,9 +54,9 @@ def _return_element(
     )
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        emit = _begin(context, builder, signature, args)
-        u_data, y_data, old_data = (_data(context, builder, signature, args, n) for n in (3, 4, 5))
-        soft_data, scratch_data = (_data(context, builder, signature, args, n) for n in (7, 12))
+        emit = begin_element(context, builder, signature, args)
+        u_data, y_data, old_data = (data_of(context, builder, signature, args, n) for n in (3, 4, 5))
+        soft_data, scratch_data = (data_of(context, builder, signature, args, n) for n in (7, 12))
         shear, strength, weight = (emit.splat(args[n]) for n in (9, 10, 11))
         e = emit.deviator(emit.strains(u_data))
         old = [emit.load(old_data, emit.shifted(args[6], LANES * n)) for n in range(6)]
@@ -88,8 +88,8 @@ def _soften_element(
     """Subtract the plastic part of the tangent product from ``y``; returns its product with ``v``."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        emit = _begin(context, builder, signature, args)
-        v_data, y_data, soft_data = (_data(context, builder, signature, args, n) for n in (3, 4, 5))
+        emit = begin_element(context, builder, signature, args)
+        v_data, y_data, soft_data = (data_of(context, builder, signature, args, n) for n in (3, 4, 5))
         e = emit.deviator(emit.strains(v_data))
         m = [emit.load_single(soft_data, emit.shifted(args[6], LANES * n)) for n in range(6)]
         c = emit.load_single(soft_data, emit.shifted(args[6], LANES * 6))
@@ -101,7 +101,7 @@ def _soften_element(
         energy = stress[0] * e[0]
         for n in range(1, 6):
             energy = energy + stress[n] * e[n]
-        emit.add_forces(stress, y_data, _data(context, builder, signature, args, 7), negative=True)
+        emit.add_forces(stress, y_data, data_of(context, builder, signature, args, 7), negative=True)
         return energy.total()
 
     return types.float64(table, nodes, stride, v, y, soft, soft_offset, scratch), codegen
@@ -117,9 +117,9 @@ def _commit_element(
     )
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        emit = _begin(context, builder, signature, args)
+        emit = begin_element(context, builder, signature, args)
         shear, strength = emit.splat(args[9]), emit.splat(args[10])
-        plastic_data, equivalent_data = (_data(context, builder, signature, args, n) for n in (5, 7))
+        plastic_data, equivalent_data = (data_of(context, builder, signature, args, n) for n in (5, 7))
         double, one, zero, half = shear + shear, emit.constant(1.0), emit.constant(0.0), emit.constant(0.5)
         stiff = [double] * 3 + [shear] * 3
         old = [emit.load(plastic_data, emit.shifted(args[6], LANES * n)) for n in range(6)]
@@ -134,8 +134,8 @@ def _commit_element(
             scale = (strength / q2.where(flows, one).root()).where(flows, one)
             return e, [part * (one - scale) for part in elastic], [part * scale for part in trial]
 
-        _, _, first = returned(_data(context, builder, signature, args, 4))
-        e, step, last = returned(_data(context, builder, signature, args, 3))
+        _, _, first = returned(data_of(context, builder, signature, args, 4))
+        e, step, last = returned(data_of(context, builder, signature, args, 3))
         work, energy, square = zero, zero, zero
         for n in range(6):
             new = old[n] + step[n]
@@ -151,7 +151,7 @@ def _commit_element(
     return signature, codegen
 
 
-def _share(emit: Emitter, parts: list[Vector], factor: Vector) -> list[Vector]:
+def share_mean(emit: Emitter, parts: list[Vector], factor: Vector) -> list[Vector]:
     """The three normal components with ``factor`` times the way from their mean to its mean over the element."""
     mean = (parts[0] + parts[1] + parts[2]) * emit.constant(1.0 / 3.0)
     shift = (emit.splat(mean.total()) * emit.constant(1.0 / LANES) - mean) * factor
@@ -162,9 +162,9 @@ def _point_strains(typingctx: Any, table: Any, nodes: Any, stride: Any, u: Any, 
     """Strains at the Gauss points, ``out`` ``(6, 8)`` flat; ``bbar`` is 1 with mean dilatation, else 0."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        emit = _begin(context, builder, signature, args)
-        strain = _share(emit, emit.strains(_data(context, builder, signature, args, 3)), emit.splat(args[5]))
-        out_data = _data(context, builder, signature, args, 4)
+        emit = begin_element(context, builder, signature, args)
+        strain = share_mean(emit, emit.strains(data_of(context, builder, signature, args, 3)), emit.splat(args[5]))
+        out_data = data_of(context, builder, signature, args, 4)
         for n in range(6):
             emit.store(strain[n], out_data, ir.Constant(I64, LANES * n))
         return context.get_dummy_value()
@@ -178,12 +178,12 @@ def _point_forces(
     """Add ``weight * sum_g B_g^T stress_g`` to ``y``; ``stress`` ``(6, 8)`` flat."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        emit = _begin(context, builder, signature, args)
-        data = _data(context, builder, signature, args, 3)
+        emit = begin_element(context, builder, signature, args)
+        data = data_of(context, builder, signature, args, 3)
         weight = emit.splat(args[7])
         parts = [emit.load(data, ir.Constant(I64, LANES * n)) * weight for n in range(6)]
-        parts = _share(emit, parts, emit.splat(args[6]))
-        y_data, scratch_data = (_data(context, builder, signature, args, n) for n in (4, 5))
+        parts = share_mean(emit, parts, emit.splat(args[6]))
+        y_data, scratch_data = (data_of(context, builder, signature, args, n) for n in (4, 5))
         emit.add_forces(parts, y_data, scratch_data, negative=False)
         return context.get_dummy_value()
 
@@ -196,10 +196,10 @@ def _soften_points(
     """Subtract ``sum_g B_g^T S_g B_g v`` from ``y`` with 21 numbers ``S`` per point; returns its product with ``v``."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        emit = _begin(context, builder, signature, args)
-        v_data, y_data, soft_data, scratch_data = (_data(context, builder, signature, args, n) for n in (3, 4, 5, 7))
+        emit = begin_element(context, builder, signature, args)
+        v_data, y_data, soft_data, scratch_data = (data_of(context, builder, signature, args, n) for n in (3, 4, 5, 7))
         factor = emit.splat(args[8])
-        strain = _share(emit, emit.strains(v_data), factor)
+        strain = share_mean(emit, emit.strains(v_data), factor)
         stress = [emit.constant(0.0)] * 6
         position = 0
         for row in range(6):
@@ -212,7 +212,7 @@ def _soften_points(
         energy = stress[0] * strain[0]
         for n in range(1, 6):
             energy = energy + stress[n] * strain[n]
-        emit.add_forces(_share(emit, stress, factor), y_data, scratch_data, negative=True)
+        emit.add_forces(share_mean(emit, stress, factor), y_data, scratch_data, negative=True)
         return energy.total()
 
     return types.float64(table, nodes, stride, v, y, soft, offset, scratch, bbar), codegen

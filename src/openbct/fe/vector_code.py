@@ -44,6 +44,10 @@ class Vector:
     def __truediv__(self, other: Vector) -> Vector:
         return Vector(self.builder, self.builder.fdiv(self.value, other.value))
 
+    def same(self, value: float) -> Vector:
+        """The same number in all lanes."""
+        return Vector(self.builder, ir.Constant(VECTOR, [value] * LANES))
+
     def exceeds(self, other: Vector) -> Any:
         """Lanes that are greater; False for NaN."""
         return self.builder.fcmp_ordered(">", self.value, other.value)
@@ -122,8 +126,8 @@ class Emitter:
         """Offset of the two nodes of an edge, in one component."""
         return self.builder.add(self.nodes[edge], self.builder.mul(self.stride, ir.Constant(I64, axis)))
 
-    def strains(self, u: Any) -> list[Vector]:
-        """The six strains with engineering shear."""
+    def gradient(self, u: Any) -> dict[tuple[int, int], Vector]:
+        """Displacement gradient: derivative of a component along an axis."""
         derivative: dict[tuple[int, int], Vector] = {}
         for node in range(8):
             gradient = [self.load(self.gradients, ir.Constant(I64, LANES * (3 * node + axis))) for axis in range(3)]
@@ -134,10 +138,12 @@ class Emitter:
                     part = gradient[axis] * value
                     key = (component, axis)
                     derivative[key] = derivative[key] + part if key in derivative else part
-        return [
-            derivative[a, a] if a == b else derivative[a, b] + derivative[b, a]
-            for a, b in VOIGT
-        ]
+        return derivative
+
+    def strains(self, u: Any) -> list[Vector]:
+        """The six strains with engineering shear."""
+        slope = self.gradient(u)
+        return [slope[a, b] if a == b else slope[a, b] + slope[b, a] for a, b in VOIGT]
 
     def deviator(self, strain: list[Vector]) -> list[Vector]:
         """Strain less its mean; shear stays engineering shear."""
@@ -151,11 +157,12 @@ class Emitter:
         return normal + shear + shear
 
     def add_forces(self, stress: list[Vector], y: Any, scratch: Any, *, negative: bool) -> None:
-        """Add (or subtract) ``sum_g B_g^T stress_g`` to the nodal forces."""
-        zero = ir.Constant(I64, 0)
+        """Add (or subtract) ``sum_g B_g^T stress_g`` to the nodal forces; six components, or nine of a stress that is not symmetric."""
         for number, part in enumerate(stress):
-            self.store(part, scratch, self.shifted(zero, LANES * number))
+            self.store(part, scratch, ir.Constant(I64, LANES * number))
         places = {(a, b): n for n, (a, b) in enumerate(VOIGT)} | {(b, a): n for n, (a, b) in enumerate(VOIGT)}
+        if len(stress) == 9:
+            places = {(a, b): 3 * a + b for a in range(3) for b in range(3)}
         force: list[Vector | None] = [None, None, None]
         for point in range(8):
             for axis in range(3):
