@@ -167,5 +167,3 @@ def cut_label(small: Small, folder: Path) -> Small:
     labels = Volume(simulated.bodies.volume.array[:, :, middle:], affine, "label")
     write_label_map(LabelMap(labels, simulated.bodies.names, "cut"), copied.labels)
     return copied
-
-
