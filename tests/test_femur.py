@@ -12,7 +12,7 @@ from openbct.anatomy import locate_femur
 from openbct.errors import SegmentationError
 from openbct.phantoms import FemurShape, SimulatedBone, femur_region
 from openbct.records import BoneMask, BoneRegion, CalibratedVolume, Step
-from openbct.volume import MIRROR, Volume, bounding_box, canonical, crop, mirrored
+from openbct.volume import MIRROR, Volume, bounding_box, canonical, crop, mirrored, to_index, to_patient
 
 
 def calibrated(density: Volume) -> CalibratedVolume:
@@ -198,6 +198,18 @@ def test_mirror_image_has_mirrored_landmarks_to_rounding() -> None:
         assert np.abs(point * MIRROR - right.landmarks[name]).max() < 1e-9
     for name, length in left.lengths.items():
         assert right.lengths[name] == pytest.approx(length, abs=1e-9)
+
+
+def test_mirror_of_the_mirror_is_the_volume_and_the_mirror_moves_points_across() -> None:
+    mask = simulated().mask
+    image = mirrored(mask)
+    assert np.linalg.det(image.affine[:3, :3]) > 0
+    point = np.argwhere(mask.array)[0].astype(float)
+    there = to_index(image.affine, to_patient(mask.affine, point) * MIRROR)
+    assert image.array[tuple(np.rint(there).astype(int))]
+    again = mirrored(image)
+    assert np.array_equal(again.array, mask.array)
+    assert np.abs(again.affine - mask.affine).max() < 1e-9
 
 
 def test_short_shaft_is_a_caution_with_its_effect() -> None:

@@ -21,7 +21,7 @@ Array = np.ndarray
 MARGIN = 10.0
 """Bone-free border kept around the bone [mm]; interpolation and pictures need some [D]."""
 LARGEST_LOSS = 0.05
-"""Share of the label outside its largest piece that is forgiven; fe-methods takes the same 5 % for the specimen [D]."""
+"""Share of the label outside its largest piece that is forgiven; the same share is refused again on the model grid [D]."""
 METAL_DENSITY, METAL_HU = 1800.0, 2500.0
 """Denser than any cortex [mg/cm3], [HU]: the densest voxel of the public femur is 1448 mg/cm3 [C]."""
 METAL_VOLUME, METAL_TRACE = 200.0, 10.0
