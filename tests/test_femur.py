@@ -298,11 +298,11 @@ def test_nailed_femur_with_a_cut_head_is_refused(data_dir: Path) -> None:
     image = read(data_dir / "abdomen_pelvis" / "ct.nii.gz", np.float32)
     left_hip = image.array.copy()
     left_hip[: image.shape[0] // 2] = -1000.0
-    left_hip[:, :, 25:] = -1000.0
+    left_hip[:, :, 25:] = -1000.0  # the hip bone above
     from scipy import ndimage
 
     pieces, _ = ndimage.label(left_hip > 250.0)
     largest = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
     bone = BoneMask("femur_left", image.with_array(largest, "mask"), "whole", 1.0, True)
-    with pytest.raises(SegmentationError):
+    with pytest.raises(SegmentationError, match="metal"):
         locate_femur(bone, calibrated(image.with_array(0.8 * image.array, "mg/cm3 K2HPO4")))

@@ -64,15 +64,18 @@ def locate_femur(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRegio
     if not bone_mask.mask.array.any():
         raise SegmentationError(f"{name}: found an empty label, expected a femur; check the label map")
     mask, cautions = _one_piece(name, bone_mask.mask)
-    geometry = measure_geometry(name, mask, left=side == "left")
     whole = place_into(mask, calibrated.density, fill=False)
-    _refuse_cut(name, whole, geometry)
+    try:
+        geometry = measure_geometry(name, mask, left=side == "left")
+        _refuse_cut(name, whole, geometry)
+    except SegmentationError:
+        # A bone that cannot be measured for another reason is still first of all a bone with a nail in it.
+        _judge_metal(name, *_around(whole, calibrated), calibrated)
+        raise
     cautions += geometry.cautions
     cautions += _judge_shaft(name, geometry)
     region_mask = _keep_proximal(whole, geometry)
-    lower, upper = bounding_box(region_mask, MARGIN)
-    density = crop(calibrated.density, lower.tolist(), upper.tolist())
-    region_mask = crop(region_mask, lower.tolist(), upper.tolist())
+    density, region_mask = _around(region_mask, calibrated)
     cautions += _judge_metal(name, density, region_mask, calibrated)
     if density.spacing.max() > COARSE:
         edges = " x ".join(f"{edge:.2g}" for edge in density.spacing)
@@ -93,6 +96,12 @@ def locate_femur(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRegio
         lengths={**geometry.lengths, "volume": float(region_mask.array.sum()) * region_mask.voxel_volume},
         step=_step(cautions),
     )
+
+
+def _around(mask: Volume, calibrated: CalibratedVolume) -> tuple[Volume, Volume]:
+    """Return density and mask in the box around the bone, with its margin."""
+    lower, upper = (edge.tolist() for edge in bounding_box(mask, MARGIN))
+    return crop(calibrated.density, lower, upper), crop(mask, lower, upper)
 
 
 def _one_piece(name: str, mask: Volume) -> tuple[Volume, list[str]]:
