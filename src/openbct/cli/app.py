@@ -248,3 +248,22 @@ def doctor(json: Json = False) -> None:
     from .doctor import run_doctor
 
     run_doctor(as_json=json)
+
+
+@fe_app.command("solve")
+def fe_solve(
+    modulus: Annotated[Path, typer.Argument(metavar="MODULUS", help="Young's modulus of each voxel in MPa (NIfTI); 0 is void.")],
+    out: Out,
+    test: Annotated[
+        str, typer.Option("--test", help="uniaxial (smooth platens), clamped (glued), confined, shear or stiffness-tensor.")
+    ] = "uniaxial",
+    axis: Annotated[int, typer.Option("--axis", help="Array axis of the file along which the platens stand apart: 0, 1 or 2.")] = 2,
+    strain: Annotated[float, typer.Option("--strain", help="Travel over length; negative presses.")] = -0.01,
+    poisson: Annotated[float, typer.Option("--poisson", help="Poisson ratio.")] = 0.3,
+    tolerance: Annotated[float, typer.Option("--tolerance", help="Relative residual at which to stop.")] = 1e-6,
+    json: Json = False,
+) -> None:
+    """Test a block of material between platens: stiffness, apparent modulus and fields of a map of moduli."""
+    from .fe import run_fe_solve
+
+    run_fe_solve(modulus, out, test=test, axis=axis, strain=strain, poisson=poisson, tolerance=tolerance, as_json=json)
