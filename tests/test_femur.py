@@ -55,10 +55,13 @@ def test_empty_label_is_refused() -> None:
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_wrong_side_is_refused(side: str) -> None:
+def test_wrong_side_is_said_and_measured_as_what_the_image_shows(side: str) -> None:
     other = "femur_right" if side == "left" else "femur_left"
-    with pytest.raises(SegmentationError, match="wrong side or the image is mirrored"):
-        locate(simulated(side), name=other)
+    wrong, right = locate(simulated(side), name=other), locate(simulated(side))
+    assert (wrong.bone, wrong.side) == (other, side)
+    assert any(f"this is a {side} femur" in caution and "must be settled" in caution for caution in wrong.step.cautions)
+    assert wrong.lengths == right.lengths
+    assert not any("must be settled" in caution for caution in right.step.cautions)
 
 
 def test_front_and_back_swapped_is_refused() -> None:
@@ -269,8 +272,9 @@ def test_real_hip_is_a_right_one_by_its_header(data_dir: Path) -> None:
     assert region.lengths["head_radius"] == pytest.approx(23.9, abs=0.3)
     assert 10.0 < region.lengths["shaft_below_lesser_trochanter"] < 18.0
     assert 125.0 < region.lengths["neck_shaft_angle_deg"] < 138.0
-    with pytest.raises(SegmentationError, match="mirrored"):
-        locate_femur(BoneMask("femur_left", mask, "whole", 1.0, False), calibrated(density))
+    called_left = locate_femur(BoneMask("femur_left", mask, "whole", 1.0, False), calibrated(density))
+    assert called_left.side == "right" and any("mirrored" in caution for caution in called_left.step.cautions)
+    assert called_left.lengths == region.lengths
 
 
 @pytest.mark.data

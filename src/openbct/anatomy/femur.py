@@ -1,7 +1,8 @@
 """Proximal femur: from a label to a bone with its frame, its landmarks and its doubts.
 
 The label is judged before it is measured: a head that the image cuts, a shaft that ends at the trochanters, a nail, a second
-piece, the wrong side or an upside-down image is refused, because the strength of such a bone would be a number without a bone.
+piece, an upside-down image or one with front and back exchanged is refused, because the strength of such a bone would be a number
+without a bone. The wrong side is a caution: strength is that of the mirror image.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ def locate_femur(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRegio
     Raises
     ------
     SegmentationError
-        The label is empty, in two pieces, cut at the head or at the trochanters, too short below them, on the wrong side,
-        upside down, of impossible size, or holds metal.
+        The label is empty, in two pieces, cut at the head or at the trochanters, too short below them, front to back,
+        upside down, of impossible size, or holds metal. A bone of the other side than its label says is a caution.
 
     References
     ----------
@@ -66,12 +67,13 @@ def locate_femur(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRegio
     mask, cautions = _one_piece(name, bone_mask.mask)
     whole = place_into(mask, calibrated.density, fill=False)
     try:
-        geometry = measure_geometry(name, mask, left=side == "left")
+        geometry, side, doubts = _measure_either_side(name, mask, side)
         _refuse_cut(name, whole, geometry)
     except SegmentationError:
         # A bone that cannot be measured for another reason is still first of all a bone with a nail in it.
         _judge_metal(name, *_around(whole, calibrated), calibrated)
         raise
+    cautions += doubts
     cautions += geometry.cautions
     cautions += _judge_shaft(name, geometry)
     region_mask = _keep_proximal(whole, geometry)
@@ -96,6 +98,28 @@ def locate_femur(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRegio
         lengths={**geometry.lengths, "volume": float(region_mask.array.sum()) * region_mask.voxel_volume},
         step=_step(cautions),
     )
+
+
+def _measure_either_side(name: str, mask: Volume, side: str) -> tuple[FemurGeometry, str, list[str]]:
+    """Return the geometry, the side that the image shows, and the doubt where the label calls it the other one.
+
+    A whole femur has a hand: the head medial, the lesser trochanter behind. Where both agree on the other side, the label or the
+    header is wrong; the bone is measured and mounted as what the image shows, because its strength is that of its mirror image.
+    """
+    try:
+        return measure_geometry(name, mask, left=side == "left"), side, []
+    except SegmentationError as error:
+        other = "right" if side == "left" else "left"
+        try:
+            geometry = measure_geometry(name, mask, left=other == "left")
+        except SegmentationError:
+            raise error from None
+        doubt = (
+            f"{name}: by the image's orientation this is a {other} femur (its head lies to the patient's {side} of the shaft, its lesser "
+            f"trochanter behind), but its label calls it {side}: the label has the wrong side or the image is mirrored. Density and strength "
+            "do not depend on it; which hip this is must be settled before the result is used."
+        )
+        return geometry, other, [doubt]
 
 
 def _around(mask: Volume, calibrated: CalibratedVolume) -> tuple[Volume, Volume]:
