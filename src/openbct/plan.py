@@ -127,7 +127,8 @@ def _try_law(law: MaterialLaw) -> None:
     """
     rho, modulus, stress = law.check
     try:
-        found = [float(np.asarray(f(np.array([rho]))).reshape(-1)[0]) for f in (law.youngs_modulus, law.yield_stress)]
+        with np.errstate(all="ignore"):
+            found = [float(np.asarray(f(np.array([rho]))).reshape(-1)[0]) for f in (law.youngs_modulus, law.yield_stress)]
     except Exception as error:  # whatever a user's function raises becomes one sentence
         raise SettingsError(
             f"the material law {law.name!r} fails at its check point ({type(error).__name__}: {error}); mend it"

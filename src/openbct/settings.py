@@ -88,8 +88,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "internal_rotation_deg": (-60.0, 60.0),
     "strength_strain": (0.001, 0.1),
     "threads": (0, 256),
-    "slope_mg_cm3_per_hu": (0.2, 3.0),
-    "intercept_mg_cm3": (-300.0, 300.0),
+    "slope_mg_cm3_per_hu": (0.3, 1.5),
+    "intercept_mg_cm3": (-200.0, 200.0),
 }
 _BONES = ("auto", *(f"T{n}" for n in range(1, 14)), *(f"L{n}" for n in range(1, 7)), "femur_left", "femur_right")
 """Names that can be asked for; what is in a scan, the scan says."""

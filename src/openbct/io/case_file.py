@@ -149,7 +149,8 @@ def _encode(value: Any, arrays: list[np.ndarray]) -> Any:
     if isinstance(value, Mapping):
         return {"map": [[key, _encode(item, arrays)] for key, item in value.items()]}
     if isinstance(value, tuple | list):
-        return [_encode(item, arrays) for item in value]
+        items = [_encode(item, arrays) for item in value]
+        return items if isinstance(value, tuple) else {"list": items}
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):
@@ -170,6 +171,8 @@ def _decode(value: Any, archive: zipfile.ZipFile) -> Any:
         return value
     if "map" in value:
         return {key: _decode(item, archive) for key, item in value["map"]}
+    if "list" in value:
+        return [_decode(item, archive) for item in value["list"]]
     if "array" in value:
         return _array(value, archive)
     kind = RECORDS[value["record"]]
