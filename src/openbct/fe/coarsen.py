@@ -18,8 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openbct.fe.jit import kernel
+from openbct.fe.team import plane_cuts
 
 IntArray = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Slabs:
+    """Slabs of a coarse level along i. Even ones share nothing with each other, neither do odd ones."""
+
+    elements: NDArray[np.int64]
+    """First element of each slab, and the number of elements."""
+    nodes: NDArray[np.int64]
+    """First node of each slab, in the order in which the nodes are numbered: even slabs, slabs 1 5 9 ..., slabs 3 7 11 ..."""
+    phases: tuple[tuple[int, int], ...]
+    """Ranges of that order. Within one, slabs do not even share a neighbour that they could both write to."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,8 @@ class Coarsening:
     """For each fine node ``27 * e + 9 * a + 3 * b + c``: it sits at ``(a b c)`` in {0, 1, 2} of coarse element ``e``."""
     factor: tuple[int, int, int]
     """2 along the axes that were coarsened, 1 along the others."""
+    slabs: Slabs
+    """Parts of the coarse level that can be worked on at the same time."""
 
 
 @kernel()
@@ -176,6 +191,42 @@ def _number_nodes(
     return count
 
 
+@kernel()
+def _renumber(cells: Any, nodes: Any, position: Any, number: Any, cuts: Any) -> None:
+    """Number the nodes by the ``position`` of their slab, otherwise in their old order; ``cuts`` comes in as zeros."""
+    for e in range(cells.shape[0]):
+        for corner in range(8):
+            number[nodes[e, corner]] = position[cells[e, 0] + (corner >> 2)]
+    for n in range(number.size):
+        cuts[number[n] + 1] += 1
+    for slab in range(cuts.size - 1):
+        cuts[slab + 1] += cuts[slab]
+    following = cuts.copy()
+    for n in range(number.size):
+        slab = number[n]
+        number[n] = following[slab]
+        following[slab] += 1
+    for e in range(cells.shape[0]):
+        for corner in range(8):
+            nodes[e, corner] = number[nodes[e, corner]]
+
+
+def _cut(cells: IntArray, nodes: IntArray, n_nodes: int) -> Slabs:
+    """Slabs of a level; ``nodes`` is renumbered."""
+    planes = int(cells[-1, 0]) + 2
+    ends = np.searchsorted(cells[:, 0], np.arange(planes + 1))
+    cuts = plane_cuts(ends, planes)
+    count = cuts.size - 1
+    order = [*range(0, count, 2), *range(1, count, 4), *range(3, count, 4)]
+    place = np.empty(count, np.int32)
+    place[order] = np.arange(count)
+    node_cuts = np.zeros(count + 1, np.int64)
+    _renumber(cells, nodes, np.repeat(place, np.diff(cuts)), np.empty(n_nodes, np.int32), node_cuts)
+    borders = [0, len(range(0, count, 2)), len(range(0, count, 2)) + len(range(1, count, 4)), count]
+    phases = tuple((a, b) for a, b in zip(borders[:-1], borders[1:], strict=True) if b > a)
+    return Slabs(ends[cuts].astype(np.int64), node_cuts, phases)
+
+
 def coarsen(cells: IntArray, nodes: IntArray, n_nodes: int, factor: tuple[int, int, int] = (2, 2, 2)) -> Coarsening:
     """The next coarser level of a set of elements; ``factor`` is 2 along the axes to coarsen and 1 along the others."""
     f = np.array(factor, dtype=np.int32)
@@ -193,4 +244,5 @@ def coarsen(cells: IntArray, nodes: IntArray, n_nodes: int, factor: tuple[int, i
     code, number = np.full(n_nodes, -1, np.int32), np.full(8 * n_coarse, -1, np.int32)
     coarse_nodes, parent = np.empty((n_coarse, 8), np.int32), np.arange(8 * n_coarse, dtype=np.int32)
     count = int(_number_nodes(cells, nodes, f, first_child, children, code, last, parent, number, coarse_nodes))
-    return Coarsening(coarse_cells, coarse_nodes, count, children, first_child, code, factor)
+    slabs = _cut(coarse_cells, coarse_nodes, count)
+    return Coarsening(coarse_cells, coarse_nodes, count, children, first_child, code, factor, slabs)

@@ -22,12 +22,10 @@ IntArray = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class BlockMatrix:
-    """Symmetric sparse matrix of 3 x 3 blocks, columns ascending in each row."""
+    """Lower half of a symmetric sparse matrix of 3 x 3 blocks, columns ascending in each row, so that the diagonal comes last."""
 
     start: IntArray
     """First block of each row ``(n + 1)``."""
-    middle: IntArray
-    """The diagonal block of each row ``(n)``."""
     column: IntArray
     """Column of each block."""
     value: Float32Array
@@ -79,26 +77,36 @@ def halve_table(references: Any, axes: Any, work: Any, out: Any) -> None:
 
 @kernel()
 def _scatter(k: Any, slots: Any, value: Any) -> None:
-    for pair in range(64):
-        at = 9 * slots[pair]
-        source = 72 * (pair >> 3) + 3 * (pair & 7)
-        for column in range(3):
-            for row in range(3):
-                value[at + 3 * column + row] += k[source + 24 * row + column]
+    pair = 0
+    for a in range(8):
+        for b in range(a, 8):
+            slot = np.int64(slots[pair])
+            pair += 1
+            source = 72 * a + 3 * b
+            if slot >= 0:
+                at = 9 * slot
+                for column in range(3):
+                    for row in range(3):
+                        value[at + 3 * column + row] += k[source + 24 * row + column]
+            else:
+                at = 9 * ~slot
+                for column in range(3):
+                    for row in range(3):
+                        value[at + 3 * column + row] += k[source + 24 * column + row]
 
 
 @kernel()
 def gather_first(
     first_child: Any, children: Any, nodes: Any, modulus: Any, group: Any, references: Any, table: Any,
     fixed: Any, work: Any, slots: Any, place_of: Any, axes: Any, parent: Any, parent_place: Any, parent_axes: Any, value: Any,
-    above: Any,
+    above: Any, begin: Any, end: Any,
 ) -> None:  # fmt: skip
-    """Assemble level 1 from the voxels, and add its element matrices to those of level 2 (``above``).
+    """Assemble the elements ``begin`` to ``end`` of level 1 from the voxels, and add their matrices to those of level 2 (``above``).
 
     ``work`` are three element matrices; ``fixed`` marks the degrees of freedom ``(n_nodes 3)``.
     """
     k, one, other = work[0], work[1], work[2]
-    for e in range(first_child.size - 1):
+    for e in range(begin, end):
         for n in range(576):
             k[n] = 0
         for position in range(first_child[e], first_child[e + 1]):
@@ -133,11 +141,12 @@ def gather_first(
 
 @kernel()
 def gather_next(
-    matrices: Any, work: Any, slots: Any, parent: Any, parent_place: Any, parent_axes: Any, value: Any, above: Any
-) -> None:
-    """Assemble one level from its element matrices ``(n 576)``, and add these to the next level's (``above``)."""
+    matrices: Any, work: Any, slots: Any, parent: Any, parent_place: Any, parent_axes: Any, value: Any, above: Any, begin: Any,
+    end: Any,
+) -> None:  # fmt: skip
+    """Assemble the elements ``begin`` to ``end`` of a level from their matrices ``(n 576)``, and add these to the next level's (``above``)."""
     other = work[2]
-    for e in range(matrices.shape[0]):
+    for e in range(begin, end):
         k = matrices[e]
         _scatter(k, slots[e], value)
         if above.shape[0] > 0:
@@ -149,7 +158,7 @@ def gather_next(
 
 @kernel()
 def _fill_pattern(
-    nodes: Any, n_nodes: Any, first: Any, touching: Any, start: Any, middle: Any, column: Any, slots: Any, mark: Any
+    nodes: Any, n_nodes: Any, first: Any, touching: Any, start: Any, column: Any, slots: Any, mark: Any, pair_of: Any
 ) -> None:
     n_elements = nodes.shape[0]
     for e in range(n_elements):
@@ -169,7 +178,7 @@ def _fill_pattern(
         for t in range(first[row], first[row + 1]):
             for b in range(8):
                 other = nodes[touching[t] >> 3, b]
-                if mark[other] < begin:
+                if other <= row and mark[other] < begin:
                     mark[other] = total
                     at = total
                     while at > begin and column[at - 1] > other:
@@ -179,30 +188,42 @@ def _fill_pattern(
                     total += 1
         for at in range(begin, total):
             mark[column[at]] = at
-        middle[row] = mark[row]
         for t in range(first[row], first[row + 1]):
             e = touching[t] >> 3
             a = touching[t] & 7
             for b in range(8):
-                slots[e, 8 * a + b] = mark[nodes[e, b]]
+                other = nodes[e, b]
+                if other <= row:
+                    # The pair of nodes is stored with the smaller local number first: ~ tells that the block is transposed.
+                    slots[e, pair_of[a, b]] = mark[other] if a <= b else ~mark[other]
         start[row + 1] = total
 
 
-def block_pattern(nodes: IntArray, n_nodes: int) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-    """Rows, diagonal places and columns of the block matrix, and the block ``(n 64)`` of each pair of an element's nodes."""
+PAIRS = 36
+"""Pairs of nodes of an element, each with itself included."""
+
+
+def _pair_table() -> IntArray:
+    table = np.zeros((8, 8), np.int32)
+    table[np.triu_indices(8)] = np.arange(PAIRS)
+    return np.asarray(np.maximum(table, table.T), dtype=np.int32)
+
+
+def block_pattern(nodes: IntArray, n_nodes: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Rows and columns of the lower half of the block matrix, and the block ``(n 36)`` of each pair of an element's nodes."""
     first, touching = np.zeros(n_nodes + 1, np.int32), np.empty(nodes.size, np.int32)
-    start, middle, mark = np.zeros(n_nodes + 1, np.int32), np.zeros(n_nodes, np.int32), np.full(n_nodes, -1, np.int32)
+    start, mark = np.zeros(n_nodes + 1, np.int32), np.full(n_nodes, -1, np.int32)
     # An upper bound; the operating system provides only the part that is used.
-    column, slots = np.empty(8 * nodes.size, np.int32), np.empty((len(nodes), 64), np.int32)
-    _fill_pattern(nodes, n_nodes, first, touching, start, middle, column, slots, mark)
-    return start, middle, column[: start[-1]].copy(), slots
+    column, slots = np.empty(PAIRS * len(nodes), np.int32), np.empty((len(nodes), PAIRS), np.int32)
+    _fill_pattern(nodes, n_nodes, first, touching, start, column, slots, mark, _pair_table())
+    return start, column[: start[-1]].copy(), slots
 
 
 @kernel()
-def invert_diagonal(middle: Any, value: Any, inverse: Any) -> None:
+def invert_diagonal(start: Any, value: Any, inverse: Any) -> None:
     """Inverses of the diagonal blocks; directions without stiffness get a unit diagonal in both."""
-    for row in range(middle.size):
-        at = 9 * middle[row]
+    for row in range(start.size - 1):
+        at = 9 * (np.int64(start[row + 1]) - 1)
         largest = np.float32(0)
         for axis in range(3):
             largest = max(largest, value[at + 4 * axis])

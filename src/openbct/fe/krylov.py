@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openbct.fe import voxel
+from openbct.fe.team import ALONE, Team, part_count
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -33,7 +34,7 @@ class Outcome:
 
 def pcg(
     product: Product, cycle: Callable[[Float32Array, Float32Array], None], free: Float32Array, r: FloatArray, x: FloatArray, *,
-    target: float, scale: float, max_iterations: int,
+    target: float, scale: float, max_iterations: int, team: Team = ALONE,
 ) -> Outcome:  # fmt: skip
     """Improve ``x`` in place by preconditioned conjugate gradients until the residual norm is below ``target``.
 
@@ -51,19 +52,28 @@ def pcg(
         Non-zero where a degree of freedom is free.
     r
         Residual of ``x``; overwritten.
+    team
+        Threads for the vector updates.
     """
     z, rough = np.zeros(r.size, np.float32), np.zeros(r.size, np.float32)
     p, y = np.zeros_like(r), np.zeros_like(r)
-    norm = float(np.sqrt(voxel.advance(0.0, p, y, free, x, r, rough)))
+    sums, dots = np.zeros(part_count(r.size)), np.zeros((part_count(r.size), 2))
+
+    def advance(alpha: float, gain: float) -> float:
+        team.each(lambda begin, end: voxel.advance(alpha, p, y, free, x, r, np.float32(gain), rough, begin, end, sums), sums.size)
+        return float(np.sqrt(sums.sum()))
+
+    norm = advance(0.0, 1.0)
     history = [norm / scale]
     previous, alpha, beta = 0.0, 0.0, 0.0
     breakdown = ""
+    size = norm
+    rough *= np.float32(1.0 / norm) if norm > 0 else np.float32(1.0)
     while norm > target and len(history) <= max_iterations:
-        # Single precision spans 1e-38..1e38: the cycle is linear, so it runs on the residual scaled to one.
-        rough *= np.float32(1.0 / norm)
+        # Single precision spans 1e-38..1e38: the cycle is linear, so it runs on the residual scaled to about one.
         cycle(rough, z)
-        z *= np.float32(norm)
-        rz, yz = voxel.two_dots(z, r, y)
+        team.each(lambda begin, end: voxel.two_dots(np.float32(size), z, r, y, begin, end, dots), len(dots))
+        rz, yz = dots.sum(axis=0).tolist()
         if not rz > 0:
             breakdown = f"the preconditioner is not positive (r'z = {rz:.3g})"
             break
@@ -73,6 +83,7 @@ def pcg(
             breakdown = f"the stiffness is not positive in the search direction (p'Kp = {energy:.3g})"
             break
         alpha, previous = rz / energy, rz
-        norm = float(np.sqrt(voxel.advance(alpha, p, y, free, x, r, rough)))
+        size = norm
+        norm = advance(alpha, 1.0 / size)
         history.append(norm / scale)
     return Outcome(norm <= target, len(history) - 1, tuple(history), breakdown)

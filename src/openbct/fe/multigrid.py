@@ -11,7 +11,7 @@ Lottes, Numer Linear Algebra Appl 30:e2518 (2023): Chebyshev polynomials of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openbct.fe import galerkin, smoother, transfer, voxel
-from openbct.fe.coarsen import Coarsening, coarsen
+from openbct.fe.coarsen import Coarsening, Slabs, coarsen
 from openbct.fe.galerkin import BlockMatrix
 from openbct.fe.grid import Rows
+from openbct.fe.simd import LANES
+from openbct.fe.team import ALONE, Team, part_count, plane_cuts
 
 Float32Array = NDArray[np.float32]
 
@@ -47,15 +49,41 @@ class Fine:
     """Inverse diagonal, 0 at fixed and unused places [mm/N]."""
     bound: float
     """Upper bound of the eigenvalues of D^-1 K [-]."""
+    cuts: NDArray[np.int64]
+    """Slabs of node planes."""
     step: Float32Array
-    buffer: Float32Array
+    buffers: Float32Array
+    edges: Float32Array
+    team: Team = ALONE
+
+    @classmethod
+    def of(
+        cls, rows: Rows, modulus: NDArray[np.float64], coefficients: Float32Array, inverse: Float32Array, bound: float, team: Team
+    ) -> Fine:
+        """Level 0 with its work space."""
+        cuts = slab_cuts(rows)
+        width = int(np.diff(rows.plane_nodes).max()) + 2 * LANES
+        room = np.zeros((2, cuts.size - 1, 6 * width), np.float32)
+        return cls(rows, modulus, coefficients, inverse, bound, cuts, np.zeros_like(inverse), room[0], room[1], team)
+
+    def each(self, work: Callable[[int, int], object]) -> None:
+        """Call ``work(begin, end)`` for all degrees of freedom."""
+        size = self.inverse.size
+        parts = part_count(size)
+        self.team.each(lambda begin, end: work(size * begin // parts, size * end // parts), parts)
 
     def smooth(self, b: Float32Array, x: Float32Array, keep: float, gain: float) -> None:
-        """One step of :func:`openbct.fe.voxel.smooth`."""
+        """One step of :func:`openbct.fe.voxel.smooth_slabs`."""
         rows = self.rows
-        voxel.smooth(
-            rows.nodes, rows.first, rows.blocks, rows.group, rows.plane_rows, rows.plane_nodes, self.modulus,
-            self.coefficients, self.buffer, b, self.inverse, x, self.step, np.float32(keep), np.float32(gain),
+        body = (rows.nodes, rows.first, rows.blocks, rows.group, rows.plane_rows, rows.plane_nodes, self.modulus, self.coefficients)
+        slabs = self.cuts.size - 1
+        self.team.each(lambda begin, end: voxel.smooth_edges(*body, x, self.cuts, begin, end, self.edges), slabs - 1)
+        self.team.each(
+            lambda begin, end: voxel.smooth_slabs(
+                *body, self.buffers, b, self.inverse, x, self.step, np.float32(keep), np.float32(gain), self.cuts, begin, end,
+                self.edges,
+            ),
+            slabs,
         )  # fmt: skip
 
     def relax(self, b: Float32Array, x: Float32Array, *, from_zero: bool) -> None:
@@ -64,11 +92,15 @@ class Fine:
             keep = (2 * degree - 3) / (2 * degree + 1) if degree > 1 else 0.0
             gain = (8 * degree - 4) / ((2 * degree + 1) * self.bound)
             if degree == 1 and from_zero:
-                np.multiply(self.inverse, b, out=x)
-                x *= np.float32(gain)
-                self.step[:] = x
+                first = np.float32(gain)
+                self.each(lambda begin, end: voxel.begin_smoothing(self.inverse, b, first, x, self.step, begin, end))
             else:
                 self.smooth(b, x, keep, gain)
+
+
+def slab_cuts(rows: Rows) -> NDArray[np.int64]:
+    """Slabs of node planes with about equal numbers of nodes."""
+    return plane_cuts(rows.plane_nodes, rows.plane_nodes.size - 1)
 
 
 @dataclass(frozen=True)
@@ -78,10 +110,66 @@ class Level:
     matrix: BlockMatrix
     links: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int8], NDArray[np.int32]]
     """Interpolation of the finer level: start, order and place of its nodes (:mod:`openbct.fe.transfer`), element nodes."""
+    slabs: Slabs
     n_nodes: int
     b: Float32Array
     x: Float32Array
     r: Float32Array
+    team: Team = ALONE
+
+    def sweep(self, *, backward: bool) -> None:
+        """Forward Gauss-Seidel from zero, which leaves the residual in ``r``; or backward from ``x``."""
+        m = self.matrix
+        self.r[:] = 0
+
+        def work(begin: int, end: int) -> None:
+            smoother.sweep(m.start, m.column, m.value, m.inverse, self.b, self.r, self.x, begin, end, backward)
+
+        self._rows(work, backward=backward)
+
+    def take_off(self) -> None:
+        """b -= A x."""
+        m = self.matrix
+        self._rows(lambda begin, end: smoother.subtract_product(m.start, m.column, m.value, self.x, self.b, begin, end))
+
+    def _rows(self, work: Callable[[int, int], object], *, backward: bool = False) -> None:
+        """Call ``work`` for all rows, so that rows worked on at the same time have nothing to do with each other."""
+        cuts = self.slabs.nodes
+        if self.team.threads < 2:
+            work(0, self.n_nodes)
+            return
+        for first, last in self.slabs.phases[:: -1 if backward else 1]:
+            self.team.each(lambda begin, end: work(int(cuts[first + begin]), int(cuts[first + end])), last - first)
+
+    def restrict(self, r: Float32Array, node_stride: int, axis_stride: int) -> None:
+        """b = P' r."""
+        self.b[:] = 0
+        for_each_slab(
+            self.team, self.slabs, lambda begin, end: transfer.restrict(*self.links, r, node_stride, axis_stride, self.b, begin, end)
+        )
+
+    def prolong(self, x: Float32Array, node_stride: int, axis_stride: int) -> None:
+        """x += P (this level's x)."""
+        cuts = self.slabs.elements
+        self.team.each(
+            lambda begin, end: transfer.prolong(
+                *self.links, self.x, node_stride, axis_stride, x, int(cuts[begin]), int(cuts[end])
+            ),
+            cuts.size - 1,
+        )  # fmt: skip
+
+
+def for_each_slab(team: Team, slabs: Slabs, work: Callable[[int, int], object]) -> None:
+    """Call ``work(begin, end)`` for the elements of the even slabs, then for those of the odd ones."""
+    cuts = slabs.elements.tolist()
+    for odd in (0, 1):
+        ranges = [(cuts[n], cuts[n + 1]) for n in range(odd, len(cuts) - 1, 2)]
+
+        def some(begin: int, end: int, ranges: list[tuple[int, int]] = ranges) -> None:
+            for one in ranges[begin:end]:
+                work(*one)
+
+        team.each(some, len(ranges))
 
 
 @dataclass(frozen=True)
@@ -101,34 +189,43 @@ class Multigrid:
             fine.smooth(b, x, 0.0, -1.0)
             stride = x.size // 3
             first = self.levels[0]
-            transfer.restrict(*first.links, fine.step, 1, stride, first.b)
+            first.restrict(fine.step, 1, stride)
             self._visit(0)
-            transfer.prolong(*first.links, first.x, 1, stride, x)
+            first.prolong(x, 1, stride)
             # The correction must not move a support.
-            voxel.clear_fixed(fine.inverse, x)
+            fine.each(lambda begin, end: voxel.clear_fixed(fine.inverse, x, begin, end))
         fine.relax(b, x, from_zero=False)
 
-    def _visit(self, number: int, *, again: bool = False) -> None:
+    def _visit(self, number: int) -> None:
+        """x = about A^-1 b on a coarse level; ``b`` is kept."""
         level = self.levels[number]
-        m = level.matrix
-        if number == len(self.levels) - 1 and self.inverse is not None:
+        if number == len(self.levels) - 1:
+            self._solve_coarsest(level)
+            return
+        level.sweep(backward=False)
+        coarse = self.levels[number + 1]
+        coarse.restrict(level.r, 4, 1)
+        self._visit(number + 1)
+        if number + 2 < len(self.levels):
+            # The second half of the W: the same again for what is left.
+            before = coarse.x.copy()
+            coarse.take_off()
+            self._visit(number + 1)
+            np.add(coarse.x, before, out=coarse.x)
+        coarse.prolong(level.x, 4, 1)
+        level.sweep(backward=True)
+
+    def _solve_coarsest(self, level: Level) -> None:
+        if self.inverse is not None:
             smoother.dense_product(self.inverse, level.b, level.x)
             return
-        direction = 1 if again else 0
-        smoother.sweep(m.start, m.middle, m.column, m.value, m.inverse, level.b, level.x, direction)
-        if number == len(self.levels) - 1:
-            for _ in range(10):
-                smoother.sweep(m.start, m.middle, m.column, m.value, m.inverse, level.b, level.x, 1)
-                smoother.sweep(m.start, m.middle, m.column, m.value, m.inverse, level.b, level.x, -1)
-        else:
-            coarse = self.levels[number + 1]
-            smoother.residual(m.start, m.middle, m.column, m.value, level.b, level.x, level.r, not again)
-            transfer.restrict(*coarse.links, level.r, 4, 1, coarse.b)
-            last = number + 1 == len(self.levels) - 1
-            for visit in range(1 if last else 2):
-                self._visit(number + 1, again=visit > 0)
-            transfer.prolong(*coarse.links, coarse.x, 4, 1, level.x)
-        smoother.sweep(m.start, m.middle, m.column, m.value, m.inverse, level.b, level.x, -1)
+        total = np.zeros_like(level.x)
+        for _ in range(11):
+            level.sweep(backward=False)
+            level.sweep(backward=True)
+            np.add(total, level.x, out=total)
+            level.take_off()
+        level.x[:] = total
 
 
 def _coarsenings(
@@ -159,9 +256,11 @@ def _dense_inverse(matrix: BlockMatrix, n_nodes: int) -> Float32Array | None:
     if n_nodes > 800:
         return None
     row = np.repeat(np.arange(n_nodes), np.diff(matrix.start))
-    full = np.zeros((n_nodes, 4, n_nodes, 4))
-    full[row, :3, matrix.column, :3] = matrix.value[:-3].reshape(-1, 3, 3).transpose(0, 2, 1)
-    compact = full[:, :3, :, :3].reshape(3 * n_nodes, 3 * n_nodes)
+    full = np.zeros((n_nodes, 3, n_nodes, 3))
+    blocks = matrix.value[:-3].reshape(-1, 3, 3)
+    full[matrix.column, :, row, :] = blocks
+    full[row, :, matrix.column, :] = blocks.transpose(0, 2, 1)
+    compact = full.reshape(3 * n_nodes, 3 * n_nodes)
     # Single-precision rounding may have cost the matrix its definiteness: a relative shift gives it back.
     compact[np.diag_indices_from(compact)] *= 1 + 1e-6
     smoother.invert_dense(compact, 1e-7 * compact.diagonal(), np.empty(len(compact)))
@@ -179,31 +278,37 @@ def build(
     levels: list[Level] = []
     inverse = None
     single = references.astype(np.float32).reshape(-1, 576)
-    work = np.zeros((3, 576), np.float32)
     matrices = np.zeros((0, 576), np.float32)
+    team = fine.team
     for number, (step, (_, place, axes)) in enumerate(steps):
-        start, middle, column, slots = galerkin.block_pattern(step.nodes, step.n_nodes)
+        start, column, slots = galerkin.block_pattern(step.nodes, step.n_nodes)
         value = np.zeros(9 * column.size + 3, np.float32)
         above = np.zeros((0, 576), np.float32)
         up: tuple[Any, ...] = (np.zeros(0, np.int32), np.zeros(0, np.int32), 0)
         if number + 1 < len(steps):
             following, up = steps[number + 1]
             above = np.zeros((len(following.cells), 576), np.float32)
+        table = np.zeros((8 * len(single), 576), np.float32)
         if number == 0:
-            table = np.zeros((8 * len(single), 576), np.float32)
-            galerkin.halve_table(single, axes, work[0], table)
-            galerkin.gather_first(
-                step.first_child, step.children, nodes, modulus, group, single, table, fixed, work, slots, place, axes, *up,
-                value, above,
-            )  # fmt: skip
-        else:
-            galerkin.gather_next(matrices, work, slots, *up, value, above)
+            galerkin.halve_table(single, axes, np.zeros(576, np.float32), table)
+
+        def gather(begin: int, end: int) -> None:
+            work = np.zeros((3, 576), np.float32)
+            if number == 0:
+                galerkin.gather_first(
+                    step.first_child, step.children, nodes, modulus, group, single, table, fixed, work, slots, place, axes, *up,
+                    value, above, begin, end,
+                )  # fmt: skip
+            else:
+                galerkin.gather_next(matrices, work, slots, *up, value, above, begin, end)
+
+        for_each_slab(team, step.slabs, gather)
         matrices = above
         diagonal = np.zeros(12 * step.n_nodes, np.float32)
-        galerkin.invert_diagonal(middle, value, diagonal)
-        matrix = BlockMatrix(start, middle, column, value, diagonal)
+        galerkin.invert_diagonal(start, value, diagonal)
+        matrix = BlockMatrix(start, column, value, diagonal)
         if number + 1 == len(steps):
             inverse = _dense_inverse(matrix, step.n_nodes)
         vectors = np.zeros((3, 4 * step.n_nodes), np.float32)
-        levels.append(Level(matrix, _links(step), step.n_nodes, *vectors))
+        levels.append(Level(matrix, _links(step), step.slabs, step.n_nodes, *vectors, team))
     return Multigrid(fine, tuple(levels), inverse)

@@ -1,4 +1,9 @@
-"""Smoothing, residual and the direct solve on the coarse levels (block-sparse matrices, four floats per node)."""
+"""Smoothing, residual and the direct solve on the coarse levels (block-sparse matrices, four floats per node).
+
+Only the lower half of a matrix is stored, diagonal block last in its row. A block ``L`` of row i and column j serves twice while it
+is in the cache: it is gathered into row i, and its transpose is scattered from row i to row j. One pass over half a matrix is
+therefore a forward sweep from zero together with the residual that it leaves, or a whole backward sweep.
+"""
 
 from __future__ import annotations
 
@@ -67,66 +72,98 @@ def pointers(context: Any, builder: Any, signature: Any, args: Any, count: int) 
     return [context.make_array(signature.args[n])(context, builder, args[n]).data for n in range(count)]
 
 
+def _mask(*lanes: int) -> Any:
+    return ir.Constant(ir.VectorType(ir.IntType(32), 4), list(lanes))
+
+
+def _pair_sums(builder: Any, a: Any, b: Any) -> Any:
+    """(a0 + a1, b0 + b1, a2 + a3, b2 + b3)."""
+    even, odd = builder.shuffle_vector(a, b, _mask(0, 4, 2, 6)), builder.shuffle_vector(a, b, _mask(1, 5, 3, 7))
+    return builder.fadd(even, odd)
+
+
+def _scatter(builder: Any, value: Any, column: Any, vector: Any, out: Any, begin: Any, end: Any) -> None:
+    """Subtract transposed block times vector from ``out`` at the columns of the blocks ``begin`` to ``end``.
+
+    The last lane of the vector is zero, which makes up for the number that a three-number column reads too many.
+    """
+    zero = ir.Constant(VECTOR, [0.0] * 4)
+    with cgutils.for_range_slice(builder, begin, end, ir.Constant(I64, 1), I64) as (block, _):
+        at = builder.mul(builder.sext(builder.load(builder.gep(column, [block])), I64), ir.Constant(I64, 4))
+        first = builder.mul(block, ir.Constant(I64, 9))
+        parts = []
+        for axis in range(3):
+            part = load_four(builder, value, builder.add(first, ir.Constant(I64, 3 * axis)))
+            parts.append(builder.fmul(part, vector))
+        low, high = _pair_sums(builder, parts[0], parts[1]), _pair_sums(builder, parts[2], zero)
+        left, right = builder.shuffle_vector(low, high, _mask(0, 1, 4, 5)), builder.shuffle_vector(low, high, _mask(2, 3, 6, 7))
+        total = builder.fadd(left, right)
+        store_four(builder, builder.fsub(load_four(builder, out, at), total), out, at)
+
+
 @emitted
 def _sweep_row(
-    typingctx: Any, value: Any, column: Any, inverse: Any, b: Any, x: Any, begin: Any, end: Any, row: Any, fresh: Any, backward: Any
+    typingctx: Any, value: Any, column: Any, inverse: Any, b: Any, r: Any, x: Any, begin: Any, end: Any, row: Any, backward: Any
 ) -> Any:
-    """x_row += D^-1 (b - A x)_row over the given blocks; ``fresh`` sets x_row instead.
+    """x_row = D^-1 (b + r - L x)_row, then r -= L_row' x_row, over the given blocks left of the diagonal.
 
     Everything stays in four-lane vectors: a vector load right after scalar stores to the same place would stall.
     """
-    signature = types.void(value, column, inverse, b, x, types.int64, types.int64, types.int64, types.boolean, types.boolean)
+    signature = types.void(value, column, inverse, b, r, x, types.int64, types.int64, types.int64, types.boolean)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        values, columns, inverses, rhs, solution = pointers(context, builder, signature, args, 5)
-        begin, end, row, fresh, backward = args[5:]
+        values, columns, inverses, rhs, rest, solution = pointers(context, builder, signature, args, 6)
+        begin, end, row, backward = args[6:]
         total = _row_sum(builder, values, columns, solution, begin, end, backward)
         at = builder.mul(row, ir.Constant(I64, 4))
-        gap = builder.fsub(load_four(builder, rhs, at), total)
-        old = builder.select(fresh, ir.Constant(VECTOR, [0.0] * 4), load_four(builder, solution, at))
+        gap = builder.fsub(builder.fadd(load_four(builder, rhs, at), load_four(builder, rest, at)), total)
         zero = ir.Constant(VECTOR, [0.0] * 4)
-        parts = _times(builder, inverses, builder.mul(row, ir.Constant(I64, 12)), 4, gap, [old, zero, zero])
-        store_four(builder, builder.fadd(builder.fadd(parts[1], parts[2]), parts[0]), solution, at)
+        parts = _times(builder, inverses, builder.mul(row, ir.Constant(I64, 12)), 4, gap, [zero, zero, zero])
+        new = builder.fadd(builder.fadd(parts[1], parts[2]), parts[0])
+        store_four(builder, new, solution, at)
+        _scatter(builder, values, columns, new, rest, begin, end)
         return context.get_dummy_value()
 
     return signature, codegen
 
 
 @emitted
-def _residual_row(
-    typingctx: Any, value: Any, column: Any, b: Any, x: Any, r: Any, begin: Any, end: Any, row: Any, swept: Any
-) -> Any:
-    """r_row = b - A x over the given blocks; ``swept`` leaves b out."""
-    signature = types.void(value, column, b, x, r, types.int64, types.int64, types.int64, types.boolean)
+def _subtract_row(typingctx: Any, value: Any, column: Any, x: Any, r: Any, begin: Any, end: Any, row: Any) -> Any:
+    """r -= A x as far as the blocks of one row go; the last of them, at ``end``, is the diagonal one."""
+    signature = types.void(value, column, x, r, types.int64, types.int64, types.int64)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        values, columns, rhs, solution, out = pointers(context, builder, signature, args, 5)
-        begin, end, row, swept = args[5:]
-        total = _row_sum(builder, values, columns, solution, begin, end)
+        values, columns, solution, out = pointers(context, builder, signature, args, 4)
+        begin, end, row = args[4:]
+        total = _row_sum(builder, values, columns, solution, begin, builder.add(end, ir.Constant(I64, 1)))
+        # Lane by lane the sum may carry garbage in the last one, which would then spread.
+        clean = builder.insert_element(total, ir.Constant(ir.FloatType(), 0.0), ir.Constant(ir.IntType(32), 3))
         at = builder.mul(row, ir.Constant(I64, 4))
-        source = builder.select(swept, ir.Constant(VECTOR, [0.0] * 4), load_four(builder, rhs, at))
-        store_four(builder, builder.fsub(source, total), out, at)
+        store_four(builder, builder.fsub(load_four(builder, out, at), clean), out, at)
+        _scatter(builder, values, columns, load_four(builder, solution, at), out, begin, end)
         return context.get_dummy_value()
 
     return signature, codegen
 
 
 @kernel()
-def sweep(start: Any, middle: Any, column: Any, value: Any, inverse: Any, b: Any, x: Any, direction: Any) -> None:
-    """One block Gauss-Seidel sweep: direction 1 forward, -1 backward, 0 forward from x = 0 (reads the lower half only)."""
-    n_nodes = middle.size
-    for position in range(n_nodes):
-        row = n_nodes - 1 - position if direction < 0 else position
-        end = middle[row] if direction == 0 else start[row + 1]
-        _sweep_row(value, column, inverse, b, x, start[row], end, row, direction == 0, direction < 0)
+def sweep(
+    start: Any, column: Any, value: Any, inverse: Any, b: Any, r: Any, x: Any, begin: Any, end: Any, backward: Any
+) -> None:
+    """Block Gauss-Seidel over the rows ``begin`` to ``end``; ``r`` comes in as zeros before the first of them.
+
+    Forward from x = 0, whatever ``x`` holds, and r becomes b - A x; or backward from ``x``, and r means nothing.
+    """
+    for position in range(begin, end):
+        row = begin + end - 1 - position if backward else position
+        _sweep_row(value, column, inverse, b, r, x, start[row], start[row + 1] - 1, row, backward)
 
 
 @kernel()
-def residual(start: Any, middle: Any, column: Any, value: Any, b: Any, x: Any, r: Any, swept: Any) -> None:
-    """r = b - A x; after a forward sweep from zero (``swept``) only the upper half is left to subtract."""
-    for row in range(middle.size):
-        begin = middle[row] + 1 if swept else start[row]
-        _residual_row(value, column, b, x, r, begin, start[row + 1], row, swept)
+def subtract_product(start: Any, column: Any, value: Any, x: Any, r: Any, begin: Any, end: Any) -> None:
+    """r -= A x, the part of the rows ``begin`` to ``end``."""
+    for row in range(begin, end):
+        _subtract_row(value, column, x, r, start[row], start[row + 1] - 1, row)
 
 
 @kernel()

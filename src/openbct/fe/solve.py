@@ -60,8 +60,8 @@ def solve(
     rigid
         Faces that move as rigid bodies, with prescribed and free motions.
     threads
-        Processor threads. The linear kernel uses one whatever is asked for (run cases side by side instead); the result will never
-        depend on it.
+        Processor threads; by default one below half a million degrees of freedom (run small cases side by side instead), otherwise
+        up to four. The result does not depend on their number, to the last bit.
     throw
         Raise when not converged; otherwise the solution says so itself.
 
@@ -78,8 +78,9 @@ def solve(
     if rigid:
         held, values = _with_faces(modulus, held, values, rigid, spacing)
     system = build_system(
-        modulus, held, poisson_ratio=poisson_ratio, orthotropy=orthotropy, spacing=spacing, bbar=bbar, load=load
-    )
+        modulus, held, poisson_ratio=poisson_ratio, orthotropy=orthotropy, spacing=spacing, bbar=bbar, load=load,
+        threads=threads,
+    )  # fmt: skip
     prepared = time.process_time()
     x, b, fixed_nodes = _right_side(system, held, values, load)
     if rigid:

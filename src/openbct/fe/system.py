@@ -35,6 +35,7 @@ from openbct.fe.materials import Materials, build_materials
 from openbct.fe.multigrid import Fine, Multigrid
 from openbct.fe.simd import LANES
 from openbct.fe.supports import Supports, drop_loose_pieces, find_supports
+from openbct.fe.team import Team, default_threads
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -65,6 +66,10 @@ class LinearSystem:
     """Voxels that were left out because they touch nothing that is held."""
     factorise: Callable[[], DirectCycle | None]
     """Makes a direct preconditioner, if the model is small enough."""
+    cuts: NDArray[np.int64]
+    """Slabs of node planes that are worked on at the same time."""
+    team: Team
+    """Threads that share the work."""
     counts: dict[str, int] = field(default_factory=lambda: {"products": 0})
     """Products with the stiffness in double precision so far."""
 
@@ -82,12 +87,14 @@ class LinearSystem:
         """p = z + beta p, y = K p; returns p'y."""
         rows = self.rows
         self.counts["products"] += 1
-        return float(
-            voxel.energy_product(
-                rows.nodes, rows.first, rows.blocks, rows.group, rows.plane_rows, rows.plane_nodes, self.row_modulus,
-                self.coefficients, z, beta, p, y,
-            )
+        body = (
+            rows.nodes, rows.first, rows.blocks, rows.group, rows.plane_rows, rows.plane_nodes, self.row_modulus, self.coefficients
         )  # fmt: skip
+        slabs = self.cuts.size - 1
+        sums = np.zeros((2, slabs))
+        self.team.each(lambda begin, end: voxel.energy_slabs(*body, z, beta, p, y, self.cuts, begin, end, sums[0]), slabs)
+        self.team.each(lambda begin, end: voxel.energy_edges(*body, p, y, self.cuts, begin, end, sums[1]), slabs - 1)
+        return float(sums.sum())
 
     def apply(self, vector: FloatArray) -> FloatArray:
         """K times a vector, nothing masked [N]."""
@@ -138,8 +145,9 @@ class LinearSystem:
                 break
             del force
             part = pcg(
-                self.product, cycle, self.free, r, x, target=0.9 * tolerance * scale, scale=scale, max_iterations=left
-            )
+                self.product, cycle, self.free, r, x, target=0.9 * tolerance * scale, scale=scale, max_iterations=left,
+                team=self.team,
+            )  # fmt: skip
             history += part.residual[1:]
             breakdown = part.breakdown
             if part.breakdown or not part.converged:
@@ -201,7 +209,7 @@ def _refuse_lost_load(
 
 def build_system(
     youngs_modulus: NDArray[np.floating], fixed: ArrayLike, *, poisson_ratio: ArrayLike = 0.3, orthotropy: Orthotropy | None = None,
-    spacing: Sequence[float] = (1.0, 1.0, 1.0), bbar: bool = False, load: ArrayLike | None = None,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0), bbar: bool = False, load: ArrayLike | None = None, threads: int | None = 1,
 ) -> LinearSystem:  # fmt: skip
     """Stiffness and preconditioner of the voxels with a positive modulus.
 
@@ -213,6 +221,8 @@ def build_system(
         Degrees of freedom that keep their value ``(i+1 j+1 k+1 3)``.
     load
         Nodal forces that will be applied; only to find out whether they act on something that is not held [N].
+    threads
+        Processor threads; none to choose by the size of the body. No number in the result depends on it.
 
     Raises
     ------
@@ -240,15 +250,13 @@ def build_system(
     free = np.zeros((3, stride), np.float32)
     with np.errstate(divide="ignore", over="ignore"):
         free[:, :n] = np.where(closed.T, 0.0, 1.0 / diagonal.reshape(3, stride)[:, :n])
-    width = int(np.diff(rows.plane_nodes).max()) + 2 * LANES
-    fine = Fine(
-        rows, row_modulus, materials.coefficients.astype(np.float32).ravel(), free.ravel(), materials.bound,
-        np.zeros(3 * stride, np.float32), np.zeros(6 * width, np.float32),
-    )  # fmt: skip
+    team = Team(default_threads(3 * n) if threads is None else threads)
+    fine = Fine.of(rows, row_modulus, materials.coefficients.astype(np.float32).ravel(), free.ravel(), materials.bound, team)
     group = np.zeros(grid.n_elements, np.int32) if materials.group is None else materials.reference_of[materials.group]
     direct = factorise(grid, modulus, materials, free.ravel()) if 3 * n <= DENSE_DOF else None
     preconditioner = direct or multigrid.build(fine, grid.cells(), grid.element_nodes(), closed, materials.references, modulus, group, spacing)
     return LinearSystem(
         grid, rows, modulus, row_modulus, np.ascontiguousarray(materials.coefficients).ravel(), stride, free.ravel(),
         preconditioner, supports, dropped, partial(factorise, grid, modulus, materials, free.ravel()),
+        fine.cuts, team,
     )  # fmt: skip

@@ -80,15 +80,17 @@ def _collapse(typingctx: Any, coarse: Any, nodes: Any, work: Any, element: Any) 
 
 
 @kernel()
-def prolong(start: Any, order: Any, place: Any, nodes: Any, coarse: Any, node_stride: Any, axis_stride: Any, x: Any) -> None:
-    """x += P coarse; element e interpolates the fine nodes ``order[start[e] : start[e + 1]]``."""
+def prolong(
+    start: Any, order: Any, place: Any, nodes: Any, coarse: Any, node_stride: Any, axis_stride: Any, x: Any, begin: Any, end: Any
+) -> None:
+    """x += P coarse for the elements ``begin`` to ``end``; e interpolates the fine nodes ``order[start[e] : start[e + 1]]``."""
     work = np.zeros(108, np.float32)
-    for e in range(nodes.shape[0]):
+    for e in range(begin, end):
         if start[e] == start[e + 1]:
             continue
         _expand(coarse, nodes, work, e)
         for s in range(start[e], start[e + 1]):
-            n = np.uint64(order[s] * node_stride)
+            n = np.uint64(np.int64(order[s]) * node_stride)
             q = np.uint64(4 * place[s])
             x[n] += work[q]
             x[n + np.uint64(axis_stride)] += work[q + np.uint64(1)]
@@ -96,16 +98,16 @@ def prolong(start: Any, order: Any, place: Any, nodes: Any, coarse: Any, node_st
 
 
 @kernel()
-def restrict(start: Any, order: Any, place: Any, nodes: Any, r: Any, node_stride: Any, axis_stride: Any, out: Any) -> None:
-    """out = P' r."""
+def restrict(
+    start: Any, order: Any, place: Any, nodes: Any, r: Any, node_stride: Any, axis_stride: Any, out: Any, begin: Any, end: Any
+) -> None:
+    """out += P' r for the elements ``begin`` to ``end``."""
     work = np.zeros(108, np.float32)
-    for t in range(out.size):
-        out[t] = 0
-    for e in range(nodes.shape[0]):
+    for e in range(begin, end):
         if start[e] == start[e + 1]:
             continue
         for s in range(start[e], start[e + 1]):
-            n = np.uint64(order[s] * node_stride)
+            n = np.uint64(np.int64(order[s]) * node_stride)
             q = np.uint64(4 * place[s])
             work[q] = r[n]
             work[q + np.uint64(1)] = r[n + np.uint64(axis_stride)]
