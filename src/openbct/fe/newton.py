@@ -10,8 +10,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from openbct.fe.krylov import pcg
 from openbct.fe.plastic_model import PlasticModel
-from openbct.fe.system import pcg
 
 FloatArray = NDArray[np.float64]
 
@@ -100,7 +100,10 @@ def equilibrate(model: PlasticModel, start: FloatArray, tolerance: float, count:
             return Equilibrium(u, force, "")
         forcing = min(max(min(FORCING, 5.0 * norm / scale), 0.3 * tolerance * scale / norm), 0.5)
         step = np.zeros_like(u)
-        outcome = pcg(model.product, cycle, free, -out, step, target=forcing * norm, scale=norm, max_iterations=MAX_CG)
+        outcome = pcg(
+            model.product, cycle, free, -out, step, target=forcing * norm, scale=norm, max_iterations=MAX_CG,
+            team=model.elastic.team,
+        )  # fmt: skip
         count.newton += 1
         count.cg += outcome.iterations
         slope = dot(step, out)

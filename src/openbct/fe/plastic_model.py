@@ -9,8 +9,6 @@ every element is in the pool, which then gives the whole force.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +27,8 @@ class PlasticModel:
     """Internal force, tangent product and committed state over a linear system; nodal vectors are flat as there."""
 
     def __init__(
-        self, elastic: LinearSystem, material: Material, spacing: tuple[float, float, float], *, bbar: bool, large: bool = False,
-        threads: int = 1,
-    ) -> None:  # fmt: skip
+        self, elastic: LinearSystem, material: Material, spacing: tuple[float, float, float], *, bbar: bool, large: bool = False
+    ) -> None:
         grid = elastic.grid
         self.elastic, self.spacing, self.bbar, self.large = elastic, spacing, bbar, large
         self.kind = LargeStrainPoints if large else VonMisesPoints if material.criterion.name == "von_mises" else GeneralPoints
@@ -45,7 +42,6 @@ class PlasticModel:
         # Slabs share planes of nodes with their neighbours only, if each is at least one voxel thick.
         edges = np.linspace(0, grid.shape[0], min(N_SLABS, grid.shape[0]) + 1).astype(np.int64)
         self.cuts = np.searchsorted(plane, edges)
-        self.workers = ThreadPoolExecutor(threads) if threads > 1 else None
         self._take(Pool(np.zeros(0, dtype=np.int64)))
 
     def _take(self, pool: Pool) -> None:
@@ -63,13 +59,20 @@ class PlasticModel:
 
     def _run(self, kernel: Callable[[int, int], float | None], cuts: LongArray) -> float:
         """Sum of ``kernel(begin, end)`` over the slabs, the even ones first."""
-        ranges = [(int(a), int(b)) for a, b in pairwise(cuts)]
-        total = 0.0
-        for part in (ranges[::2], ranges[1::2]):
-            busy = [r for r in part if r[1] > r[0]]
-            run = map if self.workers is None else self.workers.map
-            total += sum(value or 0.0 for value in run(lambda r: kernel(*r), busy))
-        return total
+        total = np.zeros(cuts.size - 1)
+
+        def work(slabs: list[int]) -> Callable[[int, int], None]:
+            def some(begin: int, end: int) -> None:
+                for slab in slabs[begin:end]:
+                    if cuts[slab + 1] > cuts[slab]:
+                        total[slab] = kernel(int(cuts[slab]), int(cuts[slab + 1])) or 0.0
+
+            return some
+
+        for parity in (0, 1):
+            slabs = list(range(parity, total.size, 2))
+            self.elastic.team.each(work(slabs), len(slabs))
+        return float(total.sum())
 
     def force(self, u: FloatArray) -> FloatArray:
         """Internal nodal force at ``u`` from the committed state [N]; prepares :meth:`product` for this point."""

@@ -249,22 +249,17 @@ def solve_plastic(
     if large_strain and value.name != "von_mises":
         raise ModelError(f"large_strain with criterion '{value.name}'; expected 'von_mises', the only one that has it. Leave one out.")
     check_supports(modulus.shape, fixed, displacement, loaded, direction)
-    elastic = build_system(modulus, fixed, poisson_ratio=poisson_ratio, spacing=spacing, bbar=bbar)
+    elastic = build_system(modulus, fixed, poisson_ratio=poisson_ratio, spacing=spacing, bbar=bbar, threads=threads)
     load = read_load(elastic.grid, fixed, displacement, loaded, direction)
     material = Material.of(elastic, strength, poisson_ratio, value)
     box = (float(spacing[0]), float(spacing[1]), float(spacing[2]))
-    model = PlasticModel(elastic, material, box, bbar=bbar, large=large_strain, threads=threads or default_threads(elastic.grid))
+    model = PlasticModel(elastic, material, box, bbar=bbar, large=large_strain)
     setup = time.process_time()
     history = _March(model, load, tolerance, progress or (lambda _: None)).run(steps, keep)
     solution = _solution(history, elastic.grid, {"setup_s": setup - started, "solve_s": time.process_time() - setup})
     if throw and not solution.converged:
         raise SolveError(solution.status, solution)
     return solution
-
-
-def default_threads(grid: Grid) -> int:
-    """One thread per case up to about half a million degrees of freedom, two beyond [C]."""
-    return 1 if 3 * grid.n_nodes < 500_000 else 2
 
 
 def _solution(history: _History, grid: Grid, stats: dict[str, float]) -> PlasticSolution:
