@@ -269,7 +269,7 @@ def test_small_field_of_view_is_fast_and_whole() -> None:
 
 
 def test_hip_scan_holds_both_femora() -> None:
-    scan = simulate_hip(replace(COARSE, femur_right=FemurShape(neck_density=80.0, seed=3)))
+    scan = simulate_hip(replace(COARSE, femur_right=FemurShape(neck_density=55.0, seed=3)))
     assert {"femur_left", "femur_right", "hip_left", "hip_right"} <= set(scan.labels.names.values())
     means = []
     for side in ("left", "right"):

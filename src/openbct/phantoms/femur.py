@@ -21,7 +21,8 @@ Array = np.ndarray
 class FemurShape:
     """Size, cortex and density of one femur; lengths in mm, densities in mg/cm³ as an ideal K2HPO4 calibration reads.
 
-    The angles and sizes are of the order of published morphometry of women [R]; the exact numbers are our choice [D].
+    The angles and sizes are of the order of published morphometry of women [R]; the exact numbers are our choice [D], the densities
+    such that the areal densities of neck, trochanter and whole hip stand to each other as in the real femur of the test data.
     """
 
     head_radius: float = 22.5
@@ -34,14 +35,14 @@ class FemurShape:
     shaft_radius: float = 13.5
     shaft_length: float = 46.0
     """Of shaft below the lesser trochanter."""
-    shaft_cortex: float = 4.2
-    neck_cortex: float = 1.3
+    shaft_cortex: float = 4.6
+    neck_cortex: float = 1.2
     """Mean at the neck: twice as thick below, half above."""
     head_cortex: float = 0.7
     cortical_density: float = 1050.0
-    head_density: float = 255.0
-    neck_density: float = 150.0
-    trochanter_density: float = 100.0
+    head_density: float = 230.0
+    neck_density: float = 110.0
+    trochanter_density: float = 160.0
     texture: float = 0.12
     yellow_marrow: float = 0.85
     seed: int = 2
