@@ -112,17 +112,18 @@ def gather_first(
         for position in range(first_child[e], first_child[e + 1]):
             fine = children[position]
             scale = np.float32(modulus[fine])
+            kind = group[fine] if group.size > 1 else group[0]
             touched = False
             for n in range(8):
                 node = nodes[fine, n]
                 touched |= fixed[node, 0] | fixed[node, 1] | fixed[node, 2]
             if not touched:
-                source = table[8 * group[fine] + place_of[fine]]
+                source = table[8 * kind + place_of[fine]]
                 for n in range(576):
                     k[n] += scale * source[n]
                 continue
             for n in range(576):
-                one[n] = references[group[fine], n]
+                one[n] = references[kind, n]
             for dof in range(24):
                 if fixed[nodes[fine, dof // 3], dof % 3]:
                     for n in range(24):
@@ -248,10 +249,19 @@ def invert_diagonal(start: Any, value: Any, inverse: Any) -> None:
         inverse[at + 6] = inverse[at + 9] = ee / determinant
 
 
-def parents(step: Coarsening, cells: IntArray) -> tuple[IntArray, IntArray, int]:
+@kernel()
+def _find_parents(cells: Any, first_child: Any, children: Any, factor: Any, parent: Any, place: Any) -> None:
+    for e in range(first_child.size - 1):
+        for child in range(first_child[e], first_child[e + 1]):
+            parent[children[child]] = e
+    for e in range(cells.shape[0]):
+        place[e] = 4 * (cells[e, 0] % factor[0]) + 2 * (cells[e, 1] % factor[1]) + cells[e, 2] % factor[2]
+
+
+def parents(step: Coarsening, cells: IntArray) -> tuple[IntArray, NDArray[np.int8], int]:
     """Coarse element of each fine element, its place (bits i j k) in it, and the bits of the axes that are coarsened."""
-    parent = np.empty(len(cells), np.int32)
-    parent[step.children] = np.repeat(np.arange(len(step.cells), dtype=np.int32), np.diff(step.first_child))
-    bits = np.array([4, 2, 1], dtype=np.int32)
+    parent, place = np.empty(len(cells), np.int32), np.empty(len(cells), np.int8)
     factor = np.array(step.factor, dtype=np.int32)
-    return parent, np.asarray((cells % factor) @ bits, dtype=np.int32), int((factor - 1) @ bits)
+    bits = sum(bit for bit, size in zip((4, 2, 1), step.factor, strict=True) if size == 2)
+    _find_parents(cells, step.first_child, step.children, factor, parent, place)
+    return parent, place, bits

@@ -8,15 +8,19 @@ group; it needs its four first nodes and its length, no connectivity table.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openbct.fe.hex8 import CORNERS
+from openbct.fe.jit import kernel
 from openbct.fe.simd import LANES
 
 IntArray = NDArray[np.int32]
 LongArray = NDArray[np.int64]
+
+CHUNK = 1 << 20
+"""Nodes at a time where temporary arrays would otherwise cost more memory than the result [D]."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,9 @@ class Grid:
 
     shape: tuple[int, int, int]
     """Number of voxels along i j k."""
-    elements: LongArray
+    elements: IntArray | LongArray
     """Position of each element in the flattened voxel array ``(i j k)``."""
-    nodes: LongArray
+    nodes: IntArray | LongArray
     """Position of each node in the flattened node array ``(i+1 j+1 k+1)``."""
     numbering: IntArray
     """Number of each node of the flattened node array; meaningless where there is none."""
@@ -49,18 +53,45 @@ class Grid:
 
     def cells(self) -> IntArray:
         """Voxel index ``(n_elements 3)`` of each element."""
-        return np.stack(np.unravel_index(self.elements, self.shape), axis=1).astype(np.int32)
+        out = np.empty((self.n_elements, 3), np.int32)
+        _find_cells(self.elements, self.shape[1], self.shape[2], out)
+        return out
 
     def element_nodes(self) -> IntArray:
         """Node numbers ``(n_elements 8)`` of each element in the local order of :mod:`openbct.fe.hex8`."""
-        shape = self.node_shape
-        i, j, k = np.unravel_index(self.elements, self.shape)
-        first = (i * shape[1] + j) * shape[2] + k
-        steps = (CORNERS[:, 0] * shape[1] + CORNERS[:, 1]) * shape[2] + CORNERS[:, 2]
-        table = np.empty((self.n_elements, 8), np.int32)
-        for corner, step in enumerate(steps):
-            table[:, corner] = self.numbering[first + step]
-        return table
+        out = np.empty((self.n_elements, 8), np.int32)
+        _find_nodes(self.elements, self.shape[1], self.shape[2], self.numbering, out)
+        return out
+
+    def points(self, some: NDArray[np.integer] | slice = slice(None)) -> NDArray[np.float64]:
+        """Grid index ``(n 3)`` of some of the nodes, or of all."""
+        nodes = self.nodes[some]
+        out = np.empty((nodes.size, 3))
+        for begin in range(0, nodes.size, CHUNK):
+            part = slice(begin, begin + CHUNK)
+            out[part] = np.stack(np.unravel_index(nodes[part], self.node_shape), axis=1)
+        return out
+
+
+@kernel()
+def _find_cells(elements: Any, size_j: Any, size_k: Any, out: Any) -> None:
+    for e in range(elements.size):
+        row = elements[e] // size_k
+        out[e, 0] = row // size_j
+        out[e, 1] = row % size_j
+        out[e, 2] = elements[e] % size_k
+
+
+@kernel()
+def _find_nodes(elements: Any, size_j: Any, size_k: Any, numbering: Any, out: Any) -> None:
+    for e in range(elements.size):
+        row = elements[e] // size_k
+        i = row // size_j
+        first = elements[e] + row + i * (size_k + 1)
+        for corner in range(4):
+            at = first + ((corner >> 1) * (size_j + 1) + (corner & 1)) * (size_k + 1)
+            out[e, 2 * corner] = numbering[at]
+            out[e, 2 * corner + 1] = numbering[at + 1]
 
 
 @dataclass(frozen=True)
@@ -81,7 +112,7 @@ class Rows:
     """First row of each plane of voxels ``(i + 1)``."""
     plane_nodes: LongArray
     """First node of each plane of nodes ``(i + 2)``."""
-    place: LongArray
+    place: IntArray
     """Place of each element in the padded element arrays."""
     padded: int
     """Length of the padded element arrays."""
@@ -101,7 +132,10 @@ def number_voxels(active: NDArray[np.bool_]) -> Grid:
     touched[1:] |= along_j
     numbering = np.cumsum(touched.ravel(), dtype=np.int32)
     numbering -= 1
-    return Grid(shape, np.flatnonzero(active), np.flatnonzero(touched), numbering)
+    elements, nodes = np.flatnonzero(active), np.flatnonzero(touched)
+    if touched.size > np.iinfo(np.int32).max:
+        return Grid(shape, elements, nodes, numbering)
+    return Grid(shape, elements.astype(np.int32), nodes.astype(np.int32), numbering)
 
 
 def find_rows(grid: Grid, group: IntArray | None = None) -> Rows:
@@ -119,7 +153,8 @@ def find_rows(grid: Grid, group: IntArray | None = None) -> Rows:
     nodes = grid.numbering[corner[:, None] + steps[None, :]].astype(np.int64)
     blocks = length // LANES + 1
     first = np.concatenate([[0], np.cumsum(blocks * LANES)])
-    place = np.arange(elements.size) + np.repeat(first[:-1] - begin, length)
+    place = np.arange(elements.size, dtype=np.int32)
+    place += np.repeat((first[:-1] - begin).astype(np.int32), length)
     plane_rows = np.searchsorted(i, np.arange(shape[0] + 1))
     plane_nodes = np.searchsorted(grid.nodes, np.arange(shape[0] + 2) * (node_shape[1] * node_shape[2]))
     groups = np.zeros(begin.size, dtype=np.int64) if group is None else group[begin].astype(np.int64)

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from openbct.fe import galerkin, smoother, transfer, voxel
 from openbct.fe.coarsen import Coarsening, Slabs, coarsen
 from openbct.fe.galerkin import BlockMatrix
-from openbct.fe.grid import Rows
+from openbct.fe.grid import Grid, Rows
+from openbct.fe.materials import Materials
 from openbct.fe.simd import LANES
 from openbct.fe.team import ALONE, Team, part_count, plane_cuts
 
@@ -63,8 +64,11 @@ class Fine:
         """Level 0 with its work space."""
         cuts = slab_cuts(rows)
         width = int(np.diff(rows.plane_nodes).max()) + 2 * LANES
-        room = np.zeros((2, cuts.size - 1, 6 * width), np.float32)
-        return cls(rows, modulus, coefficients, inverse, bound, cuts, np.zeros_like(inverse), room[0], room[1], team)
+        slabs = cuts.size - 1
+        # One thread uses the first buffer for all slabs.
+        buffers = np.zeros((slabs if team.threads > 1 else 1, 6 * width), np.float32)
+        edges = np.zeros((slabs, 6 * width), np.float32)
+        return cls(rows, modulus, coefficients, inverse, bound, cuts, np.zeros_like(inverse), buffers, edges, team)
 
     def each(self, work: Callable[[int, int], object]) -> None:
         """Call ``work(begin, end)`` for all degrees of freedom."""
@@ -270,45 +274,58 @@ def _dense_inverse(matrix: BlockMatrix, n_nodes: int) -> Float32Array | None:
 
 
 def build(
-    fine: Fine, cells: NDArray[np.int32], nodes: NDArray[np.int32], fixed: NDArray[np.bool_], references: NDArray[np.float64],
-    modulus: NDArray[np.float64], group: NDArray[np.int32], spacing: Sequence[float],
-) -> Multigrid:  # fmt: skip
-    """Multigrid of the voxels; ``fixed`` is ``(n_nodes 3)``, ``references`` the element matrices of the groups."""
-    steps = _coarsenings(cells, nodes, len(fixed), spacing)
+    fine: Fine, grid: Grid, fixed: NDArray[np.bool_], materials: Materials, modulus: NDArray[np.float64], spacing: Sequence[float]
+) -> Multigrid:
+    """Multigrid of the voxels; ``fixed`` is ``(n_nodes 3)``."""
+    nodes = grid.element_nodes()
+    steps = _coarsenings(grid.cells(), nodes, grid.n_nodes, spacing)
+    group = np.zeros(1, np.int32) if materials.group is None else materials.reference_of[materials.group]
     levels: list[Level] = []
-    inverse = None
-    single = references.astype(np.float32).reshape(-1, 576)
     matrices = np.zeros((0, 576), np.float32)
-    team = fine.team
     for number, (step, (_, place, axes)) in enumerate(steps):
         start, column, slots = galerkin.block_pattern(step.nodes, step.n_nodes)
         value = np.zeros(9 * column.size + 3, np.float32)
         above = np.zeros((0, 576), np.float32)
-        up: tuple[Any, ...] = (np.zeros(0, np.int32), np.zeros(0, np.int32), 0)
+        up: tuple[Any, ...] = (np.zeros(0, np.int32), np.zeros(0, np.int8), 0)
         if number + 1 < len(steps):
             following, up = steps[number + 1]
             above = np.zeros((len(following.cells), 576), np.float32)
-        table = np.zeros((8 * len(single), 576), np.float32)
+        target = (slots, *up, value, above)
         if number == 0:
-            galerkin.halve_table(single, axes, np.zeros(576, np.float32), table)
-
-        def gather(begin: int, end: int) -> None:
-            work = np.zeros((3, 576), np.float32)
-            if number == 0:
-                galerkin.gather_first(
-                    step.first_child, step.children, nodes, modulus, group, single, table, fixed, work, slots, place, axes, *up,
-                    value, above, begin, end,
-                )  # fmt: skip
-            else:
-                galerkin.gather_next(matrices, work, slots, *up, value, above, begin, end)
-
-        for_each_slab(team, step.slabs, gather)
+            voxels = (step.first_child, step.children, nodes, modulus, group)
+            _gather_voxels(fine.team, step, voxels, materials.references, (fixed, place, axes), target)
+            del nodes, voxels
+        else:
+            _gather_elements(fine.team, step, matrices, target)
         matrices = above
         diagonal = np.zeros(12 * step.n_nodes, np.float32)
         galerkin.invert_diagonal(start, value, diagonal)
-        matrix = BlockMatrix(start, column, value, diagonal)
-        if number + 1 == len(steps):
-            inverse = _dense_inverse(matrix, step.n_nodes)
         vectors = np.zeros((3, 4 * step.n_nodes), np.float32)
-        levels.append(Level(matrix, _links(step), step.slabs, step.n_nodes, *vectors, team))
+        matrix = BlockMatrix(start, column, value, diagonal)
+        b, x, r = vectors
+        levels.append(Level(matrix, _links(step), step.slabs, step.n_nodes, b, x, r, fine.team))
+    inverse = _dense_inverse(levels[-1].matrix, levels[-1].n_nodes) if levels else None
     return Multigrid(fine, tuple(levels), inverse)
+
+
+def _gather_voxels(
+    team: Team, step: Coarsening, voxels: tuple[Any, ...], references: NDArray[np.float64], support: tuple[Any, ...],
+    target: tuple[Any, ...],
+) -> None:  # fmt: skip
+    single = references.astype(np.float32).reshape(-1, 576)
+    table = np.zeros((8 * len(single), 576), np.float32)
+    fixed, place, axes = support
+    galerkin.halve_table(single, axes, np.zeros(576, np.float32), table)
+
+    def gather(begin: int, end: int) -> None:
+        work = np.zeros((3, 576), np.float32)
+        galerkin.gather_first(*voxels, single, table, fixed, work, target[0], place, axes, *target[1:], begin, end)
+
+    for_each_slab(team, step.slabs, gather)
+
+
+def _gather_elements(team: Team, step: Coarsening, matrices: Float32Array, target: tuple[Any, ...]) -> None:
+    def gather(begin: int, end: int) -> None:
+        galerkin.gather_next(matrices, np.zeros((3, 576), np.float32), *target, begin, end)
+
+    for_each_slab(team, step.slabs, gather)

@@ -57,7 +57,7 @@ class _Tied:
     """Displacement of these per unit of the six motions ``(n 6)``."""
 
 
-def tie(faces: Sequence[RigidFace], nodes: NDArray[np.int64], node_shape: tuple[int, int, int], spacing: Sequence[float]) -> list[_Tied]:
+def tie(faces: Sequence[RigidFace], nodes: NDArray[np.integer], node_shape: tuple[int, int, int], spacing: Sequence[float]) -> list[_Tied]:
     """The degrees of freedom of each face among the active ``nodes`` (positions in the flattened node array).
 
     Raises

@@ -21,7 +21,7 @@ class Solution:
 
     node_shape: tuple[int, int, int]
     """Number of nodes of the grid along i j k."""
-    nodes: NDArray[np.int64]
+    nodes: NDArray[np.integer]
     """Position of each node of the body in the flattened node array."""
     nodal_displacement: FloatArray
     """Displacement of these nodes ``(n 3)`` [mm]."""

@@ -82,20 +82,21 @@ def solve(
         threads=threads,
     )  # fmt: skip
     prepared = time.process_time()
-    x, b, fixed_nodes = _right_side(system, held, values, load)
+    x, b = _right_side(system, held, values, load)
     if rigid:
         tied = tie(rigid, system.grid.nodes, system.grid.node_shape, spacing)
         outcome, internal, motions = solve_faces(system, tied, b, x, tolerance, max_iterations)
-        solution = replace(_solution(system, x, internal, fixed_nodes, outcome, spacing), rigid_motion=motions)
+        solution = replace(_solution(system, x, internal, held, outcome, spacing), rigid_motion=motions)
         return _finish(solution, started, prepared, throw=throw)
     scale = None
     if initial is not None:
         scale = float(np.linalg.norm(system.residual(b, x)[0]))
-        guess = np.where(fixed_nodes, 0.0, node_values(initial, system.grid))
-        x[:] = np.where(system.free != 0, system.pack(np.nan_to_num(guess)), x)
+        guess = np.nan_to_num(node_values(initial, system.grid))
+        x[:] = np.where(system.free != 0, system.pack(guess), x)
+        del guess
     outcome, internal = system.solve(b, x, tolerance=tolerance, scale=scale, max_iterations=max_iterations)
     del b
-    solution = _solution(system, x, internal, fixed_nodes, outcome, spacing)
+    solution = _solution(system, x, internal, held, outcome, spacing)
     return _finish(solution, started, prepared, throw=throw)
 
 
@@ -125,18 +126,19 @@ def _with_faces(
 
 def _right_side(
     system: LinearSystem, held: ArrayLike, values: ArrayLike, load: ArrayLike | None
-) -> tuple[FloatArray, FloatArray | None, NDArray[np.bool_]]:
-    """Displacement with its prescribed values, load vector if there is a load, and the fixed degrees of freedom at the nodes of the body."""
+) -> tuple[FloatArray, FloatArray | None]:
+    """Displacement with its prescribed values, and the load vector if there is a load."""
     fixed_nodes = node_values(held, system.grid).astype(bool)
     x = system.pack(np.where(fixed_nodes, node_values(values, system.grid), 0.0))
     b = None if load is None else system.pack(np.where(fixed_nodes, 0.0, node_values(load, system.grid)))
-    return x, b, fixed_nodes
+    return x, b
 
 
 def _without_free_motion(system: LinearSystem, u: FloatArray, fixed: NDArray[np.bool_], spacing: Sequence[float]) -> FloatArray:
     """The displacement less its mean motion along the rigid motions that the supports leave to the whole body."""
     grid = system.grid
-    points = np.stack(np.unravel_index(grid.nodes, grid.node_shape), axis=1) * np.asarray(spacing, dtype=float)
+    points = grid.points()
+    points *= np.asarray(spacing, dtype=float)
     points -= points.mean(axis=0)
     size = max(float(np.abs(points).max()), 1e-300)
     points /= size
@@ -160,9 +162,10 @@ def _without_free_motion(system: LinearSystem, u: FloatArray, fixed: NDArray[np.
 
 
 def _solution(
-    system: LinearSystem, x: FloatArray, internal: FloatArray, fixed: NDArray[np.bool_], outcome: Outcome, spacing: Sequence[float]
+    system: LinearSystem, x: FloatArray, internal: FloatArray, held: ArrayLike, outcome: Outcome, spacing: Sequence[float]
 ) -> Solution:
     grid = system.grid
+    fixed = node_values(held, grid).astype(bool, copy=False)
     u, nodal = system.unpack(x), system.unpack(internal)
     pinned = system.supports.modes
     lost = float(np.abs(nodal.reshape(-1)[system.supports.pins]).max()) if pinned else 0.0

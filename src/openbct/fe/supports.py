@@ -104,11 +104,14 @@ def _free_modes(gram: FloatArray) -> FloatArray:
     return np.asarray(vector[:, value <= RANK_TOLERANCE * max(float(value[-1]), 1e-300)])
 
 
-def _normalised(grid: Grid, spacing: FloatArray) -> FloatArray:
-    """Node positions, centred and scaled to about one."""
-    points = np.stack(np.unravel_index(grid.nodes, grid.node_shape), axis=1) * spacing
-    points -= points.mean(axis=0)
-    return np.asarray(points / max(float(np.abs(points).max()), 1e-300))
+def _normalised(grid: Grid, spacing: FloatArray, box: tuple[slice, slice, slice], some: NDArray[np.integer] | slice) -> FloatArray:
+    """Positions of some nodes, centred on the ``box`` of the body and scaled to about one."""
+    low, high = (np.array([getattr(s, end) for s in box]) * spacing for end in ("start", "stop"))
+    points = grid.points(some)
+    points *= spacing
+    points -= (low + high) / 2
+    points /= (high - low).max() / 2
+    return points
 
 
 def _spread(nodes: NDArray[np.int64], stiffness: FloatArray, count: int, share: float) -> NDArray[np.int64]:
@@ -171,14 +174,16 @@ def find_supports(
     ModelError
         A load does work on a free motion.
     """
-    points = _normalised(grid, spacing)
-    node, axis = np.nonzero(fixed)
-    held_rows = rigid_modes(points[node])[np.arange(node.size), axis]
+    box = _box(active)
     label, count = face_bodies(active)
     if count == 1:
+        node = np.flatnonzero(fixed.any(axis=1))
+        held_rows = rigid_modes(_normalised(grid, spacing, box, node))[fixed[node]]
         modes = _free_modes(held_rows.T @ held_rows)
         if modes.shape[1] == 0:
             return Supports(np.zeros(0, np.int64), 0)
+    points = _normalised(grid, spacing, box, slice(None))
+    if count == 1:
         nodes = np.arange(grid.n_nodes)
         _check_load(modes, nodes, points, load)
         return _pins([nodes], modes[None], points, stiffness)

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from openbct.errors import ModelError
 from openbct.fe import multigrid, voxel
 from openbct.fe.direct import DENSE_DOF, SPARSE_DOF, DirectCycle, factorise
-from openbct.fe.grid import Grid, Rows, find_rows, number_voxels
+from openbct.fe.grid import CHUNK, Grid, Rows, find_rows, number_voxels
 from openbct.fe.hex8 import Orthotropy
 from openbct.fe.krylov import Outcome, Product, pcg
 from openbct.fe.materials import Materials, build_materials
@@ -52,8 +51,6 @@ class LinearSystem:
 
     grid: Grid
     rows: Rows
-    modulus: FloatArray
-    """Modulus of each element [MPa]."""
     row_modulus: FloatArray
     """Modulus in the padded order of the rows [MPa]."""
     coefficients: FloatArray
@@ -72,6 +69,11 @@ class LinearSystem:
     """Threads that share the work."""
     counts: dict[str, int] = field(default_factory=lambda: {"products": 0})
     """Products with the stiffness in double precision so far."""
+
+    @property
+    def modulus(self) -> FloatArray:
+        """Modulus of each element [MPa]."""
+        return self.row_modulus[self.rows.place]
 
     def pack(self, nodal: NDArray[np.float64]) -> FloatArray:
         """Flat vector of nodal values ``(n_nodes 3)``."""
@@ -165,8 +167,15 @@ class LinearSystem:
 
 def node_values(values: ArrayLike, grid: Grid) -> NDArray[np.generic]:
     """Rows of a node array ``(i+1 j+1 k+1 3)``, or of anything that broadcasts to it, at the active nodes ``(n_nodes 3)``."""
-    full = np.broadcast_to(np.asarray(values), (*grid.node_shape, 3))
-    return np.asarray(full[np.unravel_index(grid.nodes, grid.node_shape)])
+    given = np.asarray(values)
+    full = np.broadcast_to(given, (*grid.node_shape, 3))
+    if given.shape == full.shape and given.flags.c_contiguous:
+        return np.asarray(given.reshape(-1, 3)[grid.nodes])
+    out = np.empty((grid.n_nodes, 3), given.dtype)
+    for begin in range(0, grid.n_nodes, CHUNK):
+        part = grid.nodes[begin : begin + CHUNK]
+        out[begin : begin + CHUNK] = full[np.unravel_index(part, grid.node_shape)]
+    return out
 
 
 def _diagonal(rows: Rows, modulus: FloatArray, materials: Materials, stride: int) -> FloatArray:
@@ -233,30 +242,33 @@ def build_system(
     grid = number_voxels(active)
     materials = build_materials(grid, poisson_ratio, orthotropy, spacing, bbar=bbar)
     rows = find_rows(grid, materials.group)
-    modulus = youngs_modulus.ravel()[grid.elements].astype(np.float64)
     row_modulus = np.zeros(rows.padded)
-    row_modulus[rows.place] = modulus
+    row_modulus[rows.place] = youngs_modulus.ravel()[grid.elements]
     n = grid.n_nodes
     # Room for the last vector of a row to read past its end.
     stride = -(-(n + 2 * LANES) // 16) * 16
     diagonal = _diagonal(rows, row_modulus, materials, stride)
-    held = node_values(fixed, grid).astype(bool)
+    held = node_values(fixed, grid).astype(bool, copy=False)
     if not held.any():
         raise ModelError("nothing is held: no fixed degree of freedom belongs to the body; expected at least six. Check `fixed`.")
-    nodal_load = np.zeros((n, 3)) if load is None else np.where(held, 0.0, node_values(load, grid))
+    nodal_load = np.broadcast_to(np.zeros(1), (n, 3)) if load is None else np.where(held, 0.0, node_values(load, grid))
     supports = find_supports(grid, active, held, nodal_load, diagonal[:n], np.asarray(spacing, dtype=float))
-    closed = held.copy()
-    closed.reshape(-1)[supports.pins] = True
+    del nodal_load, active
+    held.reshape(-1)[supports.pins] = True
     free = np.zeros((3, stride), np.float32)
     with np.errstate(divide="ignore", over="ignore"):
-        free[:, :n] = np.where(closed.T, 0.0, 1.0 / diagonal.reshape(3, stride)[:, :n])
+        for axis in range(3):
+            free[axis, :n] = np.where(held[:, axis], 0.0, 1.0 / diagonal[axis * stride : axis * stride + n])
+    del diagonal
     team = Team(default_threads(3 * n) if threads is None else threads)
     fine = Fine.of(rows, row_modulus, materials.coefficients.astype(np.float32).ravel(), free.ravel(), materials.bound, team)
-    group = np.zeros(grid.n_elements, np.int32) if materials.group is None else materials.reference_of[materials.group]
-    direct = factorise(grid, modulus, materials, free.ravel()) if 3 * n <= DENSE_DOF else None
-    preconditioner = direct or multigrid.build(fine, grid.cells(), grid.element_nodes(), closed, materials.references, modulus, group, spacing)
+
+    def direct() -> DirectCycle | None:
+        return factorise(grid, row_modulus[rows.place], materials, free.ravel())
+
+    preconditioner = direct() if 3 * n <= DENSE_DOF else None
     return LinearSystem(
-        grid, rows, modulus, row_modulus, np.ascontiguousarray(materials.coefficients).ravel(), stride, free.ravel(),
-        preconditioner, supports, dropped, partial(factorise, grid, modulus, materials, free.ravel()),
+        grid, rows, row_modulus, np.ascontiguousarray(materials.coefficients).ravel(), stride, free.ravel(),
+        preconditioner or multigrid.build(fine, grid, held, materials, row_modulus[rows.place], spacing), supports, dropped, direct,
         fine.cuts, team,
     )  # fmt: skip
