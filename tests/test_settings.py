@@ -29,7 +29,7 @@ from openbct.settings import built_in, override, parse, protocol_names, to_table
         ("[run]\nscale = 'mapped'", "provisional"),
         ("[run]\nthreads = -1", "expected a number from 0"),
         ("[calibration]\nmethod = 'fixed'", "needs slope"),
-        ("[calibration]\nmethod = 'fixed'\nslope_mg_cm3_per_hu = 30\nintercept_mg_cm3 = 0", "0.2 to 3"),
+        ("[calibration]\nmethod = 'fixed'\nslope_mg_cm3_per_hu = 30\nintercept_mg_cm3 = 0", "0.3 to 1.5"),
         ("calibration = 3", "expected a table"),
         ("nonsense = 1", "unknown setting"),
         ("[vertebra", "not TOML"),
