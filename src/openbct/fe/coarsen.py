@@ -12,6 +12,7 @@ All functions work on elements given by their cell ``(n 3)`` and their nodes ``(
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -223,7 +224,7 @@ def _cut(cells: IntArray, nodes: IntArray, n_nodes: int) -> Slabs:
     node_cuts = np.zeros(count + 1, np.int64)
     _renumber(cells, nodes, np.repeat(place, np.diff(cuts)), np.empty(n_nodes, np.int32), node_cuts)
     borders = [0, len(range(0, count, 2)), len(range(0, count, 2)) + len(range(1, count, 4)), count]
-    phases = tuple((a, b) for a, b in zip(borders[:-1], borders[1:], strict=True) if b > a)
+    phases = tuple((a, b) for a, b in pairwise(borders) if b > a)
     return Slabs(ends[cuts].astype(np.int64), node_cuts, phases)
 
 

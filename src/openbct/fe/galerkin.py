@@ -224,7 +224,7 @@ def block_pattern(nodes: IntArray, n_nodes: int) -> tuple[IntArray, IntArray, In
 def invert_diagonal(start: Any, value: Any, inverse: Any) -> None:
     """Inverses of the diagonal blocks; directions without stiffness get a unit diagonal in both."""
     for row in range(start.size - 1):
-        at = 9 * (np.int64(start[row + 1]) - 1)
+        at = 9 * (start[row + 1] - 1)
         largest = np.float32(0)
         for axis in range(3):
             largest = max(largest, value[at + 4 * axis])
@@ -262,6 +262,6 @@ def parents(step: Coarsening, cells: IntArray) -> tuple[IntArray, NDArray[np.int
     """Coarse element of each fine element, its place (bits i j k) in it, and the bits of the axes that are coarsened."""
     parent, place = np.empty(len(cells), np.int32), np.empty(len(cells), np.int8)
     factor = np.array(step.factor, dtype=np.int32)
-    bits = sum(bit for bit, size in zip((4, 2, 1), step.factor, strict=True) if size == 2)
+    fused = sum(bit for bit, size in zip((4, 2, 1), step.factor, strict=True) if size == 2)
     _find_parents(cells, step.first_child, step.children, factor, parent, place)
-    return parent, place, bits
+    return parent, place, fused

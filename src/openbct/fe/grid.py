@@ -67,10 +67,26 @@ class Grid:
         """Grid index ``(n 3)`` of some of the nodes, or of all."""
         nodes = self.nodes[some]
         out = np.empty((nodes.size, 3))
-        for begin in range(0, nodes.size, CHUNK):
-            part = slice(begin, begin + CHUNK)
-            out[part] = np.stack(np.unravel_index(nodes[part], self.node_shape), axis=1)
+        _find_points(nodes, self.node_shape[1], self.node_shape[2], out)
         return out
+
+
+@kernel()
+def _find_points(nodes: Any, size_j: Any, size_k: Any, out: Any) -> None:
+    for n in range(nodes.size):
+        row = nodes[n] // size_k
+        out[n, 0] = row // size_j
+        out[n, 1] = row % size_j
+        out[n, 2] = nodes[n] % size_k
+
+
+@kernel()
+def _count_up(marked: Any, number: Any) -> None:
+    """Number of each marked item; that of the last one before it where it is not marked."""
+    count = -1
+    for n in range(marked.size):
+        count += marked[n]
+        number[n] = count
 
 
 @kernel()
@@ -130,8 +146,8 @@ def number_voxels(active: NDArray[np.bool_]) -> Grid:
     touched = np.zeros((shape[0] + 1, shape[1] + 1, shape[2] + 1), dtype=bool)
     touched[:-1] = along_j
     touched[1:] |= along_j
-    numbering = np.cumsum(touched.ravel(), dtype=np.int32)
-    numbering -= 1
+    numbering = np.empty(touched.size, np.int32)
+    _count_up(touched.ravel(), numbering)
     elements, nodes = np.flatnonzero(active), np.flatnonzero(touched)
     if touched.size > np.iinfo(np.int32).max:
         return Grid(shape, elements, nodes, numbering)

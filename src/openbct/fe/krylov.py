@@ -63,6 +63,10 @@ def pcg(
         team.each(lambda begin, end: voxel.advance(alpha, p, y, free, x, r, np.float32(gain), rough, begin, end, sums), sums.size)
         return float(np.sqrt(sums.sum()))
 
+    def two_dots(gain: float) -> tuple[float, float]:
+        team.each(lambda begin, end: voxel.two_dots(np.float32(gain), z, r, y, begin, end, dots), len(dots))
+        return float(dots[:, 0].sum()), float(dots[:, 1].sum())
+
     norm = advance(0.0, 1.0)
     history = [norm / scale]
     previous, alpha, beta = 0.0, 0.0, 0.0
@@ -72,8 +76,7 @@ def pcg(
     while norm > target and len(history) <= max_iterations:
         # Single precision spans 1e-38..1e38: the cycle is linear, so it runs on the residual scaled to about one.
         cycle(rough, z)
-        team.each(lambda begin, end: voxel.two_dots(np.float32(size), z, r, y, begin, end, dots), len(dots))
-        rz, yz = dots.sum(axis=0).tolist()
+        rz, yz = two_dots(size)
         if not rz > 0:
             breakdown = f"the preconditioner is not positive (r'z = {rz:.3g})"
             break

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -96,8 +97,7 @@ class Fine:
             keep = (2 * degree - 3) / (2 * degree + 1) if degree > 1 else 0.0
             gain = (8 * degree - 4) / ((2 * degree + 1) * self.bound)
             if degree == 1 and from_zero:
-                first = np.float32(gain)
-                self.each(lambda begin, end: voxel.begin_smoothing(self.inverse, b, first, x, self.step, begin, end))
+                self.each(partial(voxel.begin_smoothing, self.inverse, b, np.float32(gain), x, self.step))
             else:
                 self.smooth(b, x, keep, gain)
 
@@ -143,7 +143,8 @@ class Level:
             work(0, self.n_nodes)
             return
         for first, last in self.slabs.phases[:: -1 if backward else 1]:
-            self.team.each(lambda begin, end: work(int(cuts[first + begin]), int(cuts[first + end])), last - first)
+            phase = cuts[first : last + 1].tolist()
+            self.team.each(partial(_call_between, work, phase), last - first)
 
     def restrict(self, r: Float32Array, node_stride: int, axis_stride: int) -> None:
         """b = P' r."""
@@ -161,6 +162,10 @@ class Level:
             ),
             cuts.size - 1,
         )  # fmt: skip
+
+
+def _call_between(work: Callable[[int, int], object], cuts: list[int], begin: int, end: int) -> None:
+    work(cuts[begin], cuts[end])
 
 
 def for_each_slab(team: Team, slabs: Slabs, work: Callable[[int, int], object]) -> None:

@@ -45,9 +45,11 @@ class Supports:
 
 def _box(active: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
     """The part of the grid that has anything in it: a bone fills a tenth of its image."""
+    flat = np.logical_or.reduce(active, axis=0)
+    whole = active.reshape(len(active), -1)
     ranges = []
-    for axis in range(3):
-        used = np.flatnonzero(active.any(axis=tuple(other for other in range(3) if other != axis)))
+    for line in (whole.any(axis=1), np.logical_or.reduce(flat, axis=1), np.logical_or.reduce(flat, axis=0)):
+        used = np.flatnonzero(line)
         ranges.append(slice(int(used[0]), int(used[-1]) + 1))
     return ranges[0], ranges[1], ranges[2]
 

@@ -192,7 +192,8 @@ def _active(modulus: NDArray[np.floating], fixed: ArrayLike, load: ArrayLike | N
             "no voxel has a positive modulus; expected at least one. Check that the mask is not empty and that the moduli are in MPa."
         )
     node_shape = tuple(n + 1 for n in modulus.shape)
-    held = np.asarray(np.broadcast_to(np.asarray(fixed), (*node_shape, 3)).any(axis=-1))
+    marked = np.broadcast_to(np.asarray(fixed), (*node_shape, 3))
+    held = marked[..., 0] | marked[..., 1] | marked[..., 2]
     kept, dropped = drop_loose_pieces(active, held)
     if not kept.any() or (dropped == 0 and not held.any()):
         raise ModelError(
