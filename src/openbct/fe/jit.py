@@ -16,9 +16,15 @@ from numba.extending import intrinsic
 Function = Callable[..., Any]
 
 
-def kernel(*, sums: bool = False) -> Callable[[Function], Function]:
-    """Decorator that compiles a function; with ``sums`` it may reorder additions, so that dot products use vectors."""
+def kernel(*, sums: bool = False, part: bool = False) -> Callable[[Function], Function]:
+    """Decorator that compiles a function.
+
+    With ``sums`` it may reorder additions, so that dot products use vectors. A ``part`` is compiled with its callers only, which
+    saves the time of compiling it on its own.
+    """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    if part:
+        options["inline"] = "always"
     if sums:
         options["fastmath"] = {"reassoc", "contract"}
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -92,11 +93,19 @@ class LinearSystem:
         body = (
             rows.nodes, rows.first, rows.blocks, rows.group, rows.plane_rows, rows.plane_nodes, self.row_modulus, self.coefficients
         )  # fmt: skip
-        slabs = self.cuts.size - 1
-        sums = np.zeros((2, slabs))
-        self.team.each(lambda begin, end: voxel.energy_slabs(*body, z, beta, p, y, self.cuts, begin, end, sums[0]), slabs)
-        self.team.each(lambda begin, end: voxel.energy_edges(*body, p, y, self.cuts, begin, end, sums[1]), slabs - 1)
+        sums = np.zeros((2, self.cuts.size - 1))
+        self._every_other(sums.shape[1], partial(voxel.energy_slabs, *body, z, beta, p, y, self.cuts), sums[0])
+        self._every_other(sums.shape[1] - 1, partial(voxel.energy_edges, *body, p, y, self.cuts), sums[1])
         return float(sums.sum())
+
+    def _every_other(self, count: int, work: Callable[[int, int, FloatArray], None], sums: FloatArray) -> None:
+        """Call ``work(begin, end, sums)`` for the even ones of ``count`` slabs, then for the odd ones."""
+        for odd in (0, 1):
+
+            def some(begin: int, end: int, odd: int = odd) -> None:
+                work(odd + 2 * begin, min(odd + 2 * end, count), sums)
+
+            self.team.each(some, (count + 1 - odd) // 2)
 
     def apply(self, vector: FloatArray) -> FloatArray:
         """K times a vector, nothing masked [N]."""

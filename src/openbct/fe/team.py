@@ -28,6 +28,9 @@ PARTS = 16
 LEAST_ITEMS = 4096
 """Loops over fewer items are not divided [D]."""
 
+LEAST_SHARE = 64
+"""Smallest slab: eight vectors [D]."""
+
 
 @cache
 def _helpers(count: int) -> ThreadPoolExecutor:
@@ -97,5 +100,9 @@ def plane_cuts(ends: NDArray[np.integer], planes: int) -> NDArray[np.int64]:
     parts = part_count(total)
     wanted = np.searchsorted(ends, np.arange(1, parts) * total // parts, side="right") - 1
     inner = np.unique(2 * (wanted // 2))
-    inner = inner[(inner > 0) & (inner < planes - 1)]
-    return np.concatenate([[0], inner, [planes]]).astype(np.int64)
+    cuts = [0]
+    for cut in inner[(inner > 0) & (inner < planes - 1)].tolist():
+        # Vectors reach a little past the end of their row: no further than into the next slab.
+        if min(ends[cut] - ends[cuts[-1]], total - ends[cut]) >= LEAST_SHARE:
+            cuts.append(cut)
+    return np.array([*cuts, planes], dtype=np.int64)

@@ -5,7 +5,8 @@ so that one row of voxels reads and writes consecutive numbers. The updates of t
 fused into the product: a plane of nodes is finished as soon as the voxels on both sides of it are done.
 
 The planes of nodes are cut into slabs that can be worked on at the same time (``cuts``). The voxels between two slabs are an *edge*;
-they are done on their own, before or after the slabs, so that no two slabs ever write to the same place.
+they are done on their own, before or after the slabs. The last vector of a row adds zeros to a few nodes past its end, which may
+belong to the next slab: where slabs write to one common vector, even and odd ones must not run at the same time.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def _plane_energy(plane_nodes: Any, plane: Any, p: Any, y: Any) -> Any:
     return energy
 
 
-@kernel()
+@kernel(part=True)
 def _add_plane(rows: Any, first: Any, blocks: Any, group: Any, begin: Any, end: Any, modulus: Any, coefficients: Any, carry: Any,
                u: Any, y: Any, y_stride: Any, lower: Any, upper: Any) -> None:
     """y += K u for the rows ``begin`` to ``end``; ``lower`` and ``upper`` shift the two planes of nodes in ``y``."""
@@ -50,14 +51,14 @@ def _add_plane(rows: Any, first: Any, blocks: Any, group: Any, begin: Any, end: 
 @kernel(sums=True)
 def energy_slabs(rows: Any, first: Any, blocks: Any, group: Any, plane_rows: Any, plane_nodes: Any, modulus: Any,
                  coefficients: Any, z: Any, beta: Any, p: Any, y: Any, cuts: Any, begin: Any, end: Any, sums: Any) -> None:
-    """p = z + beta p, then y = K p without the edges, for some slabs; ``sums`` gets the p'y of the planes that are finished.
+    """p = z + beta p, then y = K p without the edges, for every other slab; ``sums`` gets the p'y of the planes that are finished.
 
     All vectors in double precision except ``z``.
     """
     stride = p.size // 3
     carry = np.empty(12 * LANES, p.dtype)
     n_slabs = cuts.size - 1
-    for slab in range(begin, end):
+    for slab in range(begin, end, 2):
         energy = 0.0
         for plane in range(cuts[slab] - 1, cuts[slab + 1]):
             if plane + 1 < cuts[slab + 1]:
@@ -79,9 +80,9 @@ def energy_slabs(rows: Any, first: Any, blocks: Any, group: Any, plane_rows: Any
 @kernel()
 def energy_edges(rows: Any, first: Any, blocks: Any, group: Any, plane_rows: Any, plane_nodes: Any, modulus: Any,
                  coefficients: Any, p: Any, y: Any, cuts: Any, begin: Any, end: Any, sums: Any) -> None:
-    """Add the edges to y = K p; ``sums`` gets the p'y of the two planes at each edge."""
+    """Add every other edge to y = K p; ``sums`` gets the p'y of the two planes at each edge."""
     carry = np.empty(12 * LANES, p.dtype)
-    for edge in range(begin, end):
+    for edge in range(begin, end, 2):
         plane = cuts[edge + 1] - 1
         _add_plane(rows, first, blocks, group, plane_rows[plane], plane_rows[plane + 1], modulus, coefficients, carry, p, y,
                    p.size // 3, 0, 0)
