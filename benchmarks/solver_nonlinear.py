@@ -36,7 +36,8 @@ def femur() -> Model:
     place = np.stack(np.meshgrid(*map(np.arange, node.shape), indexing="ij"), axis=-1) @ np.array([0, -0.2588, 0.9659])
     distal = node & (place <= place[node].min() + 6)
     fixed, displacement, loaded = np.zeros((*node.shape, 3), bool), np.zeros((*node.shape, 3)), np.zeros(node.shape, bool)
-    fixed[:, [0, -1], :, 1] = node[:, [0, -1]]
+    for end in (0, -1):
+        fixed[:, end, :, 1] = node[:, end]
     fixed[distal, 0] = fixed[distal, 2] = True
     loaded[:, -1] = node[:, -1]
     displacement[:, -1, :, 1] = np.where(node[:, -1], -3.52, 0.0)

@@ -187,7 +187,7 @@ def startup() -> None:
             "≤ 1",
             "met" if again - warm <= 1 else "missed",
         ],
-        ["of this, importing numpy, scipy and numba", "", f"{libraries:.2f}", "", ""],
+        ["of this, importing scipy and numba", "", f"{libraries:.2f}", "", ""],
         ["second solve of a process", f"{warm:.2f}", "0", "", ""],
     ]
     table(["vertebra, 0.23 M dof", "import and solve, CPU s", "beyond a warm solve, CPU s", "goal", ""], rows)
