@@ -121,8 +121,9 @@ def smooth_slabs(rows: Any, first: Any, blocks: Any, group: Any, plane_rows: Any
         for n in range(buffer.size):
             buffer[n] = 0
         if slab > 0:
-            n = (cuts[slab] % 2) * 3 * width
-            buffer[n : n + 3 * width] = edges[slab - 1, 3 * width :]
+            m = (cuts[slab] % 2) * 3 * width
+            for t in range(3 * width):
+                buffer[m + t] = edges[slab - 1, 3 * width + t]
         for plane in range(cuts[slab], cuts[slab + 1]):
             here = plane_nodes[plane] - (plane % 2) * 3 * width
             if plane + 1 < cuts[slab + 1]:
