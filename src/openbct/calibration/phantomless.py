@@ -41,6 +41,12 @@ MIN_LENGTH = 60.0
 NO_CONTRAST = ("", "NO", "NONE", "N", "NO CONTRAST", "WITHOUT")
 """What headers write where there was no contrast agent."""
 
+MONOENERGETIC = re.compile(
+    r"\d{2,3}\s*kev(?![a-z])|(?<![a-z])mono(?:[ _-]?e(?:nergetic)?|chromatic|[ _-]?\d{2,3})(?![a-z\d])|(?<![a-z])vmi(?![a-z])",
+    flags=re.IGNORECASE,
+)
+"""How headers name images of one energy: "70 keV", "MonoE", "Monoenergetic", "MONO_70", "VMI"; not "monophasic" [R]."""
+
 MICHALSKI_2020 = Reference("Michalski AS et al. Med Eng Phys 78:55 (2020): internal calibration on the patient's tissues", "seen")
 LEE_2017 = Reference("Lee DC et al. Bone 103:325 (2017): phantomless calibration on air, blood and fat", "seen")
 
@@ -58,8 +64,12 @@ class Phantomless:
     name = "phantomless"
 
     def __post_init__(self) -> None:
-        if self.mineral not in ("K2HPO4", "CHA"):
-            raise SettingsError(f"found mineral {self.mineral!r}, expected 'K2HPO4' or 'CHA'")
+        # Its CHA would be the pure mineral's (1.03 times K2HPO4); everything after it divides by the 1.15 of phantoms in patients.
+        if self.mineral != "K2HPO4":
+            raise SettingsError(
+                f"found mineral {self.mineral!r} for calibration without a phantom, expected 'K2HPO4', the only scale that it gives; "
+                "for CHA give the line of a CHA phantom ('fixed') or an image in CHA density ('given')"
+            )
         if self.min_tissues not in (2, 3, 4):
             raise SettingsError(f"found min_tissues = {self.min_tissues}, expected 2, 3 or 4; one tissue is no line")
         if self.energy_kev is not None and not 40.0 <= self.energy_kev <= 150.0:
@@ -125,7 +135,7 @@ class Phantomless:
         if self.energy_kev is not None:
             return self.energy_kev, float(load_table("phantomless.toml")["beam"]["spread_kev"]), []
         words = " ".join((acquisition.series_description or "", *acquisition.image_type))
-        mono = re.search(r"\d{2,3}\s*kev(?![a-z])|\bmono|\bvmi\b", words, flags=re.IGNORECASE)
+        mono = MONOENERGETIC.search(words)
         if mono:
             raise CalibrationError(
                 f"found a monoenergetic image ({mono.group(0)!r} in its description), expected a tube voltage; "
@@ -205,8 +215,9 @@ def _contrast(outline: Outline, segmentation: Segmentation, acquisition: Acquisi
     reading = blood.mean if isinstance(blood, Found) else enhanced_vessel(outline, limit)
     if reading is not None and reading > limit:
         return f"blood reads {reading:.0f} HU"
-    named = (acquisition.contrast or "").strip()
-    return f"the header names {named!r}" if named.upper() not in NO_CONTRAST else None
+    # What the header says is free text and is not repeated: it may hold more than the agent.
+    named = (acquisition.contrast or "").strip().upper() not in NO_CONTRAST
+    return "the header names an agent" if named else None
 
 
 def _table_references(used: Sequence[Found]) -> tuple[Reference, ...]:
