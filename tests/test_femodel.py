@@ -86,6 +86,13 @@ def test_another_mineral_is_converted_with_a_caution_never_silently() -> None:
 
 
 def test_doubt_travels() -> None:
-    low = build_model(specimen(-50.0), boundary(), KOPPERDAHL_2002).step
-    assert any("100 %" in caution and "floor" in caution for caution in low.cautions)
+    density = np.full(SHAPE, 150.0)
+    density[0, :2, 1:4] = -50.0
+    low = build_model(specimen(density), boundary(), KOPPERDAHL_2002).step
+    assert any("9 %" in caution and "floor" in caution for caution in low.cautions)
     assert not build_model(specimen(150.0), boundary(), KOPPERDAHL_2002).step.cautions
+
+
+def test_a_bone_that_is_mostly_below_the_floor_is_refused() -> None:
+    with pytest.raises(ModelError, match="100 % of the bone voxels"):
+        build_model(specimen(-50.0), boundary(), KOPPERDAHL_2002)

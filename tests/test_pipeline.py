@@ -115,7 +115,7 @@ def test_calibration_refused_is_a_case(scan: Scan, monkeypatch: pytest.MonkeyPat
     assert case.assessment.category is None
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("x"), MemoryError(), RuntimeError("y"), np.linalg.LinAlgError("z")])
+@pytest.mark.parametrize("error", [ZeroDivisionError("x"), RuntimeError("y"), np.linalg.LinAlgError("z")])
 def test_bugs_are_raised_or_collected(scan: Scan, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     real = pipeline.build_model
 
@@ -132,6 +132,26 @@ def test_bugs_are_raised_or_collected(scan: Scan, monkeypatch: pytest.MonkeyPatc
     assert collected == [("L1", error)]
     assert case.bones[0].status == "refused" and type(error).__name__ in (case.bones[0].reason or "")
     assert case.bones[1].strength is not None
+
+
+def test_too_little_memory_is_said_and_loses_no_other_bone(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = pipeline.build_model
+
+    def build(specimen, *args):
+        if specimen.bone == "L1":
+            raise MemoryError
+        return real(specimen, *args)
+
+    monkeypatch.setattr(pipeline, "build_model", build)
+    case = analyze(scan, labels("L1", "L2"), settings=QUICKLY)
+    assert case.bones[0].status == "refused" and "too little memory" in (case.bones[0].reason or "")
+    assert case.bones[1].strength is not None
+
+
+def test_a_class_never_travels_without_its_doubts(scan: Scan) -> None:
+    case = analyze(scan, labels("L1"), settings=QUICKLY)
+    assert case.assessment.step.cautions
+    assert set(case.assessment.step.cautions) <= set(case.cautions)
 
 
 def test_nothing_asked_for_is_there(scan: Scan) -> None:

@@ -9,9 +9,11 @@ import pytest
 
 from openbct.errors import ModelError, SolveError
 from openbct.records import Boundary, FEModel, Step
-from openbct.strength import VERTEBRA_TEST, MechanicalTest, measure_strength
+from openbct.strength import FEMUR_TEST, VERTEBRA_TEST, Bounds, MechanicalTest, least_rigidity, measure_strength
 
 E, Y, N = 1000.0, 8.0, 4
+# A block of a few millimetres has no vertebra's stiffness: the bounds have tests of their own.
+BARE_TEST = replace(VERTEBRA_TEST, plausible=())
 
 
 def column(yield_stress: float = Y, moved: bool = True) -> FEModel:
@@ -33,7 +35,7 @@ def column(yield_stress: float = Y, moved: bool = True) -> FEModel:
 
 
 def test_a_block_yields_at_its_yield_stress_times_its_area() -> None:
-    result = measure_strength(column(), VERTEBRA_TEST)
+    result = measure_strength(column(), BARE_TEST)
     assert result.strength == pytest.approx(Y * N * N, rel=1e-4)
     assert result.stiffness == pytest.approx(E * N * N / (2 * N), rel=1e-4)
     assert result.quantities["yield_force_n"] == pytest.approx(Y * N * N, rel=1e-3)
@@ -46,19 +48,19 @@ def test_a_block_yields_at_its_yield_stress_times_its_area() -> None:
 def test_strain_outputs_scale_with_the_gauge_length() -> None:
     """0.2 % is a strain, not 0.2 mm: twice the gauge length, twice the travel at yield."""
     long = replace(column(), gauge_length=4.0 * N)
-    a, b = measure_strength(column(), VERTEBRA_TEST), measure_strength(long, VERTEBRA_TEST)
+    a, b = measure_strength(column(), BARE_TEST), measure_strength(long, BARE_TEST)
     assert b.curve[-1, 0] == pytest.approx(2 * a.curve[-1, 0])
     assert b.stiffness == pytest.approx(a.stiffness, rel=1e-4)
 
 
 def test_a_load_that_does_no_work_is_an_error() -> None:
     with pytest.raises(ModelError):
-        measure_strength(column(moved=False), VERTEBRA_TEST)
+        measure_strength(column(moved=False), BARE_TEST)
 
 
 def test_no_failure_no_number() -> None:
     with pytest.raises(ModelError, match="yielded"):
-        measure_strength(column(yield_stress=200.0), VERTEBRA_TEST)
+        measure_strength(column(yield_stress=200.0), BARE_TEST)
 
 
 def test_no_plateau_no_number() -> None:
@@ -67,11 +69,11 @@ def test_no_plateau_no_number() -> None:
     yield_stress = model.yield_stress.copy()
     yield_stress[: N // 2] = 200.0
     with pytest.raises(ModelError, match="still rises"):
-        measure_strength(replace(model, yield_stress=yield_stress), VERTEBRA_TEST)
+        measure_strength(replace(model, yield_stress=yield_stress), BARE_TEST)
 
 
 def test_work_balances() -> None:
-    assert measure_strength(column(), VERTEBRA_TEST).quantities["energy_imbalance"] < 1e-4
+    assert measure_strength(column(), BARE_TEST).quantities["energy_imbalance"] < 1e-4
 
 
 def test_work_that_does_not_balance_is_refused() -> None:
@@ -82,7 +84,7 @@ def test_work_that_does_not_balance_is_refused() -> None:
         return replace(whole, plastic_work=0.8 * whole.plastic_work)
 
     with pytest.raises(ModelError, match="differ by"):
-        measure_strength(column(), VERTEBRA_TEST, solver=loses)  # type: ignore[arg-type]
+        measure_strength(column(), BARE_TEST, solver=loses)  # type: ignore[arg-type]
 
 
 def test_a_history_that_stops_early_is_never_a_number() -> None:
@@ -93,9 +95,69 @@ def test_a_history_that_stops_early_is_never_a_number() -> None:
         return replace(whole, curve=whole.curve[:4], converged=False, status="cut for a test")
 
     with pytest.raises(SolveError, match="stopped at"):
-        measure_strength(column(), VERTEBRA_TEST, solver=stops)  # type: ignore[arg-type]
+        measure_strength(column(), BARE_TEST, solver=stops)  # type: ignore[arg-type]
 
 
 def test_an_abscissa_at_the_end_needs_no_plateau() -> None:
-    short = MechanicalTest(0.005, (0.001, 0.005), "force at 0.5 %", VERTEBRA_TEST.reference)
+    short = MechanicalTest(0.005, (0.001, 0.0045, 0.005), "force at 0.5 %", BARE_TEST.reference)
     assert measure_strength(column(yield_stress=4.0), short).strength == pytest.approx(4.0 * N * N, rel=1e-4)
+
+
+def test_no_plateau_at_the_end_of_a_femoral_curve_is_no_number() -> None:
+    """The curve ends at the strength: its last slope is what tells a plateau from a straight line."""
+    model = column()
+    yield_stress = model.yield_stress.copy()
+    yield_stress[: N // 2] = 200.0
+    test = replace(FEMUR_TEST, plausible=())
+    with pytest.raises(ModelError, match="still rises"):
+        measure_strength(replace(model, yield_stress=yield_stress), test)
+    assert measure_strength(model, test).quantities["plateau_rise"] < 0.01
+
+
+def test_a_history_that_breaks_off_after_the_strength_is_told() -> None:
+    def stops(*args: object, **kwargs: object) -> object:
+        from openbct import fe
+
+        whole = fe.solve_plastic(*args, **kwargs)  # type: ignore[arg-type]
+        return replace(whole, curve=whole.curve[:10], converged=False, status="cut for a test")
+
+    result = measure_strength(column(), BARE_TEST, solver=stops)  # type: ignore[arg-type]
+    assert any("broke off at 1.90 %" in caution for caution in result.step.cautions)
+
+
+BOUNDS = [*VERTEBRA_TEST.plausible, *FEMUR_TEST.plausible]
+
+
+@pytest.mark.parametrize("bounds", BOUNDS, ids=lambda b: b.quantity)
+@pytest.mark.parametrize(("factor", "verdict"), [(0.99, "outside"), (1.01, "inside")])
+def test_every_plausibility_bound_holds_on_both_sides(bounds: Bounds, factor: float, verdict: str) -> None:
+    value = measure_strength(column(), BARE_TEST).quantities[bounds.quantity]
+    for edge in ("warn", "refuse"):
+        wide = (0.0, 1e12)
+        low = Bounds(bounds.quantity, bounds.words, wide, wide)
+        low = replace(low, **{edge: (value / factor, 1e12)})
+        high = replace(Bounds(bounds.quantity, bounds.words, wide, wide), **{edge: (0.0, value * factor)})
+        for one in (low, high):
+            test = replace(BARE_TEST, plausible=(one,))
+            if verdict == "inside":
+                assert not measure_strength(column(), test).step.cautions
+            elif edge == "warn":
+                assert any(bounds.words in caution for caution in measure_strength(column(), test).step.cautions)
+            else:
+                with pytest.raises(ModelError, match="no such bone is known"):
+                    measure_strength(column(), test)
+
+
+def test_a_block_is_no_vertebra() -> None:
+    with pytest.raises(ModelError, match=r"strength over|stiffness"):
+        measure_strength(
+            replace(column(), youngs_modulus=column().youngs_modulus * 0.01, yield_stress=column().yield_stress * 0.01),
+            VERTEBRA_TEST,
+        )
+
+
+def test_rigidity_of_a_block() -> None:
+    assert least_rigidity(column()) == pytest.approx(E * N * N)
+    waist = column().youngs_modulus.copy()
+    waist[:, :, N] *= 0.25
+    assert least_rigidity(replace(column(), youngs_modulus=waist)) == pytest.approx(0.25 * E * N * N)

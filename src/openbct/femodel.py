@@ -13,6 +13,8 @@ PMMA_YOUNGS_MODULUS = 2500.0
 PMMA_REFERENCE = Reference("PMMA pads 2500 MPa, Poisson ratio 0.3, as constants in public voxel-FE code", "code")
 FLOOR_FRACTION = 0.05
 """Share of bone voxels raised to a law's floor above which a caution is due (fe-methods plausibility table, design)."""
+FLOOR_REFUSAL = 0.20
+"""Share above which the strength would be the floor's, not the bone's (fe-methods plausibility table, design)."""
 EXTRAPOLATED_FRACTION = 0.5
 """Share of bone voxels outside the range that a law was fitted to above which a caution is due: cortex and marrow always lie
 outside a trabecular law's range, so a smaller share would caution every bone and say nothing [design]."""
@@ -27,7 +29,7 @@ def build_model(specimen: Specimen, boundary: Boundary, law: MaterialLaw) -> FEM
     Raises
     ------
     ModelError
-        The specimen holds no bone, or its density is not finite.
+        The specimen holds no bone, its density is not finite, or too much of it lies below the law's floor.
     """
     bone = specimen.mask
     n_bone = int(bone.sum())
@@ -40,6 +42,12 @@ def build_model(specimen: Specimen, boundary: Boundary, law: MaterialLaw) -> FEM
         )
     rho, references, doubts = _in_kind(density, specimen.mineral, law)
     low, high = law.clip
+    below = float((rho < low).mean())
+    if below > FLOOR_REFUSAL:
+        raise ModelError(
+            f"found {100 * below:.0f} % of the bone voxels of {specimen.bone} below {low:g} g/cm³ ({law.density}), expected at most "
+            f"{100 * FLOOR_REFUSAL:.0f} %: too noisy or too fatty an image, or a density in another unit; check the calibration"
+        )
     clipped = np.clip(rho, low, high)
     youngs_modulus = np.zeros(bone.shape)
     yield_stress = np.full(bone.shape, np.inf)
@@ -89,7 +97,7 @@ def _describe(
     sentence = (
         f"Voxels became eight-node hexahedra of {specimen.spacing:g} mm; density ({law.density}) was mapped to stiffness and yield "
         f"stress by {law.name} within {low:g} to {high:g} g/cm³, Poisson ratio {law.poisson_ratio:g}; pads were elastic PMMA of "
-        f"{PMMA_YOUNGS_MODULUS:g} MPa. In {specimen.bone} {100 * below:.1f} % of the voxels were raised and {100 * above:.1f} % lowered "
-        "to these bounds."
+        f"{PMMA_YOUNGS_MODULUS:g} MPa and the same Poisson ratio. In {specimen.bone} {100 * below:.1f} % of the voxels were raised and {100 * above:.1f} % "
+        "lowered to these bounds."
     )
     return Step("model", sentence, (law.reference, *references, PMMA_REFERENCE), tuple(cautions))

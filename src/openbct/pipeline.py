@@ -74,9 +74,9 @@ def analyze(
         measures = [result.measures for result in bones if result.measures]
         strengths = [result.strength for result in bones if result.strength]
         assessment = assess(scan.patient, measures, strengths, scale=plan.scale)
-        tables = to_tables(settings)
+        tables, cautions = to_tables(settings), (*doubts, *assessment.step.cautions)
         return Case(
-            scan, segmentation, calibration, tuple(bones), assessment, settings.title, tables, versions(), dict(seconds), doubts
+            scan, segmentation, calibration, tuple(bones), assessment, settings.title, tables, versions(), dict(seconds), cautions
         )
 
     # What was asked for by name is answered by name; what else was looked for stays in segmentation.absent.
@@ -122,6 +122,8 @@ def analyze_bone(
         run("strength", "strength", lambda: measure_strength(model, recipe.test, threads=plan.threads))
     except (InputError, ModelError, SolveError) as error:
         status, reason = "refused", str(error)
+    except MemoryError:
+        status, reason = "refused", "this machine has too little memory for the model; crop the scan, or take larger voxels in the protocol"
     steps: tuple[Step, ...] = tuple(record.step for record in reached.values())
     cautions = tuple(caution for step in steps for caution in step.cautions)
     if status == "ok" and (cautions or doubts):

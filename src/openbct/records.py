@@ -15,7 +15,7 @@ HU and mg/cm³ unless a field's name says otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -397,17 +397,18 @@ class Case:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Every step in the order in which it was done, without repeats."""
+        """Every step in the order in which it was done; those that say the same are one, with the cautions of all."""
         collected = [self.scan.step, self.segmentation.step]
         collected += [self.calibration.step] if self.calibration else []
         for bone in self.bones:
             collected += bone.steps
         collected.append(self.assessment.step)
-        unique: list[Step] = []
+        unique: dict[str, Step] = {}
         for step in collected:
-            if all(step.sentence != other.sentence for other in unique):
-                unique.append(step)
-        return tuple(unique)
+            known = unique.get(step.sentence)
+            cautions = (*known.cautions, *(c for c in step.cautions if c not in known.cautions)) if known else step.cautions
+            unique[step.sentence] = replace(step, cautions=cautions)
+        return tuple(unique.values())
 
 
 # Plug-in types -------------------------------------------------------------------------------------------------

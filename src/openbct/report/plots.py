@@ -50,19 +50,8 @@ def force_curve(strength: StrengthResult, texts: Texts, share: float = 0.5, heig
 
 
 def _travel_at_strength(strength: StrengthResult) -> float | None:
-    """Return the travel at which the curve bears the strength for the first time; ``None`` where it never does."""
-    travel, force = strength.curve[:, 0], strength.curve[:, 1]
-    named = strength.quantities.get("strength_travel_mm")
-    if named is not None:
-        return float(named)
-    reached = np.flatnonzero(force >= strength.strength * (1 - 1e-6))
-    if reached.size == 0:
-        return None
-    last = int(reached[0])
-    if last == 0:
-        return float(travel[0])
-    share = (strength.strength - force[last - 1]) / max(force[last] - force[last - 1], 1e-12)
-    return float(travel[last - 1] + share * (travel[last] - travel[last - 1]))
+    """Return the travel at which the strength was read [mm]; ``None`` where a test of another make does not say."""
+    return strength.quantities.get("strength_travel_mm")
 
 
 def calibration_plot(calibration: CalibratedVolume, texts: Texts, share: float = 0.56, height: float = 74.0) -> bytes:

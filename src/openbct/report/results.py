@@ -45,7 +45,7 @@ def _why(bone: BoneResult, case: Case, texts: Texts) -> str:
         return texts.sentence(bone.cautions[0], bone.bone) + (
             f" ({texts('more', count=len(bone.cautions) - 1)})" if len(bone.cautions) > 1 else ""
         )
-    return texts("adequacy.scan_only") if bone.status == "caution" or case.cautions else texts("adequacy.fine")
+    return texts("adequacy.scan_only") if bone.status == "caution" else texts("adequacy.fine")
 
 
 def results(case: Case, texts: Texts, numbering: Numbering) -> Section:

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from scipy import ndimage
 
 from ..records import Array
-from ..volume import Volume, to_index
+from ..volume import Volume, offset_in, to_index
 from . import drawing
 
 HU_WINDOW: Final = (500.0, 2000.0)
@@ -25,6 +25,8 @@ DENSITY_WINDOW: Final = (400.0, 1300.0)
 """Level and width where the image is already a density [mg/cm3] [design]."""
 SURROUNDINGS: Final = 28.0
 """Shown around the bone [mm] [design]."""
+SLAB: Final = 8
+"""Slices summed at a time [design]."""
 OPPOSITE: Final = {"L": "R", "R": "L", "P": "A", "A": "P", "S": "I", "I": "S"}
 PLANES: Final = (("axial", 2, 0, 1), ("coronal", 1, 0, 2), ("sagittal", 0, 1, 2))
 """Name, axis across, axis to the right, axis upright."""
@@ -71,11 +73,20 @@ def overview(image: Volume, outlines: Sequence[Outline], share: float = 1.0, hei
     return drawing.to_png(canvas)
 
 
+def clipped_mean(array: Array, axis: int, low: float, high: float) -> Float[Array, "a b"]:
+    """Return the mean along an axis of an image cut to a window; slab by slab, so that memory stays that of a few slices."""
+    total = np.zeros(tuple(np.delete(array.shape, axis)))
+    for first in range(0, array.shape[axis], SLAB):
+        slab = array[(slice(None),) * axis + (slice(first, first + SLAB),)]
+        total += np.clip(slab.astype(np.float32), low, high).sum(axis=axis, dtype=np.float64)
+    return np.asarray(total / array.shape[axis], dtype=np.float32)
+
+
 def _draw_sum(axes: Axes, view: _View, outlines: Sequence[Outline], aspect: float) -> None:
     """Draw the image summed across the view, the shadows of the outlines, the letters and a scale."""
     level, width = window(view.image.unit)
     low = 0.0 if view.image.unit != "HU" else -300.0
-    summed = np.clip(view.image.array, low, level + width / 2).mean(axis=view.across, dtype=np.float32).T
+    summed = clipped_mean(view.image.array, view.across, low, level + width / 2).T
     dark, bright = np.percentile(summed, (2.0, 99.7))
     axes.set_facecolor("black")
     axes.imshow(
@@ -110,7 +121,7 @@ class _View:
 
     def take(self, volume: Volume, project: bool = False) -> Float[Array, "u r"]:
         """Return the plane of a sub-box of the image inside this view's box, rows along ``up``."""
-        start = np.rint(to_index(self.image.affine, volume.affine[:3, 3])).astype(int)
+        start = offset_in(volume, self.image)
         plane = np.zeros((self.high[self.up] - self.low[self.up], self.high[self.right] - self.low[self.right]))
         level = self.index - start[self.across]
         if project:
@@ -276,7 +287,7 @@ def _middle(mask: Volume, image: Volume) -> Float[Array, "3"]:
 
 def _box(mask: Volume, image: Volume, margin: float) -> tuple[Array, Array]:
     """Return the image's index box around a mask, widened by ``margin`` [mm]."""
-    start = np.rint(to_index(image.affine, mask.affine[:3, 3])).astype(int)
+    start = offset_in(mask, image)
     found = [np.flatnonzero(mask.array.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
     pad = np.ceil(margin / image.spacing).astype(int)
     low = start + np.array([index[0] if len(index) else 0 for index in found]) - pad

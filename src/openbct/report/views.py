@@ -81,10 +81,8 @@ def bone_views(bone: BoneResult, texts: Texts) -> tuple[bytes, float]:
 
 
 def failed_share(bone: BoneResult) -> float | None:
-    """Return the share of bone elements that have yielded at the strength; ``None`` where nothing was solved."""
-    if bone.strength is None or bone.specimen is None or not bone.specimen.mask.any():
-        return None
-    return float((bone.strength.failed[bone.specimen.mask] > 0).mean())
+    """Return the share of the bone that has yielded at the strength, as the test counted it; ``None`` where it does not say."""
+    return bone.strength.quantities.get("failed_fraction") if bone.strength else None
 
 
 def _subject(bone: BoneResult, region: BoneRegion) -> _Subject:
