@@ -13,6 +13,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -22,8 +23,12 @@ import pytest
 
 import openbct as package
 from openbct import pipeline
+from openbct.cli import run
+from openbct.cli.tell import print_summary, summary
+from openbct.errors import SegmentationError
 from openbct.io import read_result, result_schema, store, write_ct_series, write_volume
 from openbct.volume import Volume
+from report_cases import plain_case
 from small_scans import SECRET, Command, Small, copy_of, cut_label, openbct, simulate, small  # noqa: F401  fixtures
 
 FILES = {"result.json", "results.csv", "protocol.toml", "case.openbct"}
@@ -105,6 +110,31 @@ def test_hounsfield_units_are_no_density(openbct: Command, small: Small, tmp_pat
 def test_mineral_is_checked(openbct: Command, small: Small, tmp_path: Path) -> None:
     said = openbct("strength", small.density, *small.given, "--mineral", "water", "-o", tmp_path)
     assert said.status == 2 and "'water'" in said.error and "K2HPO4" in said.error
+
+
+def test_a_mineral_that_nobody_stated_is_a_caution(small: Small, tmp_path: Path) -> None:
+    def doubts(text: str, **more: object) -> list[str]:
+        (tmp_path / "p.toml").write_text(text, encoding="utf-8")
+        request = run.Request(small.density, tmp_path / "out", protocol=str(tmp_path / "p.toml"), **more)  # type: ignore[arg-type]
+        settings = run.make_settings(request)
+        assert settings.calibration.mineral in text or settings.calibration.mineral in (more.get("mineral"), "K2HPO4")
+        return list(run.doubt_mineral(request, settings))
+
+    silent = doubts("", calibrated=True)
+    assert len(silent) == 1 and "taken as K2HPO4" in silent[0] and "13 % lower" in silent[0] and "--mineral" in silent[0]
+    assert doubts("", calibrated=True, mineral="K2HPO4") == doubts("", calibrated=True, mineral="CHA") == []
+    for mineral in ("K2HPO4", "CHA"):
+        assert doubts(f"[calibration]\nmineral = '{mineral}'", calibrated=True) == [], "the protocol's own word is not overridden"
+    fixed = "[calibration]\nmethod = 'fixed'\nslope_mg_cm3_per_hu = 0.8\nintercept_mg_cm3 = 0\n"
+    assert len(doubts(fixed)) == 1 and doubts(fixed + "mineral = 'CHA'") == doubts("") == []
+
+
+def test_the_unstated_mineral_is_told(openbct: Command, small: Small, tmp_path: Path) -> None:
+    said = openbct("calibrate", small.scan, "--protocol", small.quick, "-o", tmp_path)
+    assert said.out.count("was not stated and was taken as K2HPO4") == 1
+    assert "was not stated" in (tmp_path / "calibration.json").read_text(encoding="utf-8")
+    said = openbct("strength", small.density, *small.given, "--bones", "T12", "-o", tmp_path / "out", "--no-report")
+    assert said.out.count("image's mineral was not stated and was taken as K2HPO4") == 1
 
 
 def test_calibrate(openbct: Command, small: Small, tmp_path: Path) -> None:
@@ -246,7 +276,7 @@ def no_dicom(small: Small) -> list[object]:
 
 
 def missing(small: Small) -> list[object]:
-    return ["analyze", small.folder / "nowhere", *small.given]
+    return ["analyze", small.folder / SECRET, *small.given]
 
 
 def inspect_missing(small: Small) -> list[object]:
@@ -316,11 +346,19 @@ def no_labels(small: Small) -> list[object]:
 
 
 def labels_missing(small: Small) -> list[object]:
-    return ["analyze", small.nifti, "--labels", small.folder / "nowhere.nii.gz"]
+    return ["analyze", small.nifti, "--labels", small.folder / f"{SECRET}.nii.gz"]
 
 
 def table_missing(small: Small) -> list[object]:
-    return ["analyze", small.nifti, "--labels", small.labels, "--label-map", small.folder / "nowhere.toml"]
+    return ["analyze", small.nifti, "--labels", small.labels, "--label-map", small.folder / f"{SECRET}.toml"]
+
+
+def second_labels_missing(small: Small) -> list[object]:
+    return ["analyze", small.nifti, "--labels", small.labels, "--labels", small.folder / SECRET, "--label-map", small.table]
+
+
+def report_missing(small: Small) -> list[object]:
+    return ["report", small.folder / SECRET]
 
 
 def table_malformed(small: Small) -> list[object]:
@@ -381,7 +419,7 @@ def segment_over_labels(small: Small) -> list[object]:
 BAD = [
     (empty_folder, 3, ["expected"]),
     (no_dicom, 3, ["expected"]),
-    (missing, 3, ["'nowhere'", "expected"]),
+    (missing, 3, ["path of the scan", "expected"]),
     (inspect_missing, 3, ["found nothing", "expected"]),
     (two_series, 3, ["found 2 usable series", "--series"]),
     (unknown_series, 3, ["expected one of", "--series"]),
@@ -394,8 +432,10 @@ BAD = [
     (empty_labels, 3, ["without any label"]),
     (other_grid, 3, ["grid", "expected"]),
     (no_labels, 2, ["--labels", "TotalSegmentator"]),
-    (labels_missing, 3, ["'nowhere.nii.gz'", "--labels"]),
-    (table_missing, 3, ["'nowhere.toml'", "--label-map"]),
+    (labels_missing, 3, ["the path of --labels", "expected"]),
+    (table_missing, 3, ["the path of --label-map", "expected"]),
+    (second_labels_missing, 3, ["path 2 of the 2 of --labels"]),
+    (report_missing, 3, ["expected the result folder"]),
     (table_malformed, 2, ["label mapping", "20 ="]),
     (table_without_names, 2, ["label mapping", "20 ="]),
     (too_many_tables, 2, ["3 --label-map for 1 --labels"]),
@@ -433,7 +473,7 @@ def called(make: Callable) -> str:
 @pytest.mark.parametrize(("make", "status", "words"), BAD, ids=[called(make) for make, _, _ in BAD])
 def test_bad_input(openbct: Command, small: Small, tmp_path: Path, make: Callable, status: int, words: list[str]) -> None:
     arguments = make(copy_of(small, tmp_path / "copy"))
-    if arguments[0] != "inspect" and "-o" not in arguments:
+    if arguments[0] not in ("inspect", "report") and "-o" not in arguments:
         arguments += ["-o", tmp_path / "copy" / "out"]
     said = openbct(*arguments)
     assert said.status == status, said.err
@@ -629,6 +669,57 @@ def test_an_earlier_run_does_not_pass_for_this_one(openbct: Command, small: Smal
     check_first_bone_survives(tmp_path)
     assert not (tmp_path / "report.pdf").exists() and not (tmp_path / "case.openbct").exists()
     assert [path.name for path in (tmp_path / "bones" / "L2").iterdir()] == ["note.txt"]
+
+
+def test_a_run_that_fails_before_its_first_bone_leaves_no_earlier_result(small: Small, tmp_path: Path) -> None:
+    for name in ("result.json", "report.html"):
+        (tmp_path / name).write_text("an earlier run's")
+    request = run.Request(small.nifti, tmp_path, (small.labels,), (small.table,), protocol=str(small.quick), report=False)
+    settings = run.make_settings(request)
+
+    def fail(scan: object) -> None:
+        raise SegmentationError("found no bone, expected one")
+
+    with pytest.raises(SegmentationError):
+        run.analyze_to_files(run.read_inputs(request, settings)[0], fail, settings, request, run.Progress(quiet=True))  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_anonymous(openbct: Command, small: Small, tmp_path: Path) -> None:
+    """Neither a file of the result, the report among them, nor the message knows whose it is."""
+    said = openbct("analyze", small.scan, *small.given, "--bones", "L1", "--anonymous", "-o", tmp_path)
+    assert said.status == 0 and (tmp_path / "report.pdf").is_file()
+    dataset = pydicom.dcmread(next(small.scan.iterdir()))
+    secrets = [SECRET, str(dataset.SeriesInstanceUID), str(dataset.StudyInstanceUID)]
+    checked = 0
+    for path in (path for path in tmp_path.rglob("*") if path.is_file()):
+        contents = [path.read_bytes()]
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                contents = [archive.read(name) for name in archive.namelist()]
+        for content in contents:
+            checked += 1
+            assert not [secret for secret in secrets if secret.encode() in content], path.name
+    assert checked > 10
+    result = read_result(tmp_path)
+    assert (
+        result["patient"]["name"] is None and result["acquisition"]["study_date"] is None and result["patient"]["age_years"] == 72
+    )
+
+
+def test_every_caution_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of the assessment too, wherever else they stand."""
+    case = plain_case()
+    step = replace(case.assessment.step, cautions=("a doubt of the assessment", "both"))
+    case = replace(
+        case, cautions=("both", "a doubt of the scan"), assessment=replace(case.assessment, step=step),
+        bones=(replace(case.bones[0], cautions=("both", "a doubt of the bone")),),
+    )  # fmt: skip
+    print_summary(case, {})
+    said = capsys.readouterr().out
+    for text in ("both", "a doubt of the assessment", "a doubt of the scan", "a doubt of the bone"):
+        assert sum(line.endswith(text) for line in said.splitlines()) == 1, text
+    assert summary(case, {})["cautions"] == ["both", "a doubt of the scan", "a doubt of the assessment"]
 
 
 def test_result_follows_the_published_schema(openbct: Command, small: Small, tmp_path: Path) -> None:

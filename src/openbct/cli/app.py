@@ -62,6 +62,7 @@ Weight = Annotated[float | None, typer.Option("--weight-kg", help="Body weight, 
 Series = Annotated[str | None, typer.Option("--series", help="Which series, as `openbct inspect` names it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable object.")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Skip report.html and report.pdf.")]
+Anonymous = Annotated[bool, typer.Option("--anonymous", help="Leave names, numbers, dates and UIDs out of every file.")]
 
 
 def _version(show: bool) -> None:
@@ -107,6 +108,7 @@ def analyze(
     series: Series = None,
     json: Json = False,
     no_report: NoReport = False,
+    anonymous: Anonymous = False,
 ) -> None:
     """From a CT scan to strength, density and a report."""
     from .run import Request, run_analyze
@@ -114,6 +116,7 @@ def analyze(
     request = Request(
         scan=scan, out=out, labels=tuple(labels or ()), label_maps=tuple(label_map or ()), bones=bones, protocol=protocol,
         sex=sex, age=age, height_cm=height_cm, weight_kg=weight_kg, series=series, report=not no_report,
+        anonymous=anonymous,
     )  # fmt: skip
     run_analyze(request, as_json=json)
 
@@ -124,7 +127,10 @@ def strength(
     out: Out,
     labels: Labels = None,
     label_map: LabelMapFile = None,
-    mineral: Annotated[str, typer.Option("--mineral", help="What the image is calibrated to: K2HPO4 or CHA.")] = "K2HPO4",
+    mineral: Annotated[
+        str | None,
+        typer.Option("--mineral", help="What the image is calibrated to: K2HPO4 or CHA; unstated: K2HPO4, with a caution."),
+    ] = None,
     bones: Bones = "auto",
     protocol: Protocol = "default",
     sex: Sex = None,
@@ -133,6 +139,7 @@ def strength(
     weight_kg: Weight = None,
     json: Json = False,
     no_report: NoReport = False,
+    anonymous: Anonymous = False,
 ) -> None:
     """From a calibrated density image and labels to strength, density and a report."""
     from .run import Request, run_analyze
@@ -140,6 +147,7 @@ def strength(
     request = Request(
         scan=density, out=out, labels=tuple(labels or ()), label_maps=tuple(label_map or ()), bones=bones, protocol=protocol,
         sex=sex, age=age, height_cm=height_cm, weight_kg=weight_kg, report=not no_report, mineral=mineral,
+        calibrated=True, anonymous=anonymous,
     )  # fmt: skip
     run_analyze(request, as_json=json)
 
@@ -153,11 +161,12 @@ def batch(
     bones: Bones = "auto",
     json: Json = False,
     no_report: NoReport = False,
+    anonymous: Anonymous = False,
 ) -> None:
     """The same for many scans; an interrupted batch goes on where it stopped."""
     from .batch import run_batch
 
-    run_batch(folder, out, jobs=jobs, protocol=protocol, bones=bones, report=not no_report, as_json=json)
+    run_batch(folder, out, jobs=jobs, protocol=protocol, bones=bones, report=not no_report, anonymous=anonymous, as_json=json)
 
 
 @app.command()
@@ -179,19 +188,10 @@ def calibrate(
     json: Json = False,
 ) -> None:
     """Write the scan in mineral density, with the calibration line and its references."""
-    from .run import Request
+    from .run import stage_request
     from .stages import run_calibrate
 
-    request = Request(
-        scan=scan,
-        out=out,
-        labels=tuple(labels or ()),
-        label_maps=tuple(label_map or ()),
-        bones="auto",
-        protocol=protocol,
-        series=series,
-    )
-    run_calibrate(request, as_json=json)
+    run_calibrate(stage_request(scan, out, labels, label_map, protocol=protocol, series=series), as_json=json)
 
 
 @app.command()
@@ -205,19 +205,10 @@ def segment(
     json: Json = False,
 ) -> None:
     """Write the mask of every bone that is found, vertebral bodies cut from their posterior elements."""
-    from .run import Request
+    from .run import stage_request
     from .stages import run_segment
 
-    request = Request(
-        scan=scan,
-        out=out,
-        labels=tuple(labels or ()),
-        label_maps=tuple(label_map or ()),
-        bones=bones,
-        protocol="default",
-        series=series,
-    )
-    run_segment(request, as_json=json)
+    run_segment(stage_request(scan, out, labels, label_map, bones=bones, series=series), as_json=json)
 
 
 @app.command()
@@ -257,7 +248,9 @@ def fe_solve(
     test: Annotated[
         str, typer.Option("--test", help="uniaxial (smooth platens), clamped (glued), confined, shear or stiffness-tensor.")
     ] = "uniaxial",
-    axis: Annotated[int, typer.Option("--axis", help="Array axis of the file along which the platens stand apart: 0, 1 or 2.")] = 2,
+    axis: Annotated[
+        int, typer.Option("--axis", help="Array axis of the file along which the platens stand apart: 0, 1 or 2.")
+    ] = 2,
     strain: Annotated[float, typer.Option("--strain", help="Travel over length; negative presses.")] = -0.01,
     poisson: Annotated[float, typer.Option("--poisson", help="Poisson ratio.")] = 0.3,
     tolerance: Annotated[float, typer.Option("--tolerance", help="Relative residual at which to stop.")] = 1e-6,

@@ -3,6 +3,9 @@
 FOLDER holds one scan per entry: a DICOM folder ``NAME/``, a zip ``NAME.zip`` or an image ``NAME.nii.gz``. The labels of a scan
 are found beside it as ``NAME.labels.nii.gz`` or ``NAME.labels/``. Instead of a folder, a CSV table may be given with the columns
 ``name, scan, labels, label_map, bones, sex, age, height_cm, weight_kg`` (only ``scan`` is required; paths relative to the table).
+
+The name of a row, of its folder and in messages is the user's own: that of the entry, or of the column ``name``. It stays where
+``--anonymous`` is given; files that a table names are never quoted.
 """
 
 from __future__ import annotations
@@ -42,15 +45,17 @@ share: list[int] = []
 """In a worker process: the threads that it may use, for the others need theirs."""
 
 
-def run_batch(folder: Path, out: Path, *, jobs: int, protocol: str, bones: str, report: bool, as_json: bool) -> None:
+def run_batch(
+    folder: Path, out: Path, *, jobs: int, protocol: str, bones: str, report: bool, as_json: bool, anonymous: bool = False
+) -> None:
     """Run every scan; a failed scan is a row with its reason."""
     from ..io import prepare_folder, write_table
     from ..plan import make_plan
 
-    base = Request(scan=folder, out=out, protocol=protocol, bones=bones, report=report)
+    base = Request(scan=folder, out=out, protocol=protocol, bones=bones, report=report, anonymous=anonymous)
     requests = list(plan(folder, out, base))
     if not requests:
-        raise InputError(f"found no scan in {folder.name!r}, expected DICOM folders, zips or NIfTI images, one per entry")
+        raise InputError("found no scan in the given folder, expected DICOM folders, zips or NIfTI images, one per entry")
     _check_names(requests, out)
     make_plan(make_settings(base))  # a wrong protocol stops the batch before the first scan
     prepare_folder(out)
@@ -96,7 +101,7 @@ def plan(folder: Path, out: Path, base: Request) -> Iterator[Request]:
         yield from _from_table(folder, out, base)
         return
     if not folder.is_dir():
-        raise InputError(f"found no folder {folder.name!r}, expected a folder of scans or a CSV table; check the path")
+        raise InputError("found no folder at the given path, expected a folder of scans or a CSV table; check the path")
     if folder.resolve() == out.resolve():
         raise SettingsError("found the folder of scans itself as output folder, expected another; choose one with -o")
     for entry in sorted(folder.iterdir()):
@@ -175,15 +180,15 @@ def _numbers(cells: dict[str, str], where: str) -> dict[str, Any]:
 
 def _check_names(requests: list[Request], out: Path) -> None:
     """Refuse two scans that would share a folder, and a folder of results that is a scan's own."""
-    seen: dict[str, Request] = {}
+    seen: set[str] = set()
     for request in requests:
         key = request.out.name.casefold()  # some systems do not tell a from A
         if key in seen:
             raise SettingsError(
-                f"found two scans of the name {request.out.name!r} ({seen[key].scan.name}, {request.scan.name}), expected one of each "
-                "name, for each gets a folder of its own; rename one"
+                f"found two scans of the name {request.out.name!r} (upper and lower case and endings like .zip do not count), expected one "
+                "of each name, for each gets a folder of its own; rename one"
             )
-        seen[key] = request
+        seen.add(key)
         if request.out.resolve() == request.scan.resolve() or request.out.name == TABLE:
             raise SettingsError(
                 f"found results of {request.out.name!r} where the scan or the table lies; choose another folder with -o"

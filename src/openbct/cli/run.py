@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,17 @@ class Request:
     weight_kg: float | None = None
     series: str | None = None
     report: bool = True
+    calibrated: bool = False
+    """The image is mineral density already."""
     mineral: str | None = None
-    """Set where the image is already calibrated."""
+    """That of such an image; ``None`` where it was not said."""
+    anonymous: bool = False
+    """Names, numbers, dates and UIDs stay out of every file."""
+
+
+def stage_request(scan: Path, out: Path, labels: list[Path] | None, label_maps: list[Path] | None, **more: Any) -> Request:
+    """Return what a command asks for that does one stage alone."""
+    return Request(scan, out, tuple(labels or ()), tuple(label_maps or ()), **more)
 
 
 def make_settings(request: Request) -> Settings:
@@ -55,8 +65,9 @@ def make_settings(request: Request) -> Settings:
     changes: dict[str, Any] = {}
     if request.bones != "auto":
         changes["run"] = {"bones": [name.strip() for name in request.bones.split(",") if name.strip()]}
-    if request.mineral is not None:
-        changes["calibration"] = {"method": "given", "mineral": request.mineral}
+    if request.calibrated:
+        stated = {} if request.mineral is None else {"mineral": request.mineral}
+        changes["calibration"] = {"method": "given", **stated}
     return override(settings, changes, "command line")
 
 
@@ -95,13 +106,14 @@ def check_request(request: Request) -> None:
     """
     if not request.scan.exists():
         raise InputError(
-            f"found nothing at the path of the scan ({request.scan.name!r}), expected a DICOM folder, zip or NIfTI file; check it"
-        )
+            "found nothing at the path of the scan, expected a DICOM folder, zip or NIfTI file; check it"
+        )  # without the path: its names may be a patient's
     for option, paths in (("--labels", request.labels), ("--label-map", request.label_maps)):
-        for path in paths:
+        for number, path in enumerate(paths, start=1):
             known = option == "--label-map" and (str(path) in ("auto", "total", "total_v1", "verse"))
             if not known and not path.exists():
-                raise InputError(f"found nothing at the path {path.name!r} of {option}, expected a file or folder; check it")
+                which = f"the path of {option}" if len(paths) == 1 else f"path {number} of the {len(paths)} of {option}"
+                raise InputError(f"found nothing at {which}, expected a file or folder; check it")
     out = request.out.resolve()
     for name, path in (("scan", request.scan), *(("labels", path) for path in request.labels)):
         if path.resolve() == out:
@@ -127,7 +139,7 @@ def read_inputs(request: Request, settings: Settings) -> tuple[Scan, Segmenter]:
             "no labels were given and automatic bone finding is not part of this version; give --labels with a label map of this scan, "
             "for example the output of TotalSegmentator or a segmentation made in 3D Slicer (with --label-map for its numbering)"
         )
-    if request.mineral is not None:
+    if request.calibrated:
         mineral: Mineral = "CHA" if settings.calibration.mineral == "CHA" else "K2HPO4"
         scan = read_density(request.scan, mineral=mineral)
     else:
@@ -135,10 +147,30 @@ def read_inputs(request: Request, settings: Settings) -> tuple[Scan, Segmenter]:
     patient, cautions = combine(
         scan.patient, sex=request.sex, age=request.age, height_cm=request.height_cm, weight_kg=request.weight_kg
     )
-    step = replace(scan.step, cautions=(*scan.step.cautions, *cautions))
+    step = replace(scan.step, cautions=(*scan.step.cautions, *cautions, *doubt_mineral(request, settings)))
     labels = tuple(read_labels(path, mapping=table, like=scan.image) for path, table in pair_labels(request))
     bones = None if settings.run.bones == ("auto",) else settings.run.bones
     return replace(scan, patient=patient, step=step), GivenLabels(labels, bones)
+
+
+def doubt_mineral(request: Request, settings: Settings) -> tuple[str, ...]:
+    """Return the caution of a line or an image whose mineral nobody stated; other methods define their own scale."""
+    from ..density import CHA_PER_K2HPO4
+
+    taken = settings.calibration
+    if taken.method not in ("given", "fixed") or taken.mineral != "K2HPO4" or request.mineral is not None:
+        return ()
+    if request.protocol.lower().endswith(".toml"):
+        table = tomllib.loads(Path(request.protocol).read_text(encoding="utf-8-sig"))
+        if "mineral" in table.get("calibration", {}):
+            return ()
+    what = "image's mineral" if taken.method == "given" else "calibration line's mineral"
+    lower = 100 * (1 - 1 / CHA_PER_K2HPO4)
+    return (
+        f"The {what} was not stated and was taken as K2HPO4; were it CHA, density would be about {lower:.0f} % lower on the K2HPO4 scale "
+        "and the conversion for strength another one. State it: mineral under [calibration] of the protocol"
+        + (", or --mineral." if request.calibrated else "."),
+    )
 
 
 def pair_labels(request: Request) -> list[tuple[Path, Path | None]]:
@@ -210,19 +242,16 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
     OutputError
         A result cannot be written; what was written before stays, and result.json tells of it.
     """
-    from ..io import prepare_folder, read_case, start_folder, write_bone, write_case, write_tables
+    from ..io import anonymise, prepare_folder, read_case, start_folder, write_bone, write_case, write_tables
     from ..pipeline import analyze
 
     prepare_folder(request.out)
+    start_folder(request.out)  # what an earlier run left there would pass for this one's, above all where this one fails
     bugs: list[Exception] = []
-    started: list[str] = []
 
     def finished(result: BoneResult, so_far: Case) -> None:
-        if not started:
-            start_folder(request.out)  # what an earlier run left there would pass for this one's
-        started.append(result.bone)
         write_bone(result, request.out)
-        write_tables(so_far, request.out)
+        write_tables(anonymise(so_far) if request.anonymous else so_far, request.out)
         progress.finished(result)
 
     def collect(bone: str, error: Exception) -> None:
@@ -231,6 +260,7 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
         bugs.append(error)
 
     case = analyze(scan, segmenter, settings=settings, observe=progress, finished=finished, on_bug=collect)
+    case = anonymise(case) if request.anonymous else case
     progress("writing the results")
     files = write_case(case, request.out, fields=False)
     written = {"result": str(request.out / "result.json"), "table": str(request.out / "results.csv"), "files": str(len(files))}
@@ -292,10 +322,12 @@ __all__ = [
     "Request",
     "analyze_to_files",
     "check_request",
+    "doubt_mineral",
     "make_settings",
     "raise_if_nothing",
     "read_inputs",
     "run_analyze",
+    "stage_request",
     "tell",
     "write_reports",
 ]

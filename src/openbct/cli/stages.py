@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, SegmentationError, SettingsError
+from ..records import Scan
+from ..settings import Settings
 from ..volume import Volume
-from .run import Progress, Request, check_request, make_settings, read_inputs, write_reports
+from .run import Progress, Request, check_request, doubt_mineral, make_settings, read_inputs, write_reports
 from .tell import print_json
 
 
@@ -52,7 +55,7 @@ def run_calibrate(request: Request, *, as_json: bool) -> None:
     calibrator = make_calibrator(settings.calibration)
     prepare_folder(request.out)
     progress("reading the scan")
-    scan, segmenter = read_inputs(request, settings) if request.labels else (_scan(request), None)
+    scan, segmenter = read_inputs(request, settings) if request.labels else (_scan(request, settings), None)
     nothing = Segmentation({}, {}, Step("segmentation", "No labels were given."))
     progress("calibrating density")
     calibrated = calibrator(scan, segmenter(scan) if segmenter else nothing)
@@ -60,7 +63,8 @@ def run_calibrate(request: Request, *, as_json: bool) -> None:
     density, table = request.out / "density.nii.gz", request.out / "calibration.json"
     _never_over(density, request)
     write_volume(calibrated.density, density)
-    content = calibration_to_json(calibrated)
+    cautions = list(dict.fromkeys((*scan.step.cautions, *calibrated.step.cautions)))
+    content = {**calibration_to_json(calibrated), "cautions": cautions}
     write_json(table, content)
     if as_json:
         print_json({"schema": "openbct-calibration/1", **content, "files": {"density": str(density), "calibration": str(table)}})
@@ -72,16 +76,17 @@ def run_calibrate(request: Request, *, as_json: bool) -> None:
         print(
             f"  {sample.name:12} {sample.mean:8.1f} HU, sd {sample.deviation:6.1f}, {sample.n_voxels} voxels, residual {sample.residual:+.1f}"
         )
-    for caution in (*scan.step.cautions, *calibrated.step.cautions):
+    for caution in cautions:
         print(f"caution: {caution}")
     print(f"written: {density}, {table}")
 
 
-def _scan(request: Request) -> Any:
+def _scan(request: Request, settings: Settings) -> Scan:
     from ..io import read_scan
 
     check_request(request)
-    return read_scan(request.scan, series=request.series)
+    scan = read_scan(request.scan, series=request.series)
+    return replace(scan, step=replace(scan.step, cautions=(*scan.step.cautions, *doubt_mineral(request, settings))))
 
 
 def _never_over(path: Path, request: Request) -> None:
@@ -159,7 +164,7 @@ def run_report(out: Path, *, as_json: bool) -> None:
     from ..io import read_case
 
     if not out.is_dir():
-        raise InputError(f"found no folder {out.name!r}, expected the result folder of an earlier run; check the path")
+        raise InputError("found no folder at the given path, expected the result folder of an earlier run; check the path")
     progress = Progress()
     progress("reading the stored case")
     case = read_case(out)

@@ -69,7 +69,7 @@ def summary(case: Case, written: dict[str, str]) -> dict[str, Any]:
             for bone in case.bones
         ],
         "not_assessed": dict(not_assessed(case)),
-        "cautions": list(case.cautions),
+        "cautions": whole_cautions(case),
         "files": written,
     }
 
@@ -78,6 +78,11 @@ def not_assessed(case: Case) -> dict[str, str]:
     """Return the bones that were looked for and are not among the results, with the reason."""
     answered = {bone.bone for bone in case.bones}
     return {name: reason for name, reason in case.segmentation.absent.items() if name not in answered}
+
+
+def whole_cautions(case: Case) -> list[str]:
+    """Return the doubts of the case as a whole and of its assessment, each once."""
+    return list(dict.fromkeys((*case.cautions, *case.assessment.step.cautions)))
 
 
 SHOWN = {
@@ -119,9 +124,12 @@ def print_summary(case: Case, written: dict[str, str]) -> None:
         say(f"refused: {_named(reason, bones)}")
     for reason, names in _grouped((name, _blank(reason, name)) for name, reason in not_assessed(case).items()).items():
         say(f"not assessed: {', '.join(names)} ({reason})")
-    for caution in case.cautions:
+    whole = whole_cautions(case)
+    for caution in whole:
         say(f"caution: {caution}")
     for caution, bones in _grouped((bone.bone, caution) for bone in case.bones for caution in bone.cautions).items():
+        if caution in whole:
+            continue
         say(f"caution: {_named(caution, bones)}")
     for name, path in written.items():
         if name != "files":
