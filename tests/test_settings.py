@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from openbct import plugins
+from openbct.calibration import Phantomless
 from openbct.errors import SettingsError
 from openbct.plan import make_calibrator, make_plan
 from openbct.records import MaterialLaw
@@ -30,6 +31,14 @@ from openbct.settings import built_in, override, parse, protocol_names, to_table
         ("[run]\nthreads = -1", "expected a number from 0"),
         ("[calibration]\nmethod = 'fixed'", "needs slope"),
         ("[calibration]\nmethod = 'fixed'\nslope_mg_cm3_per_hu = 30\nintercept_mg_cm3 = 0", "0.3 to 1.5"),
+        ("[calibration]\nslope_mg_cm3_per_hu = 0.8", 'slope_mg_cm3_per_hu = 0.8 beside calibration method "phantomless"'),
+        ("[calibration]\nmethod = 'given'\nintercept_mg_cm3 = 3", '"given", which does not read it; expected it beside "fixed"'),
+        ("[calibration]\nmethod = 'given'\nenergy_kev = 70", 'expected it beside "phantomless" only'),
+        ("[calibration]\nmethod = 'mine.py:IT'\nmin_tissues = 2", 'beside calibration method "mine.py:IT"'),
+        ("[calibration]\nenergy_kev = 20", "expected a number from 40 to 150"),
+        ("[calibration]\nmin_tissues = 1", "expected a number from 2 to 4"),
+        ("[calibration]\nmin_tissues = 2.5", "expected a whole number from 2 to 4"),
+        ("[run]\nthreads = 1.5", "expected a whole number"),
         ("calibration = 3", "expected a table"),
         ("nonsense = 1", "unknown setting"),
         ("[vertebra", "not TOML"),
@@ -54,6 +63,21 @@ def test_gaps_are_filled_from_the_default_and_tables_round_trip() -> None:
     assert settings.vertebra.voxel_mm == 2.0
     assert settings.femur == built_in().femur
     assert override(settings, to_tables(settings), "again") == settings
+
+
+def test_a_monoenergetic_image_can_be_given_its_energy() -> None:
+    settings = parse("[calibration]\nenergy_kev = 70\nmin_tissues = 2", "mine.toml")
+    assert make_calibrator(settings.calibration) == Phantomless(energy_kev=70.0, min_tissues=2)
+    assert make_calibrator(built_in().calibration) == Phantomless()
+    assert override(settings, to_tables(settings), "again") == settings
+
+
+def test_another_method_does_not_inherit_the_numbers_of_the_former() -> None:
+    """`openbct strength --protocol fixed.toml` puts "given" over a line."""
+    fixed = parse("[calibration]\nmethod = 'fixed'\nslope_mg_cm3_per_hu = 0.8\nintercept_mg_cm3 = 0", "mine.toml")
+    given = override(fixed, {"calibration": {"method": "given"}}, "command line")
+    assert given.calibration.slope_mg_cm3_per_hu is None and given.calibration.intercept_mg_cm3 is None
+    assert override(fixed, {"calibration": {"intercept_mg_cm3": 2.0}}, "command line").calibration.slope_mg_cm3_per_hu == 0.8
 
 
 def test_every_built_in_protocol_can_be_planned() -> None:

@@ -88,7 +88,8 @@ def make_calibrator(settings: CalibrationSettings) -> Calibrator:
         return calibrator
     mineral: Mineral = "CHA" if settings.mineral == "CHA" else "K2HPO4"
     if settings.method == "phantomless":
-        return Phantomless(mineral=mineral)
+        fewest = {} if settings.min_tissues is None else {"min_tissues": settings.min_tissues}
+        return Phantomless(mineral=mineral, energy_kev=settings.energy_kev, **fewest)
     if settings.method == "given":
         return Given(mineral=mineral)
     if settings.method == "fixed" and settings.slope_mg_cm3_per_hu is not None and settings.intercept_mg_cm3 is not None:

@@ -24,7 +24,12 @@ class CalibrationSettings:
     """``"phantomless"``, ``"fixed"``, ``"given"`` or ``file.py:OBJECT``."""
     mineral: str = "K2HPO4"
     slope_mg_cm3_per_hu: float | None = None
+    """For ``"fixed"``, with the intercept."""
     intercept_mg_cm3: float | None = None
+    energy_kev: float | None = None
+    """For ``"phantomless"``: effective energy of a monoenergetic image, or one known better than from the tube voltage."""
+    min_tissues: int | None = None
+    """For ``"phantomless"``: fewer usable references refuse; ``None`` leaves it to the method."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,17 @@ _RANGES: dict[str, tuple[float, float]] = {
     "threads": (0, 256),
     "slope_mg_cm3_per_hu": (0.3, 1.5),
     "intercept_mg_cm3": (-200.0, 200.0),
+    "energy_kev": (40.0, 150.0),
+    "min_tissues": (2, 4),
 }
+_WHOLE = ("threads", "min_tissues")
+_ONLY_FOR = {
+    "slope_mg_cm3_per_hu": "fixed",
+    "intercept_mg_cm3": "fixed",
+    "energy_kev": "phantomless",
+    "min_tissues": "phantomless",
+}
+"""Numbers of the calibration that one method alone reads."""
 _BONES = ("auto", *(f"T{n}" for n in range(1, 14)), *(f"L{n}" for n in range(1, 7)), "femur_left", "femur_right")
 """Names that can be asked for; what is in a scan, the scan says."""
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -134,8 +149,15 @@ def parse(text: str, where: str, base: Settings | None = None) -> Settings:
 
 
 def override(settings: Settings, changes: Mapping[str, Any], where: str) -> Settings:
-    """Return ``settings`` with nested tables of ``changes`` put over it."""
+    """Return ``settings`` with nested tables of ``changes`` put over it.
+
+    Where the method of calibration changes, the numbers of the former method go with it.
+    """
     merged: dict[str, Any] = to_tables(settings)
+    asked = changes.get("calibration")
+    if isinstance(asked, Mapping) and "method" in asked:
+        kept = merged["calibration"].items()
+        merged["calibration"] = {k: v for k, v in kept if _ONLY_FOR.get(k, asked["method"]) == asked["method"]}
     for key, value in changes.items():
         if isinstance(value, Mapping) and isinstance(merged.get(key), dict):
             merged[key] = {**merged[key], **value}
@@ -177,10 +199,19 @@ def _build(tables: Mapping[str, Any], where: str) -> Settings:
             raise SettingsError(
                 f"{where}: found strains {list(test.strains)}, expected rising values that contain strength_strain {test.strength_strain}"
             )
-    fixed = settings.calibration
-    if fixed.method == "fixed" and (fixed.slope_mg_cm3_per_hu is None or fixed.intercept_mg_cm3 is None):
-        raise SettingsError(f'{where}: calibration "fixed" needs slope_mg_cm3_per_hu and intercept_mg_cm3; give both')
+    _check_calibration(settings.calibration, where)
     return settings
+
+
+def _check_calibration(asked: CalibrationSettings, where: str) -> None:
+    if asked.method == "fixed" and (asked.slope_mg_cm3_per_hu is None or asked.intercept_mg_cm3 is None):
+        raise SettingsError(f'{where}: calibration "fixed" needs slope_mg_cm3_per_hu and intercept_mg_cm3; give both')
+    for key, method in _ONLY_FOR.items():
+        if getattr(asked, key) is not None and asked.method != method:
+            raise SettingsError(
+                f'{where}: found {key} = {getattr(asked, key):g} beside calibration method "{asked.method}", which does not read it; '
+                f'expected it beside "{method}" only: change the method or leave the number out'
+            )
 
 
 def _section(name: str, kind: type, table: Any, where: str) -> Any:
@@ -214,7 +245,9 @@ def _value(label: str, key: str, value: Any, where: str) -> Any:
         low, high = _RANGES[key]
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise SettingsError(f"{where}: found {label} = {value!r}, expected a number from {low:g} to {high:g}")
-        return int(value) if key == "threads" else float(value)
+        if key in _WHOLE and value != int(value):
+            raise SettingsError(f"{where}: found {label} = {value!r}, expected a whole number from {low:g} to {high:g}")
+        return int(value) if key in _WHOLE else float(value)
     if key in _CHOICES and value not in _CHOICES[key]:
         raise SettingsError(f"{where}: found {label} = {value!r}, expected one of {', '.join(_CHOICES[key])}")
     expected = default_types.get(key, str)

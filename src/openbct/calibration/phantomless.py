@@ -139,12 +139,13 @@ class Phantomless:
         if mono:
             raise CalibrationError(
                 f"found a monoenergetic image ({mono.group(0)!r} in its description), expected a tube voltage; "
-                "give its energy to the calibrator (energy_kev) or use the conventional series"
+                "give its energy (energy_kev in the protocol's [calibration]) or use the conventional series"
             )
         kvp, (low, high) = acquisition.kvp, load_table("phantomless.toml")["beam"]["allowed_kvp"]
         if kvp is not None and not low <= kvp <= high:
             raise CalibrationError(
-                f"found a tube voltage of {kvp:g} kV, expected {low:g} to {high:g} for CT; check the header or give energy_kev"
+                f"found a tube voltage of {kvp:g} kV, expected {low:g} to {high:g} for CT; check the header or give energy_kev in the "
+                "protocol's [calibration]"
             )
         energy, spread = effective_energy(kvp)
         cautions = []
