@@ -118,6 +118,8 @@ class LabelMap:
     names: Mapping[int, str]
     """Integer to structure: ``"vertebrae_L1"``, ``"vertebral_body_L1"``, ``"femur_left"`` ... as in TotalSegmentator."""
     source: str
+    digest: str = ""
+    """SHA-256 over the labels, their names and the affine; empty where they were not read from a file."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,8 @@ class Segmentation:
     tissues: Mapping[str, Volume]
     """``"aorta"``, ``"muscle"`` ... boolean sub-boxes of the scan, for calibration."""
     step: Step
+    inputs: tuple[tuple[str, str], ...] = ()
+    """What the bones were taken from, beside the scan: a source in words and its SHA-256."""
     absent: Mapping[str, str] = field(default_factory=dict)
     """Bones that were asked for, or are expected, and are not there, with the reason in plain words."""
 
@@ -159,9 +163,11 @@ class ReferenceSample:
     """Standard deviation of the voxels [HU]."""
     n_voxels: int
     expected: float
-    """[HU] or [mg/cm3] that the fit aims at; the calibrator's step says which."""
+    """What the fit aims at, in ``unit``."""
     residual: float
-    """Measured less fitted, in the unit of ``expected``."""
+    """Measured less fitted, in ``unit``."""
+    unit: str
+    """``"HU"``, or that of the density: ``"mg/cm3 K2HPO4"`` ..."""
     where: Volume | None = None
     """Boolean sub-box of the scan: where it was sampled."""
 
