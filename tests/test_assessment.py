@@ -24,9 +24,13 @@ def spine(level: str, vbmd: float, uncertainty: float | None = None, unit: str =
     return BoneMeasures(level, {"trabecular_vbmd": Measure(vbmd, unit, "ellipse", uncertainty)}, {}, STEP)
 
 
-def hip(bone: str = "femur_left", neck: float | None = None, total: float | None = None) -> BoneMeasures:
+def hip(
+    bone: str = "femur_left", neck: float | None = None, total: float | None = None, uncertainty: float | None = None
+) -> BoneMeasures:
     values = {"femoral_neck_abmd": neck, "total_hip_abmd": total}
-    return BoneMeasures(bone, {name: Measure(v, "g/cm2", "box") for name, v in values.items() if v is not None}, {}, STEP)
+    return BoneMeasures(
+        bone, {name: Measure(v, "g/cm2", "box", uncertainty) for name, v in values.items() if v is not None}, {}, STEP
+    )
 
 
 def strength(bone: str, newton: float) -> StrengthResult:
@@ -242,6 +246,35 @@ def test_an_interval_across_a_threshold_is_said(vbmd: float, sd: float, classes:
     result = assess(WOMAN, [spine("L1", vbmd, sd), spine("L2", vbmd, sd)], [])
     said = [caution for caution in result.step.cautions if "its class could be" in caution]
     assert bool(said) == (classes is not None) and (classes is None or classes + "." in said[0])
+
+
+@pytest.mark.parametrize(
+    "score, sd, classes",
+    [
+        (-2.4, 0.012, "between -2.6 and -2.2 (95 %): its class could be osteoporosis or low bone mass"),
+        (-1.1, 0.012, "between -1.3 and -0.9 (95 %): its class could be low bone mass or normal"),
+        (-1.8, 0.060, "between -2.8 and -0.8 (95 %): its class could be osteoporosis or low bone mass or normal"),
+        (-1.8, 0.030, None), (-3.5, 0.030, None), (0.0, 0.030, None), (-2.4, 0.0, None), (-2.4, None, None), (-2.4, math.nan, None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("with_spine", [False, True])
+def test_an_interval_of_the_hip_across_a_threshold_is_said(
+    score: float, sd: float | None, classes: str | None, with_spine: bool
+) -> None:
+    bones = [hip(neck=at_t(score, 0.858, 0.120), uncertainty=sd)]
+    result = assess(WOMAN, [*bones, spine("L1", 100.0, 1.0), spine("L2", 100.0, 1.0)] if with_spine else bones, [])
+    said = [caution for caution in result.step.cautions if "its class could be" in caution]
+    assert said == ([] if classes is None else [f"The calibration leaves the lowest hip T-score {classes}."])
+
+
+def test_the_lowest_site_decides_at_both_ends_of_the_interval() -> None:
+    """The neck moves by 0.2 T, the total hip by 1 T: at the lower end another site is the lowest."""
+    neck, total = (
+        hip("femur_left", neck=at_t(-2.0, 0.858, 0.120), uncertainty=0.012),
+        hip("femur_right", total=at_t(-1.7, 0.942, 0.122), uncertainty=0.061),
+    )
+    (said,) = [caution for caution in assess(WOMAN, [neck, total], []).step.cautions if "its class could be" in caution]
+    assert "between -2.7 and -1.8 (95 %): its class could be osteoporosis or low bone mass." in said
 
 
 def test_unknown_uncertainty_gives_no_interval() -> None:

@@ -190,12 +190,12 @@ def _in_words(finding: Finding) -> str:
 
 
 def _class_doubts(measures: Sequence[BoneMeasures], findings: Sequence[Finding]) -> list[str]:
-    """Return cautions on the spine's class: one level only, another mineral scale, an interval across a threshold."""
-    cautions = []
+    """Return cautions on the classes: one spinal level only, another mineral scale, intervals across a threshold."""
+    cautions = _hip_interval([finding for finding in findings if finding.t_score is not None], measures)
     levels = _spine_levels(measures)
     spine = next((finding for finding in findings if finding.quantity == "trabecular_vbmd" and finding.category), None)
     if spine is None:
-        return []
+        return cautions
     if len(levels) == 1:
         cautions.append(f"The spine's class rests on {spine.bone} alone; the mean of two or more levels is customary.")
     if "CHA" in spine.unit:
@@ -203,19 +203,49 @@ def _class_doubts(measures: Sequence[BoneMeasures], findings: Sequence[Finding])
             "The density is in CHA equivalent; the thresholds were set on K2HPO4 scales, which read about 13 % lower in vivo "
             "(recalled): the class may be too good."
         )
-    spreads = [measure.uncertainty for measure in levels.values()]
+    return cautions + _spine_interval(spine, [measure.uncertainty for measure in levels.values()])
+
+
+def _hip_interval(scored: Sequence[Finding], measures: Sequence[BoneMeasures]) -> list[str]:
+    """Return a caution where the calibration leaves the lowest T-score on both sides of a threshold."""
+    spreads = {(bone.bone, quantity): measure.uncertainty for bone in measures for quantity, measure in bone.values.items()}
+    ends = []
+    for finding in scored:
+        spread, young = spreads.get((finding.bone, finding.quantity)), _table()["hip"]["young_reference"][finding.quantity]
+        if finding.t_score is None or spread is None or not math.isfinite(spread):
+            return []
+        half = 1.96 * spread / float(young["sd_g_cm2"])
+        score = (finding.value - young["mean_g_cm2"]) / young["sd_g_cm2"]
+        ends.append((score - half, score + half))
+    if not ends:
+        return []
+    # One calibration serves all sites: they move together, and the lowest of them decides at both ends.
+    low, high = (round(min(end), 1) + 0.0 for end in zip(*ends))
+    lowest = min(scored, key=lambda finding: finding.t_score or 0.0)
+    return _crossing("lowest hip T-score", (low, high), lowest, decimals=1, unit="")
+
+
+def _spine_interval(spine: Finding, spreads: Sequence[float | None]) -> list[str]:
+    """Return a caution where the calibration leaves the spine's density on both sides of a threshold."""
     known = [spread for spread in spreads if spread is not None and math.isfinite(spread)]
-    if known and len(known) == len(spreads):
-        # One calibration serves all levels: its error is common and does not average out.
-        half = 1.96 * sum(known) / len(known)
-        low, high = spine.value - half, spine.value + half
-        crossed = {_classify(round(low), spine.thresholds), _classify(round(high), spine.thresholds)} | {spine.category}
-        if len(crossed) > 1:
-            cautions.append(
-                f"The calibration leaves the spine's density between {low:.0f} and {high:.0f} mg/cm³ (95 %): "
-                f"its class could be {' or '.join(name for name in CLASSES if name in crossed)}."
-            )
-    return cautions
+    if not known or len(known) < len(spreads):
+        return []
+    # One calibration serves all levels: its error is common and does not average out.
+    half = 1.96 * sum(known) / len(known)
+    return _crossing("spine's density", (round(spine.value - half), round(spine.value + half)), spine, decimals=0, unit=" mg/cm³")
+
+
+def _crossing(what: str, ends: tuple[float, float], finding: Finding, *, decimals: int, unit: str) -> list[str]:
+    """Return a caution where the classes of an interval's ends, as printed, and of its value are not all one."""
+    low, high = ends
+    # A long interval may hold a class that neither end has.
+    crossed = {_classify(low, finding.thresholds), _classify(high, finding.thresholds), finding.category}
+    if len(crossed) == 1:
+        return []
+    could = " or ".join(name for name in CLASSES if name in crossed)
+    return [
+        f"The calibration leaves the {what} between {low:.{decimals}f} and {high:.{decimals}f}{unit} (95 %): its class could be {could}."
+    ]
 
 
 def _fall_force(patient: Patient) -> tuple[float | None, list[str]]:
