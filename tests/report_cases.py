@@ -201,9 +201,9 @@ def plain_case() -> Case:
     segmentation = Segmentation(masks, {}, step("segmentation", "Bones were taken from the labels that were given."))
     density = image.with_array((image.array * 0.82 + 3.1).astype(np.float32), "mg/cm3 K2HPO4")
     samples = (
-        ReferenceSample("air", -996.0, 9.0, 51234, -813.0, 0.6),
-        ReferenceSample("subcutaneous_fat", -101.0, 14.0, 20411, -78.0, -1.7),
-        ReferenceSample("muscle", 52.0, 17.0, 9120, 44.0, 1.8),
+        ReferenceSample("air", -996.0, 9.0, 51234, -813.0, 0.6, "mg/cm3 K2HPO4"),
+        ReferenceSample("subcutaneous_fat", -101.0, 14.0, 20411, -78.0, -1.7, "mg/cm3 K2HPO4"),
+        ReferenceSample("muscle", 52.0, 17.0, 9120, 44.0, 1.8, "mg/cm3 K2HPO4"),
     )
     calibration = CalibratedVolume(
         density, "K2HPO4", "phantomless: air, fat and muscle", 0.82, 3.1, np.diag([2e-4, 9.0]), samples,

@@ -111,7 +111,7 @@ def make_case() -> Case:
     mask = BoneMask("L1", crop(image.with_array(image.array > 0, "mask"), (6, 6, 2), (18, 16, 10)), "body", 0.9, False)
     segmentation = Segmentation({"L1": mask}, {}, step("segmentation"), {"femur_left": "no label of this name"})
     density = image.with_array(0.8 * image.array.astype(np.float64) + 3, "mg/cm3 K2HPO4")
-    sample = ReferenceSample("muscle", 55.0, 12.0, 900, 50.0, float("nan"))
+    sample = ReferenceSample("muscle", 55.0, 12.0, 900, 50.0, float("nan"), "HU")
     calibration = CalibratedVolume(density, "K2HPO4", "phantomless", 0.8, 3.0, np.eye(2), (sample,), step("calibration"))
     bones = (
         make_bone("L1", image),
@@ -247,6 +247,7 @@ def test_result_says_what_the_case_holds(written: Path) -> None:
     assert first["landmarks_lps_mm"]["superior_endplate"] == [1, 2, 3] and first["lengths_mm"]["height"] == 27.5
     assert left["status"] == "refused" and left["reason"] and left["strength_n"] is None and left["curve"] is None
     assert result["patient"]["name"] == PATIENT.name and result["calibration"]["slope_mg_cm3_per_hu"] == 0.8
+    assert result["calibration"]["samples"][0]["unit"] == "HU"
     assert result["references"] == [{"number": 1, "text": PAPER.text, "mark": "seen"}]
     assert all(entry["references"] == [1] for entry in result["methods"]) and len(result["methods"]) == 8
     assert result["input"]["spacing_mm"] == pytest.approx([0.8, 0.9, 2.0]) and result["cautions"] == ["no kernel"]

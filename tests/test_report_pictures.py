@@ -236,8 +236,11 @@ def test_curve_and_calibration_are_vector_pictures_without_dates():
 def test_references_are_recognised_as_density_or_attenuation():
     calibration = report_cases.plain_case().calibration
     assert plots.aims_at_density(calibration)
-    hu = tuple(replace(sample, expected=sample.mean + 3.0) for sample in calibration.samples)
+    # The same numbers under the other unit: nothing but the unit decides, however near to HU a density line lies.
+    hu = tuple(replace(sample, unit="HU") for sample in calibration.samples)
     assert not plots.aims_at_density(replace(calibration, samples=hu))
+    near = tuple(replace(sample, expected=sample.mean + 3.0) for sample in calibration.samples)
+    assert plots.aims_at_density(replace(calibration, samples=near))
 
 
 # Scales ------------------------------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def check_line(line: Line, used: Sequence[Found], spreads: Sequence[float], ener
                 f"found {item.how} {residual:+.0f} HU from the calibration line ({readings(used)}), expected within {RESIDUAL_LIMIT:g}; "
                 "check the labels and whether the scan has artefacts"
             )
-        samples.append(ReferenceSample(item.name, item.mean, item.deviation, item.n_voxels, target, residual, item.where))
+        samples.append(ReferenceSample(item.name, item.mean, item.deviation, item.n_voxels, target, residual, "HU", item.where))
     return tuple(samples)
 
 

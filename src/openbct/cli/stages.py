@@ -74,7 +74,7 @@ def run_calibrate(request: Request, *, as_json: bool) -> None:
     )
     for sample in calibrated.samples:
         print(
-            f"  {sample.name:12} {sample.mean:8.1f} HU, sd {sample.deviation:6.1f}, {sample.n_voxels} voxels, residual {sample.residual:+.1f}"
+            f"  {sample.name:12} {sample.mean:8.1f} HU, sd {sample.deviation:6.1f}, {sample.n_voxels} voxels, residual {sample.residual:+.1f} {sample.unit}"
         )
     for caution in cautions:
         print(f"caution: {caution}")

@@ -132,6 +132,7 @@ def calibration_to_json(calibration: CalibratedVolume) -> dict[str, Any]:
                 "n_voxels": sample.n_voxels,
                 "expected": sample.expected,
                 "residual": sample.residual,
+                "unit": sample.unit,
             }
             for sample in calibration.samples
         ],
