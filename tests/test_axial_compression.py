@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from scipy import ndimage
 
 from openbct import fe
-from openbct.errors import SegmentationError, SettingsError
+from openbct.errors import GeometryError, SegmentationError, SettingsError
 from openbct.loadcases import AxialCompression
+from openbct.loadcases.grid import mineral_of
 from openbct.records import BoneRegion, Frame, LoadCase, Specimen, Step
 from openbct.volume import Volume, to_patient
 
@@ -62,6 +64,19 @@ def rigid_motions(shape: tuple[int, ...], spacing: float) -> np.ndarray:
 def test_settings_out_of_range(wrong: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         AxialCompression(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("unit", ["HU", "mg/cm3", "g/cm3 CHA", "mg/cm3 HA", "mask", ""])
+def test_density_of_an_unknown_unit_is_refused(unit: str) -> None:
+    bone = make_region()
+    with pytest.raises(GeometryError, match="expected 'mg/cm3 K2HPO4' or 'mg/cm3 CHA'"):
+        AxialCompression(voxel=2.0).mount(replace(bone, density=bone.density.with_array(bone.density.array, unit)))
+
+
+@pytest.mark.parametrize("mineral", ["K2HPO4", "CHA"])
+def test_mineral_is_that_of_the_unit(mineral: str) -> None:
+    density = make_region().density
+    assert mineral_of(density.with_array(density.array, f"mg/cm3 {mineral}")) == mineral
 
 
 @pytest.mark.parametrize(("name", "word"), [("superior", "glued"), ("edge", "sharp")])

@@ -204,17 +204,17 @@ def test_held_nodes_are_the_last_six_millimetres_of_the_shaft() -> None:
     specimen, boundary = mounted(voxel=1.0)
     held = np.argwhere(boundary.fixed[..., 0])
     assert np.array_equal(boundary.fixed[..., 0], boundary.fixed[..., 1])
-    bone_heights = np.argwhere(specimen.mask) @ case.shaft_direction
-    heights = (held - 0.5) @ case.shaft_direction - bone_heights.min()
-    assert heights.max() <= 6.0
-    assert heights.max() > 5.0
-    # Every held node is a corner of a bone voxel, and about seven layers of a ring are held.
     grown = np.zeros(tuple(n + 1 for n in specimen.mask.shape), dtype=bool)
     for corner in np.ndindex(2, 2, 2):
         grown[tuple(slice(c, c + n) for c, n in zip(corner, specimen.mask.shape))] |= specimen.mask
+    # Every node of bone within 6 mm of the end of the model, and no other: about six layers of a ring.
+    nodes = np.argwhere(grown)
+    heights = nodes @ case.shaft_direction
+    assert np.array_equal(held, nodes[heights <= heights.min() + 6.0])
+    assert np.ptp(held @ case.shaft_direction) > 5.9
     assert grown[boundary.fixed[..., 0]].all()
     section = specimen.mask[12].sum()
-    assert 6 * section < len(held) < 9 * section
+    assert 5.5 * section < len(held) < 8.5 * section
 
 
 def test_load_is_balanced_and_stiffness_plausible() -> None:

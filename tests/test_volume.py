@@ -6,7 +6,19 @@ import numpy as np
 import pytest
 
 from openbct.errors import GeometryError
-from openbct.volume import Volume, bounding_box, canonical, crop, place_into, resample, same_grid, to_index, to_patient
+from openbct.volume import (
+    Volume,
+    along,
+    bounding_box,
+    canonical,
+    crop,
+    offset_in,
+    place_into,
+    resample,
+    same_grid,
+    to_index,
+    to_patient,
+)
 
 SHEARED = np.array([[0.0, 0.8, 0.1, 10.0], [-1.2, 0.0, 0.0, -20.0], [0.0, 0.05, -2.5, 30.0], [0.0, 0.0, 0.0, 1.0]])
 
@@ -68,6 +80,19 @@ def test_crop_and_place_into_are_inverse() -> None:
     with pytest.raises(GeometryError, match="sub-box"):
         place_into(moved, volume)
     assert not same_grid(part, volume) and same_grid(volume, volume.with_array(volume.array * 2))
+
+
+def test_offset_in_is_the_place_of_a_sub_box_also_outside() -> None:
+    volume = numbered(affine=SHEARED)
+    assert offset_in(crop(volume, (1, 2, 3), (3, 4, 5)), volume).tolist() == [1, 2, 3]
+    assert offset_in(volume, crop(volume, (1, 2, 3), (3, 4, 5))).tolist() == [-1, -2, -3]
+
+
+def test_along_is_the_coordinate_of_every_voxel() -> None:
+    direction = np.array([0.6, -0.48, 0.64])
+    heights = along((4, 5, 6), SHEARED, direction)
+    for index in [(0, 0, 0), (3, 4, 5), (1, 2, 4)]:
+        assert heights[index] == pytest.approx(to_patient(SHEARED, np.array(index, dtype=float)) @ direction)
 
 
 def test_resample_reproduces_a_linear_field() -> None:

@@ -159,6 +159,18 @@ def bounding_box(mask: Volume, margin: float = 0.0) -> tuple[Array, Array]:
     return np.maximum(lower, 0), np.minimum(upper, mask.shape)
 
 
+def offset_in(part: Volume, grid: Volume) -> Array:
+    """Return the index in ``grid`` of the first voxel of ``part``, a sub-box of its voxels; it may lie outside ``grid``."""
+    return np.asarray(np.rint(to_index(grid.affine, part.affine[:3, 3])), dtype=int)
+
+
+def along(shape: Sequence[int], affine: Affine, direction: Float[Array, "3"]) -> Float[Array, "i j k"]:
+    """Return every voxel centre's coordinate along a patient direction [mm], as float64: for a box, not for a whole scan."""
+    steps = direction @ affine[:3, :3]
+    i, j, k = (np.arange(n) * step for n, step in zip(shape, steps))
+    return np.asarray(float(direction @ affine[:3, 3]) + i[:, None, None] + j[None, :, None] + k[None, None, :])
+
+
 def place_into(part: Volume, grid: Volume, fill: float | bool = 0) -> Volume:
     """Return ``part``, a sub-box of ``grid``'s voxels, on the whole grid; ``fill`` elsewhere.
 
@@ -205,6 +217,12 @@ def resample(
             for dk in offsets[2]:
                 shift = to_source[:3, 3] + to_source[:3, :3] @ np.array([di, dj, dk])
                 total += ndimage.affine_transform(
-                    source, to_source[:3, :3], offset=shift, output_shape=tuple(shape), order=order, mode="grid-constant", cval=fill
+                    source,
+                    to_source[:3, :3],
+                    offset=shift,
+                    output_shape=tuple(shape),
+                    order=order,
+                    mode="grid-constant",
+                    cval=fill,
                 )
     return Volume(total / float(np.prod(samples)), np.asarray(affine, dtype=float), volume.unit)

@@ -10,13 +10,12 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from ..errors import SegmentationError, SettingsError
-from ..records import Array, BoneRegion, Boundary, Mineral, Reference, Specimen, Step
-from ..volume import Affine, Volume, resample, to_patient
+from ..records import Array, BoneRegion, Boundary, Reference, Specimen, Step
+from ..volume import Affine, resample, to_patient
+from .grid import box_of, corners_of, mineral_of, one_piece
 
 INTRUSION = 6.0
 """How far below the endplate plane a column may end and still be filled with cement [mm]: 6 of 10 mm in public code [SC]."""
-LOOSE_REFUSAL = 0.05
-"""Share of the body outside its largest face-connected piece that is refused: review limit of public FE code [SC]."""
 VOLUME_CAUTION = 0.02
 """Change of the body's volume by the model grid above which a caution is due [D]."""
 CONTACT_CAUTION, CONTACT_REFUSAL = 0.90, 0.60
@@ -71,16 +70,16 @@ class AxialCompression:
         """
         shape, affine = self._grid(region)
         inside, density = _resample_bone(region, shape, affine, self.edge)
-        bone, loose = _one_piece(region.bone, inside)
+        bone, loose = one_piece(region.bone, inside)
         change = float(bone.sum()) * self.voxel**3 / (float(region.mask.array.sum()) * region.mask.voxel_volume) - 1.0
         pad, contact = _pads(region.bone, bone, voxel=self.voxel, cap=self.cap)
-        box = _box(bone | pad)
+        box = box_of(bone | pad)
         corner = affine.copy()
         corner[:3, 3] = to_patient(affine, np.array([axis.start for axis in box], dtype=float))
         return Specimen(
             bone=region.bone,
             density=np.where(bone, density, 0.0)[box],
-            mineral=_mineral(region.density),
+            mineral=mineral_of(region.density),
             mask=bone[box],
             pad=pad[box],
             spacing=self.voxel,
@@ -94,8 +93,8 @@ class AxialCompression:
         layers = np.flatnonzero(specimen.pad.any(axis=(0, 1)))
         nodes = tuple(n + 1 for n in specimen.pad.shape)
         bottom, top = np.zeros(nodes, dtype=bool), np.zeros(nodes, dtype=bool)
-        bottom[:, :, layers[0]] = _corners_of(specimen.pad[:, :, layers[0]])
-        top[:, :, layers[-1] + 1] = _corners_of(specimen.pad[:, :, layers[-1]])
+        bottom[:, :, layers[0]] = corners_of(specimen.pad[:, :, layers[0]])
+        top[:, :, layers[-1] + 1] = corners_of(specimen.pad[:, :, layers[-1]])
         fixed = np.zeros((*nodes, 3), dtype=bool)
         displacement = np.zeros((*nodes, 3))
         fixed[bottom] = True
@@ -161,20 +160,6 @@ def _resample_bone(
     return inside, np.where(inside, weighted / np.maximum(share, 0.5), 0.0)
 
 
-def _one_piece(bone: str, inside: Bool[Array, "i j k"]) -> tuple[Bool[Array, "i j k"], float]:
-    """Return the largest face-connected piece and the share that was left out."""
-    labels, count = ndimage.label(inside)
-    if count == 0:
-        raise SegmentationError(f"found no voxel of {bone} on the model grid, expected a body; use smaller voxels")
-    sizes = np.bincount(labels.ravel())[1:]
-    loose = 1.0 - float(sizes.max()) / float(sizes.sum())
-    if loose > LOOSE_REFUSAL:
-        raise SegmentationError(
-            f"found {100 * loose:.1f} % of {bone} loose on the model grid, expected at most {100 * LOOSE_REFUSAL:g} %; mend the mask"
-        )
-    return np.asarray(labels == 1 + int(np.argmax(sizes))), loose
-
-
 def _pads(bone: str, body: Bool[Array, "i j k"], *, voxel: float, cap: float) -> tuple[Bool[Array, "i j k"], tuple[float, float]]:
     """Return the cement and the share of the lower and the upper endplate that it covers."""
     n = body.shape[2]
@@ -213,21 +198,3 @@ def _endplate_columns(top: Array, footprint: Bool[Array, "i j"], depth: float) -
     plate = np.zeros_like(footprint)
     plate[i[keep], j[keep]] = True
     return plate
-
-
-def _corners_of(face: Bool[Array, "i j"]) -> Bool[Array, "i1 j1"]:
-    """Return the nodes of the marked voxel faces of one layer."""
-    nodes = np.zeros((face.shape[0] + 1, face.shape[1] + 1), dtype=bool)
-    for di in (0, 1):
-        for dj in (0, 1):
-            nodes[di : di + face.shape[0], dj : dj + face.shape[1]] |= face
-    return nodes
-
-
-def _box(mask: Bool[Array, "i j k"]) -> tuple[slice, slice, slice]:
-    found = ndimage.find_objects(mask.astype(np.int8))[0]
-    return (found[0], found[1], found[2])
-
-
-def _mineral(density: Volume) -> Mineral:
-    return "CHA" if density.unit.endswith("CHA") else "K2HPO4"

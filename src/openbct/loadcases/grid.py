@@ -1,14 +1,16 @@
-"""What every load case does on its voxel grid: keep one piece, find faces' nodes, crop, measure along a direction."""
+"""What every load case does on its voxel grid: keep one piece, find faces' nodes, crop, name the mineral."""
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from scipy import ndimage
 
-from ..errors import SegmentationError
+from ..errors import GeometryError, SegmentationError
 from ..records import Array, Mineral
-from ..volume import Affine, Volume
+from ..volume import Volume
 
 LOOSE_REFUSAL = 0.05
 """Share of the bone outside its largest face-connected piece that is refused: review limit of public FE code [SC]."""
@@ -18,21 +20,14 @@ def one_piece(bone: str, inside: Bool[Array, "i j k"]) -> tuple[Bool[Array, "i j
     """Return the largest face-connected piece and the share that was left out."""
     labels, count = ndimage.label(inside)
     if count == 0:
-        raise SegmentationError(f"found no voxel of {bone} on the model grid, expected a femur; use smaller voxels")
+        raise SegmentationError(f"found no voxel of {bone} on the model grid, expected some; use smaller voxels")
     sizes = np.bincount(labels.ravel())[1:]
     loose = 1.0 - float(sizes.max()) / float(sizes.sum())
     if loose > LOOSE_REFUSAL:
         raise SegmentationError(
-            f"found {100 * loose:.1f} % of {bone} loose on the model grid, expected at most {100 * LOOSE_REFUSAL:g} %; mend the label"
+            f"found {100 * loose:.1f} % of {bone} loose on the model grid, expected at most {100 * LOOSE_REFUSAL:g} %; mend the mask"
         )
     return np.asarray(labels == 1 + int(np.argmax(sizes))), loose
-
-
-def along(shape: tuple[int, int, int], affine: Affine, direction: Float[Array, "3"]) -> Float[Array, "i j k"]:
-    """Return every voxel centre's coordinate along a patient direction [mm]."""
-    steps = direction @ affine[:3, :3]
-    i, j, k = (np.arange(n) * step for n, step in zip(shape, steps))
-    return np.asarray(float(direction @ affine[:3, 3]) + i[:, None, None] + j[None, :, None] + k[None, None, :])
 
 
 def corners_of(face: Bool[Array, "i j"]) -> Bool[Array, "i1 j1"]:
@@ -51,5 +46,17 @@ def box_of(mask: Bool[Array, "i j k"]) -> tuple[slice, slice, slice]:
 
 
 def mineral_of(density: Volume) -> Mineral:
-    """Return the mineral that a density's unit names."""
-    return "CHA" if density.unit.endswith("CHA") else "K2HPO4"
+    """Return the mineral that a density's unit names.
+
+    Raises
+    ------
+    GeometryError
+        The unit names neither K2HPO4 nor CHA: a law read in the wrong mineral would be wrong by some per cent, silently.
+    """
+    for mineral in get_args(Mineral):
+        if density.unit == f"mg/cm3 {mineral}":
+            found: Mineral = mineral
+            return found
+    raise GeometryError(
+        f"found a density in {density.unit!r}, expected 'mg/cm3 K2HPO4' or 'mg/cm3 CHA'; calibrate the image, or name its mineral"
+    )

@@ -22,16 +22,17 @@ The head is on the high-index side of axis 2, the trochanter on the low-index si
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from ..errors import SegmentationError, SettingsError
-from ..records import Array, BoneRegion, Boundary, Frame, Reference, Specimen, Step
-from ..volume import MIRROR, Affine, mirrored, resample, to_patient
-from .grid import along, box_of, corners_of, mineral_of, one_piece
+from ..mirror import mirror_image
+from ..records import Array, BoneRegion, Boundary, Reference, Specimen, Step
+from ..volume import Affine, along, resample, to_patient
+from .grid import box_of, corners_of, mineral_of, one_piece
 
 STANDARD_SHAFT = 40.0
 """Shaft kept below the lesser trochanter [mm]: target of the default recipe [D]."""
@@ -103,7 +104,7 @@ class SidewaysFall:
         """
         left = region.side == "left"
         if left:
-            region = _mirror_image(region)
+            region = mirror_image(region)
         shape, affine = self._grid(region)
         inside, change = self._bone(region, shape, affine)
         bone, loose = one_piece(region.bone, inside)
@@ -207,13 +208,13 @@ class SidewaysFall:
         """Return the nodes of bone within ``distal_support`` of the plane across the shaft where it was cut."""
         step = self.shaft_direction * specimen.spacing
         bone = np.argwhere(specimen.mask)
-        cut = float((bone @ step).min())
+        # The plane goes through the model's lowest node, half a voxel below the lowest centre.
+        cut = min(float(((bone + corner) @ step).min()) for corner in np.ndindex(2, 2, 2))
         nodes = np.zeros(tuple(n + 1 for n in specimen.mask.shape), dtype=bool)
         low = bone[bone @ step <= cut + self.distal_support + 2.0 * specimen.spacing]
         for corner in np.ndindex(2, 2, 2):
             place = low + corner
-            height = (place - 0.5) @ step - cut
-            at = place[height <= self.distal_support]
+            at = place[place @ step - cut <= self.distal_support]
             nodes[at[:, 0], at[:, 1], at[:, 2]] = True
         return nodes
 
@@ -234,19 +235,6 @@ class SidewaysFall:
             "of the shaft were held across the load."
         )
         return Step("loadcase", sentence, REFERENCES, tuple(cautions))
-
-
-def _mirror_image(region: BoneRegion) -> BoneRegion:
-    """Return the right femur that is the mirror image of a left one."""
-    return replace(
-        region,
-        side="right",
-        density=mirrored(region.density),
-        mask=mirrored(region.mask),
-        # The frame's x still points to the left: its mirror image would point to the right.
-        frame=Frame(region.frame.origin * MIRROR, MIRROR[:, None] * region.frame.axes * MIRROR),
-        landmarks={name: point * MIRROR for name, point in region.landmarks.items()},
-    )
 
 
 def _local_point(region: BoneRegion, axes: Float[Array, "3 3"]) -> Float[Array, "3"]:

@@ -16,7 +16,7 @@ density is summed from front to back::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -24,8 +24,9 @@ from scipy import ndimage
 
 from ..density import convert_mineral, density_uncertainty
 from ..errors import SegmentationError
-from ..records import Array, BoneMeasures, BoneRegion, CalibratedVolume, Frame, Measure, Reference, Step
-from ..volume import MIRROR, Affine, Volume, mirrored, resample, to_index, to_patient
+from ..mirror import mirror_image
+from ..records import Array, BoneMeasures, BoneRegion, CalibratedVolume, Measure, Reference, Step
+from ..volume import Affine, Volume, mirrored, resample, to_index, to_patient
 
 PIXEL = 0.5
 """Edge of a pixel of the projection [mm]; DXA scanners have 0.5 to 1 mm [R, D]."""
@@ -84,7 +85,7 @@ def measure_femur(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMeasu
         raise SegmentationError(f"found no voxel in the mask of {region.bone}, expected a proximal femur; check the labels")
     left = region.side == "left"
     if left:
-        region = _mirror_image(region)
+        region = mirror_image(region)
     bone_density, cautions = _mineral_density(region, calibrated)
     projection = _project(region, bone_density)
     regions, doubts = _regions(region, projection)
@@ -142,18 +143,6 @@ def _project(region: BoneRegion, density: Volume) -> _Projection:
     gathered = np.zeros_like(areal)
     np.add.at(gathered, tuple(nearest), areal)
     return _Projection(areal, gathered, thickness, flat, depth)
-
-
-def _mirror_image(region: BoneRegion) -> BoneRegion:
-    """Return the right femur that is the mirror image of a left one: both sides are measured on the same pixels."""
-    return replace(
-        region,
-        side="right",
-        density=mirrored(region.density),
-        mask=mirrored(region.mask),
-        frame=Frame(region.frame.origin * MIRROR, MIRROR[:, None] * region.frame.axes * MIRROR),
-        landmarks={name: point * MIRROR for name, point in region.landmarks.items()},
-    )
 
 
 def _pose(region: BoneRegion) -> Float[Array, "3 3"]:
