@@ -109,7 +109,7 @@ def make_case() -> Case:
     image = make_image()
     scan = Scan(image, PATIENT, ACQUISITION, "DICOM series of 12 slices", "0" * 64, step("input", "no kernel"))
     mask = BoneMask("L1", crop(image.with_array(image.array > 0, "mask"), (6, 6, 2), (18, 16, 10)), "body", 0.9, False)
-    segmentation = Segmentation({"L1": mask}, {}, step("segmentation"), {"femur_left": "no label of this name"})
+    segmentation = Segmentation({"L1": mask}, {}, step("segmentation"), absent={"femur_left": "no label of this name"})
     density = image.with_array(0.8 * image.array.astype(np.float64) + 3, "mg/cm3 K2HPO4")
     sample = ReferenceSample("muscle", 55.0, 12.0, 900, 50.0, float("nan"), "HU")
     calibration = CalibratedVolume(density, "K2HPO4", "phantomless", 0.8, 3.0, np.eye(2), (sample,), step("calibration"))
