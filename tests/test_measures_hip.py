@@ -169,6 +169,17 @@ def test_apatite_calibration_is_moved_to_the_phosphate_scale() -> None:
     assert apatite.values["integral_vbmd"].unit == "mg/cm3 CHA"
 
 
+def test_uncertainty_of_an_apatite_calibration_is_on_the_phosphate_scale_too() -> None:
+    """The same line on the two scales: areal density and its uncertainty both shrink by 1.15, volumetric ones do not."""
+    density, mask = scanned((1.0, 1.0, 2.0), 1.0)
+    region = locate(density, mask)
+    phosphate = measure_femur(region, calibrated(region.density)).values
+    apatite = measure_femur(region, calibrated(region.density, "CHA")).values
+    for name in ("total_hip_abmd", "femoral_neck_abmd", "total_hip_bmc"):
+        assert apatite[name].uncertainty == pytest.approx(phosphate[name].uncertainty / 1.15, rel=1e-3), name
+    assert apatite["integral_vbmd"].uncertainty == phosphate["integral_vbmd"].uncertainty
+
+
 # Regions ---------------------------------------------------------------------------------------------------------
 
 

@@ -216,8 +216,10 @@ def _areal_measures(name: str, pixels: Pixels, projection: _Projection, calibrat
     area = float(pixels.sum()) * PIXEL**2 / 100.0
     content = float(projection.gathered[pixels].sum()) * PIXEL**2 / 100.0
     thickness = float(projection.thickness[pixels].mean())
-    deviation = density_uncertainty(calibrated, content / area * 1e4 / thickness)
-    areal_deviation = None if deviation is None else deviation * thickness / 1e4
+    # The calibration's line is on its own mineral scale, the areal density on that of K2HPO4: there, and with the answer back.
+    scale = float(convert_mineral(np.ones(1), calibrated.mineral, "K2HPO4")[0][0])
+    deviation = density_uncertainty(calibrated, content / area * 1e4 / thickness / scale)
+    areal_deviation = None if deviation is None else deviation * scale * thickness / 1e4
     return {
         f"{name}_abmd": Measure(content / area, "g/cm2", words, areal_deviation),
         f"{name}_bmc": Measure(content, "g", words, None if areal_deviation is None else areal_deviation * area),
