@@ -126,6 +126,12 @@ def test_attenuation_hits_the_table_and_is_straight_in_logarithms() -> None:
     assert attenuation_reference().mark == "code"
 
 
+def test_sources_can_be_looked_up() -> None:
+    """SRD 126 is XAAMDI (XCOM is SRD 8); code that a number was seen in has a name."""
+    assert "126 (XAAMDI)" in attenuation_reference().text and "XCOM" not in attenuation_reference().text
+    assert not any("public HU tables" in tissue.reference.text for tissue in load_tissues().values())
+
+
 @pytest.mark.parametrize("energy", [39.9, 150.1, 0.0, -70.0, 1.5])
 def test_energy_search_cannot_leave_the_table(energy: float) -> None:
     with pytest.raises(ValueError, match="outside the table"):

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 SIEMENS = re.compile(r"^[A-Z][a-z]?(\d\d)")
-"""Family letter(s), then sharpness in tens. Siemens' SOMATOM Sensation manual, page 316, names B10 to B40 for soft tissue and
-B50 to B80 "for higher sharpness" [S]; the same scale for the later Br, Bl, Hr families [R]."""
+"""Family letter(s), then sharpness in tens. Siemens' manuals name B10 to B40 for soft tissue and B50 to B80 for higher
+sharpness [R]; the same scale for the later Br, Bl, Hr families [R]."""
 SIEMENS_SHARP = 50
 SHARP_NAMES = {
     "ge": ("BONE", "LUNG", "EDGE", "ULTRA"),
