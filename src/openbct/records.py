@@ -146,10 +146,10 @@ class Segmentation:
     tissues: Mapping[str, Volume]
     """``"aorta"``, ``"muscle"`` ... boolean sub-boxes of the scan, for calibration."""
     step: Step
-    inputs: tuple[tuple[str, str], ...] = ()
-    """What the bones were taken from, beside the scan: a source in words and its SHA-256."""
     absent: Mapping[str, str] = field(default_factory=dict)
     """Bones that were asked for, or are expected, and are not there, with the reason in plain words."""
+    inputs: tuple[tuple[str, str], ...] = ()
+    """What the bones were taken from, beside the scan: a source in words and its SHA-256."""
 
 
 @dataclass(frozen=True)
