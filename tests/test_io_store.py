@@ -67,7 +67,7 @@ def make_bone(name: str, image: Volume, *, mirrored: bool = False) -> BoneResult
     density = part.with_array(part.array.astype(np.float32), "mg/cm3 K2HPO4")
     region = BoneRegion(
         name, "vertebra", None, density, part.with_array(part.array > 0, "mask"), Frame(np.zeros(3), np.eye(3)),
-        {"superior_endplate": np.array([1.0, 2.0, 3.0])}, {"height": 27.5}, step("anatomy", "a doubt"),
+        {"superior_endplate": np.array([1.0, 2.0, 3.0])}, {"height": 27.5, "mean_area": 1200.0, "tilt_deg": 4.0, "volume": 31000.0}, step("anatomy", "a doubt"),
     )  # fmt: skip
     rng = np.random.default_rng(3)
     mask = np.zeros(SHAPE, bool)
@@ -226,6 +226,7 @@ def _set(value: object, *path: str | int) -> Callable[[dict], None]:
         _set("openbct-result/2", "schema"),
         _set([[1, 2]], "calibration", "covariance"),
         _set("X", "patient", "sex"),
+        _set({"height": 27.5}, "bones", 0, "sizes"),
     ],
 )
 def test_schema_refuses_what_is_wrong(written: Path, change: Callable[[dict], None]) -> None:
@@ -244,7 +245,11 @@ def test_result_says_what_the_case_holds(written: Path) -> None:
     assert first["curve"] == {"travel_mm": [0, 0.1, 0.2], "force_n": [0, 100.0, 150.0]}
     assert first["quantities"] == {"maximum_force_n": None, "yield_force_n": 90.0}
     assert first["measures"]["trabecular_vbmd"]["uncertainty"] == 4.0 and first["measures"]["integral_vbmd"]["value"] is None
-    assert first["landmarks_lps_mm"]["superior_endplate"] == [1, 2, 3] and first["lengths_mm"]["height"] == 27.5
+    assert first["landmarks_lps_mm"]["superior_endplate"] == [1, 2, 3]
+    assert first["sizes"] == {"height_mm": 27.5, "mean_area_mm2": 1200.0, "tilt_deg": 4.0, "volume_cm3": 31.0}
+    assert (
+        first["vbmd_region"] == "middle third" and first["mineral"] == left["mineral"] == "K2HPO4" and left["vbmd_region"] is None
+    )
     assert left["status"] == "refused" and left["reason"] and left["strength_n"] is None and left["curve"] is None
     assert result["patient"]["name"] == PATIENT.name and result["calibration"]["slope_mg_cm3_per_hu"] == 0.8
     assert result["calibration"]["samples"][0]["unit"] == "HU"
@@ -267,12 +272,28 @@ def test_table_has_one_row_per_bone_and_the_same_columns(written: Path) -> None:
     assert list(csv_rows(refused_only)[0]) == list(csv_rows(make_case())[0])
 
 
+def test_a_femur_of_the_other_side_has_no_side(tmp_path: Path) -> None:
+    """Its label says right, its image shows a left one: which of the two is wrong, nobody knows here."""
+    case = make_case()
+    right = case.bones[1]
+    assert right.region is not None
+    for shown, told in (("left", None), ("right", "right")):
+        bone = replace(right, region=replace(right.region, kind="femur", side=shown))
+        table = replace(case, bones=(bone,))
+        assert csv_rows(table)[0]["side"] == told and csv_rows(table)[0]["bone"] == "femur_right"
+        write_case(table, tmp_path, fields=False)
+        assert read_result(tmp_path)["bones"][0]["side"] == told
+        jsonschema.validate(read_result(tmp_path), result_schema())
+
+
 def test_settings_repeat_the_run(written: Path) -> None:
     assert tomllib.loads((written / "protocol.toml").read_text()) == make_case().settings
 
 
 def test_anonymous(tmp_path: Path) -> None:
-    write_case(make_case(), tmp_path, anonymous=True)
+    case = make_case()
+    named = replace(case.scan.acquisition, contrast=f"{SECRET} 80 ml")
+    write_case(replace(case, scan=replace(case.scan, acquisition=named)), tmp_path, anonymous=True)
     for path in tmp_path.rglob("*"):
         if path.is_dir():
             continue

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from ..records import Acquisition, BoneResult, CalibratedVolume, Case, Patient, Reference, Step
+from ..records import Acquisition, BoneResult, CalibratedVolume, Case, Measure, Patient, Reference, Step
 
 SCHEMA = "openbct-result/1"
 """Raised by one where a field changes its meaning or leaves."""
@@ -26,11 +26,13 @@ MEASURE_COLUMNS = {
 
 
 def anonymise(case: Case) -> Case:
-    """Return the case without what tells whose it is: names, numbers, dates and UIDs; sex, age and size stay."""
+    """Return the case without what tells whose it is: names, numbers, dates, UIDs and free text; sex, age and size stay."""
     patient = replace(case.scan.patient, name=None, identifier=None, birth_date=None)
     kept = {key: value for key, value in patient.sources.items() if key not in ("name", "identifier", "birth_date")}
+    scanned = case.scan.acquisition
     acquisition = replace(
-        case.scan.acquisition,
+        scanned,
+        contrast="named in the header" if scanned.contrast else scanned.contrast,  # free text may hold anything
         study_date=None,
         series_description=None,
         study_uid=None,
@@ -80,7 +82,7 @@ def case_to_tables(case: Case, *, created: str, files: Mapping[str, Mapping[str,
             ],
             "absent": dict(case.segmentation.absent),
         },
-        "bones": [bone_to_table(bone, files.get(bone.bone, {})) for bone in case.bones],
+        "bones": [bone_to_table(bone, files.get(bone.bone, {}), _mineral(case)) for bone in case.bones],
         "assessment": _assessment_to_table(case),
         "cautions": list(case.cautions),
         "methods": methods,
@@ -141,20 +143,42 @@ def calibration_to_json(calibration: CalibratedVolume) -> dict[str, Any]:
     }
 
 
-def describe_bone(name: str) -> dict[str, str | None]:
-    """Return kind, side and level of a bone's name."""
+def _mineral(case: Case) -> str | None:
+    """Return the mineral in whose equivalent the case's densities are."""
+    return case.calibration.mineral if case.calibration else None
+
+
+def describe_bone(result: BoneResult) -> dict[str, str | None]:
+    """Return kind, side and level of a bone: those of its name; no side where the image shows another than the label says."""
+    name, region = result.bone, result.region
     side = name.rsplit("_", 1)[-1] if name.endswith(("_left", "_right")) else None
     level = name if re.fullmatch(r"[CTLS]\d{1,2}", name) else None
-    return {"kind": "vertebra" if level else name.removesuffix(f"_{side}"), "side": side, "level": level}
+    kind = "vertebra" if level else name.removesuffix(f"_{side}")
+    shown = region.side if region else None
+    return {"kind": kind, "side": None if shown and shown != side else side, "level": level}
 
 
-def bone_to_table(result: BoneResult, files: Mapping[str, str]) -> dict[str, Any]:
-    """Return one bone, refused ones with what was reached."""
+def _sizes(lengths: Mapping[str, float]) -> dict[str, float]:
+    """Return a region's lengths, angles, areas and volumes with the unit in each name."""
+    sizes = {}
+    for name, value in lengths.items():
+        if name.endswith("_deg"):
+            sizes[name] = value
+        elif name == "volume" or name.endswith("_volume"):
+            sizes[f"{name}_cm3"] = value / 1000.0
+        else:
+            sizes[f"{name}_mm2" if name == "area" or name.endswith("_area") else f"{name}_mm"] = value
+    return sizes
+
+
+def bone_to_table(result: BoneResult, files: Mapping[str, str], mineral: str | None) -> dict[str, Any]:
+    """Return one bone, refused ones with what was reached; ``mineral`` is that of its densities."""
     region, strength, measures = result.region, result.strength, result.measures
     values = measures.values if measures else {}
+    vbmd = _vbmd(values)
     return {
         "name": result.bone,
-        **describe_bone(result.bone),
+        **describe_bone(result),
         "status": result.status,
         "reason": result.reason,
         "cautions": list(result.cautions),
@@ -164,10 +188,12 @@ def bone_to_table(result: BoneResult, files: Mapping[str, str]) -> dict[str, Any
         "failure_criterion": strength.criterion if strength else None,
         "boundary_conditions": strength.boundary_conditions if strength else None,
         "quantities": dict(strength.quantities) if strength else {},
-        "vbmd_mg_cm3": _vbmd(result),
+        "vbmd_mg_cm3": vbmd.value if vbmd else None,
+        "vbmd_region": vbmd.region if vbmd else None,
+        "mineral": mineral,
         "measures": {name: asdict(measure) for name, measure in values.items()},
         "landmarks_lps_mm": {name: point.tolist() for name, point in region.landmarks.items()} if region else {},
-        "lengths_mm": dict(region.lengths) if region else {},
+        "sizes": _sizes(region.lengths) if region else {},
         "frame_lps_mm": {"origin": region.frame.origin.tolist(), "axes": region.frame.axes.tolist()} if region else None,
         "mesh": dict(strength.mesh) if strength else {},
         "seconds": dict(result.seconds),
@@ -175,11 +201,9 @@ def bone_to_table(result: BoneResult, files: Mapping[str, str]) -> dict[str, Any
     }
 
 
-def _vbmd(result: BoneResult) -> float | None:
+def _vbmd(values: Mapping[str, Measure]) -> Measure | None:
     """Return the volumetric density that stands for a bone: trabecular where measured, else integral [mg/cm³]."""
-    values = result.measures.values if result.measures else {}
-    chosen = values.get("trabecular_vbmd") or values.get("integral_vbmd")
-    return chosen.value if chosen else None
+    return values.get("trabecular_vbmd") or values.get("integral_vbmd")
 
 
 def _assessment_to_table(case: Case) -> dict[str, Any]:
@@ -206,7 +230,7 @@ def _csv_row(case: Case, result: BoneResult) -> dict[str, Any]:
     scores = {f.quantity: f.t_score for f in case.assessment.findings if f.bone == result.bone and f.t_score is not None}
     row: dict[str, Any] = {
         "bone": result.bone,
-        **describe_bone(result.bone),
+        **describe_bone(result),
         "status": result.status,
         "reason": result.reason,
         "strength_n": strength.strength if strength else None,
@@ -226,7 +250,7 @@ def _csv_row(case: Case, result: BoneResult) -> dict[str, Any]:
         "height_cm": case.scan.patient.height_cm,
         "weight_kg": case.scan.patient.weight_kg,
         "calibration": calibration.method if calibration else None,
-        "mineral": calibration.mineral if calibration else None,
+        "mineral": _mineral(case),
         "slope_mg_cm3_per_hu": calibration.slope if calibration else None,
         "intercept_mg_cm3": calibration.intercept if calibration else None,
         "n_elements": strength.mesh.get("n_elements") if strength else None,
