@@ -18,12 +18,12 @@ AFFINE = np.array([[2.0, 0, 0, -50], [0, 2, 0, -60], [0, 0, 2, -200], [0, 0, 0, 
 GRID = Volume(np.zeros((50, 60, 120), np.uint8), AFFINE, "label")
 
 
-def spine(numbers: list[int], *, depth: int = 36) -> Volume:
-    """Return vertebrae from head to foot as blocks 24 mm high, ``depth`` voxels of 2 mm deep."""
+def spine(numbers: list[int], *, depth: int = 36, pitch: int = 15) -> Volume:
+    """Return vertebrae from head to foot as blocks of 2 mm voxels, ``pitch`` voxels apart and ``depth`` deep."""
     array = np.zeros(GRID.shape, np.uint8)
     for n, number in enumerate(numbers):
-        top = 118 - 15 * n
-        array[15:35, 10 : 10 + depth, top - 12 : top] = number
+        top = 118 - pitch * n
+        array[15:35, 10 : 10 + depth, top - (pitch - 3) : top] = number
     return GRID.with_array(array)
 
 
@@ -126,6 +126,37 @@ def test_old_numbering_is_not_read_as_the_new_one(tmp_path: Path) -> None:
     """Version 1 of TotalSegmentator: 24 is T11; under today's numbers part of this spine would be S1, L5 ..."""
     labels = read_labels(save(tmp_path / "l.nii.gz", spine([27, 26, 25, 24, 23, 22])))
     assert names_of(labels)[22] == "vertebrae_L1" and "total_v1" in labels.source
+
+
+@pytest.mark.parametrize(
+    ("numbers", "pitch", "name", "first"),
+    [
+        ([30, 29, 28, 27, 26], 12, "total_v1", "vertebrae_T5"),
+        ([31, 30, 29, 28, 27], 11, "total_v1", "vertebrae_T4"),
+        ([31, 30, 29, 28, 27], 17, "total", "vertebrae_L1"),
+        ([30, 29, 28, 27, 26], 17, "total", "vertebrae_L2"),
+        ([31, 30], 18, "total", "vertebrae_L1"),
+        ([31, 29, 27], 24, "total_v1", "vertebrae_T4"),
+        ([31, 29, 27], 35, "total", "vertebrae_L1"),
+        ([36, 35, 34, 33], 9, "total_v1", "vertebrae_C6"),
+        ([36, 35, 34, 33], 13, "total", "vertebrae_T8"),
+    ],
+)  # fmt: skip
+def test_distances_tell_chains_of_one_length_apart(tmp_path: Path, numbers: list[int], pitch: int, name: str, first: str) -> None:
+    """The old map's T5 to T9 are today's L2 to S1: thoracic vertebrae lie 20 to 27 mm apart, lumbar ones 30 to 45 mm."""
+    labels = read_labels(save(tmp_path / "l.nii.gz", spine(numbers, pitch=pitch)))
+    assert names_of(labels)[numbers[0]] == first and f"{name} numbering recognised by" in labels.source
+    assert "distance between them" in labels.source
+
+
+def test_chains_that_no_distance_tells_apart_are_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "l.nii.gz", spine([31, 30, 29, 28], pitch=14))
+    with pytest.raises(SegmentationError) as caught:
+        read_labels(path)
+    said = str(caught.value)
+    assert "vertebrae_L1 to vertebrae_L4 by total (28 mm apart, about 35 expected)" in said and "--label-map" in said
+    assert "vertebrae_T4 to vertebrae_T7 by total_v1 (28 mm apart, about 23 expected)" in said
+    assert names_of(read_labels(path, mapping="total"))[31] == "vertebrae_L1"
 
 
 def test_single_label_with_two_meanings(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import pairwise
 
@@ -17,6 +18,12 @@ LEVELS = tuple([f"C{i}" for i in range(1, 8)] + [f"T{i}" for i in range(1, 13)] 
 BONES = ("vertebrae_", "femur_")
 STEP_MM = (8.0, 60.0)
 """Distance of neighbouring vertebral centres [mm] [D]: from small cervical to large lumbar ones, labels cut by the image included."""
+PITCH_MM = {"C3": 16.0, "C7": 17.0, "T4": 22.0, "T9": 26.0, "T12": 31.0, "L2": 35.0, "S1": 35.0}
+"""Distance of a vertebral centre from the next in adults [mm], linear between these levels [R]; real label maps: 33 to 37 from
+T12 to L5."""
+PITCH_MARGIN = math.log(1.1)
+"""How much nearer to that one numbering must lie than another, as a ratio [D]: people differ by some 15 %, T4 to T8 from L1
+to L5 by half."""
 BODY_DEPTH_MM = 52.0
 """Front-to-back extent that tells a body from a whole vertebra, T4 to L5 [mm] [D]: bodies are about 20 to 45 mm deep, whole
 vertebrae with their spinous processes 60 to 95 mm (real label maps: 42 against 75 to 90)."""
@@ -40,9 +47,10 @@ def recognise(volume: Volume, found: list[int], tables: Mapping[str, Mapping[int
     lengths = {name: _chain_length({number: table[number] for number in found}, centres) for name, table in known.items()}
     best = max(lengths.values())
     if best >= 2:
-        # Tables come in the order of trust: today's numbering wins where two fit equally.
-        chosen = next(name for name, length in lengths.items() if length == best)
-        return dict(known[chosen]), f"{chosen} numbering recognised by {best} vertebrae in order"
+        tied = {name: known[name] for name, length in lengths.items() if length == best}
+        chosen = next(iter(tied)) if len(tied) == 1 else _by_pitch(found, tied, centres)
+        how = "" if len(tied) == 1 else " and by the distance between them"
+        return dict(known[chosen]), f"{chosen} numbering recognised by {best} vertebrae in order{how}"
     # Without a chain as proof the superseded numbering (total_v1, until 2023) is not considered.
     holding = [name for name in known if name != "total_v1" and any(known[name][n].startswith(BONES) for n in found)]
     if holding == ["total"]:
@@ -51,6 +59,37 @@ def recognise(volume: Volume, found: list[int], tables: Mapping[str, Mapping[int
     raise SegmentationError(
         f"found labels {listed}, which mean different things ({meanings}) and too few vertebrae to tell; say what they are with"
         " --label-map (a TOML file, or total, total_v1, verse)"
+    )
+
+
+def _by_pitch(found: list[int], tied: Mapping[str, Mapping[int, str]], centres: Mapping[int, Float[Array, "3"]]) -> str:
+    """Return the numbering whose levels are as far apart as the vertebrae: lumbar ones are half as far again as thoracic.
+
+    Raises
+    ------
+    SegmentationError
+        Two fit nearly as well.
+    """
+    fits: dict[str, tuple[float, float, float]] = {}
+    ends: dict[str, str] = {}
+    levels = np.array([LEVELS.index(level) for level in PITCH_MM])
+    for name, table in tied.items():
+        places, numbers = zip(*_in_order({number: table[number] for number in found}))
+        measured = sum(float(np.linalg.norm(centres[a] - centres[b])) for a, b in pairwise(numbers))
+        # S1 follows L5 in most people.
+        gaps = np.array([place for place in range(places[0], places[-1]) if LEVELS[place] != "L6" or place in places])
+        expected = float(np.interp(gaps + 0.5, levels, list(PITCH_MM.values())).sum())
+        fits[name] = (abs(math.log(measured / expected)), measured / len(gaps), expected / len(gaps))
+        ends[name] = f"{table[numbers[0]]} to {table[numbers[-1]]}"
+    first, second, *_ = sorted(fits, key=lambda name: fits[name][0])
+    if fits[second][0] - fits[first][0] >= PITCH_MARGIN:
+        return first
+    meanings = " or ".join(
+        f"{ends[name]} by {name} ({fits[name][1]:.0f} mm apart, about {fits[name][2]:.0f} expected)" for name in tied
+    )
+    raise SegmentationError(
+        f"found labels {', '.join(map(str, found[:20]))}, which may be {meanings}, and the distances do not tell; say what they are with "
+        "--label-map (a TOML file, or total, total_v1, verse)"
     )
 
 
