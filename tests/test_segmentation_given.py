@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +160,9 @@ def test_real_label_map(data_dir: Path) -> None:
     assert found.bones["T12"].touches_edge
     assert all(found.bones[level].confidence > 0.9 for level in ("L1", "L2", "L3", "L4"))
     assert set(found.absent) == {"femur_left", "femur_right"}
+
+
+def test_what_the_bones_were_taken_from_is_kept_with_its_digest() -> None:
+    made = label_map({1: BODY}, {1: "vertebral_body_L1"})
+    read = replace(made, digest="ab" * 32)
+    assert GivenLabels((read, made), ("L1",))(make_scan(bright(BODY))).inputs == (("a label map", "ab" * 32),)

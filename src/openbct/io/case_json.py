@@ -69,6 +69,7 @@ def case_to_tables(case: Case, *, created: str, files: Mapping[str, Mapping[str,
         "input": {
             "source": case.scan.source,
             "sha256": case.scan.digest,
+            "labels": [{"source": source, "sha256": digest} for source, digest in case.segmentation.inputs],
             "unit": image.unit,
             "shape": list(image.shape),
             "spacing_mm": image.spacing.tolist(),

@@ -7,9 +7,11 @@ numbering, and under no other, vertebrae lie in order from head to foot.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from jaxtyping import Shaped
 
 from ..errors import GeometryError, ScanError, SegmentationError, SettingsError
 from ..records import LabelMap
-from ..volume import Volume, canonical, same_grid
+from ..volume import Volume, bounding_box, canonical, same_grid
 from .nifti import SUFFIXES, read_label_table, read_nifti
 from .numbering import check_order, find_centres, name_bodies, recognise
 
@@ -58,7 +60,17 @@ def read_labels(path: Path | str, *, mapping: Path | str | None = None, like: Vo
     labels = _read_folder(path, given) if path.is_dir() else _read_map(path, given)
     if like is not None:
         check_grid(labels.volume, like)
-    return labels
+    return replace(labels, digest=_digest(labels))
+
+
+def _digest(labels: LabelMap) -> str:
+    """Return a SHA-256 over what the labels say: numbers, names and place."""
+    content = hashlib.sha256(repr(labels.volume.shape).encode())
+    for k in range(labels.volume.shape[2]):  # plane by plane: a large map costs no copy
+        content.update(np.ascontiguousarray(labels.volume.array[:, :, k], dtype=np.int32))
+    content.update(np.round(labels.volume.affine, 4).tobytes())
+    content.update(repr(sorted(labels.names.items())).encode())
+    return content.hexdigest()
 
 
 def check_grid(labels: Volume, image: Volume) -> None:
@@ -218,14 +230,14 @@ def _read_folder(folder: Path, given: Mapping[str, str] | None) -> LabelMap:
     for number, (path, name) in enumerate(chosen, start=1):
         volume = _read_integers(path)
         if grid is None or array is None:
-            grid, array = volume, np.zeros(volume.shape, dtype=np.int32)
+            grid, array = volume, np.zeros(volume.shape, dtype=np.uint8 if len(chosen) < 256 else np.int32)
         if not same_grid(volume, grid):
             raise GeometryError(
                 f"found label files on different grids ({_describe(volume)}; {_describe(grid)}), expected one; export them together"
             )
-        mask = volume.array > 0
-        if mask.any():
-            _paint(array, mask, number, names, name)
+        if volume.array.any():  # most files of a segmentation are empty here, and the others fill a small box
+            box = tuple(slice(low, high) for low, high in zip(*bounding_box(volume)))
+            _paint(array[box], volume.array[box] > 0, number, names, name)
     if grid is None or array is None or not names:
         raise SegmentationError(
             f"found {len(chosen)} label files, all empty, expected at least one structure; check the segmentation"
@@ -244,7 +256,7 @@ def _is_bone(name: str) -> bool:
 
 
 def _paint(array: Shaped[Array, "i j k"], mask: Shaped[Array, "i j k"], number: int, names: dict[int, str], name: str) -> None:
-    """Add a structure to the map: bones win over tissue, and bones must not overlap."""
+    """Add a structure to its box of the map: bones win over tissue, and bones must not overlap."""
     under = array[mask]
     taken = [other for other in np.unique(under).tolist() if other and _is_bone(names[other]) and names[other] != name]
     if _is_bone(name):
@@ -255,8 +267,7 @@ def _paint(array: Shaped[Array, "i j k"], mask: Shaped[Array, "i j k"], number: 
                 f"found {name} and {other} sharing {shared} voxels in one folder, expected bones apart; put whole vertebrae and"
                 " bodies in two folders and give --labels twice"
             )
-    keep = mask & ~np.isin(array, taken)
-    array[keep] = number
+    array[mask] = np.where(np.isin(under, taken), under, number)
     names[number] = name
 
 

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from ..errors import GeometryError, SegmentationError, SettingsError
 from ..records import BoneMask, LabelMap, Scan, Segmentation, Step
-from ..volume import Volume, bounding_box, crop, same_grid
+from ..volume import Volume, bounding_box, crop, offset_in, same_grid
 
 LEVELS = tuple(f"T{n}" for n in range(1, 14)) + tuple(f"L{n}" for n in range(1, 7))
 FEMORA = ("femur_left", "femur_right")
@@ -90,7 +90,8 @@ class GivenLabels:
             )
         tissues = {name: volume for name, parts in TISSUES.items() if (volume := self._united(parts, places)) is not None}
         sentence = f"Bones were taken from given labels ({'; '.join(one.source for one in self.labels)}): {', '.join(found)}."
-        return Segmentation(found, tissues, Step("segmentation", sentence, (), tuple(cautions)), absent)
+        inputs = tuple((labels.source, labels.digest) for labels in self.labels if labels.digest)
+        return Segmentation(found, tissues, Step("segmentation", sentence, (), tuple(cautions)), absent, inputs)
 
     def _bone(self, bone: str, places: dict[str, list[tuple[int, int, Where]]]) -> tuple[Volume, str]:
         """Return the label of a bone as a mask, and whether it is a body or whole."""
@@ -168,7 +169,7 @@ def _sizes(volume: Volume) -> str:
 
 def _common(a: Volume, b: Volume) -> Volume:
     """Return where two sub-boxes of one grid are both true, on the box of the first."""
-    offset = np.rint(np.linalg.solve(a.affine[:3, :3], b.affine[:3, 3] - a.affine[:3, 3])).astype(int)
+    offset = offset_in(b, a)
     low = np.maximum(offset, 0)
     high = np.minimum(offset + np.array(b.shape), a.shape)
     array = np.zeros(a.shape, dtype=bool)
@@ -212,14 +213,9 @@ def _repaired(bone: str, mask: Volume, part: str, image: Volume) -> tuple[BoneMa
     return BoneMask(bone, repaired, "body" if part == "body" else "whole", confidence, cut), cautions
 
 
-def _start(part: Volume, image: Volume) -> tuple[int, int, int]:
-    i, j, k = np.rint(np.linalg.solve(image.affine[:3, :3], part.affine[:3, 3] - image.affine[:3, 3])).astype(int).tolist()
-    return i, j, k
-
-
 def _touches_edge(mask: Volume, image: Volume) -> bool:
     """Tell whether a mask reaches the outermost voxels of the image."""
-    start = _start(mask, image)
+    start = offset_in(mask, image)
     for axis in range(3):
         used = np.flatnonzero(mask.array.any(axis=tuple(other for other in range(3) if other != axis)))
         if start[axis] + used[0] <= 0 or start[axis] + used[-1] >= image.shape[axis] - 1:
@@ -230,7 +226,7 @@ def _touches_edge(mask: Volume, image: Volume) -> bool:
 def _contrast(mask: Volume, image: Volume) -> float:
     """Return how much brighter the image is inside a mask than around it: mean against median."""
     pad = np.ceil(SHELL_MM[1] / image.spacing).astype(int)
-    start = np.array(_start(mask, image))
+    start = offset_in(mask, image)
     low, high = np.maximum(start - pad, 0), np.minimum(start + np.array(mask.shape) + pad, image.shape)
     part = image.array[tuple(slice(int(a), int(b)) for a, b in zip(low, high))]
     inside: Bool[np.ndarray, "i j k"] = np.zeros(part.shape, dtype=bool)
