@@ -47,9 +47,11 @@ class Layer:
 
     values: Volume
     depth: float
-    """The largest value down to this depth under the surface counts [mm]."""
+    """So far under the surface the layer is looked up [mm]."""
     colours: Callable[[Float[Array, " n"]], Float[Array, "n rgb"]]
     """From values to red, green, blue of 0 to 1."""
+    average: bool = False
+    """The mean down to the depth counts, instead of the largest value: smooth quantities without rings of the voxel grid."""
 
 
 @dataclass(frozen=True)
@@ -236,16 +238,18 @@ def _normals(solid: Solid, position: Float[Array, "n 3"]) -> tuple[Float[Array, 
 
 
 def _under(layer: Layer, affine: Affine, position: Float[Array, "n 3"], normal: Float[Array, "n 3"]) -> Float[Array, " n"]:
-    """Return the largest value of the layer from the surface down to its depth."""
+    """Return the largest value of the layer, or its mean, from the surface down to its depth."""
     volume = layer.values
     point = position @ affine[:3, :3].T + affine[:3, 3]
     values = volume.array.astype(np.float32)
-    found = np.full(len(point), -np.inf, dtype=np.float32)
+    found = np.full(len(point), 0.0 if layer.average else -np.inf, dtype=np.float32)
     stride = max(0.5, 0.7 * float(volume.spacing.min()))
-    for depth in np.arange(0.3, layer.depth + 1e-6, stride):
+    depths = np.arange(0.3, layer.depth + 1e-6, stride)
+    for depth in depths:
         index = to_index(volume.affine, point - depth * normal)
-        found = np.maximum(found, ndimage.map_coordinates(values, index.T, order=1, prefilter=False, mode="nearest"))
-    return found
+        here = ndimage.map_coordinates(values, index.T, order=1, prefilter=False, mode="nearest")
+        found = found + here if layer.average else np.maximum(found, here)
+    return found / np.float32(len(depths)) if layer.average else found
 
 
 def _light(normal: Float[Array, "n 3"], openness: Float[Array, " n"], camera: Camera) -> Float[Array, " n"]:

@@ -33,6 +33,8 @@ TOP_PERCENTILE: Final = 92.0
 """Colour scales end at the next round number above this percentile; what is beyond shares the last colour [design]."""
 ROOM: Final = 0.16
 """Part of a picture kept free under the bone for scale and directions."""
+BLUR: Final = 1.0
+"""Standard deviation of the blur of the density that colours a surface [mm]; at least 0.7 of a voxel [design]."""
 CUT_STEP: Final = 0.4
 """Sampling of cut planes [mm]."""
 VIEWS: Final[Mapping[str, tuple[tuple[str, tuple[float, float, float]], ...]]] = {
@@ -49,6 +51,9 @@ class _Subject:
     region: BoneRegion
     mask: Volume
     density: Layer
+    """For the cut: as measured."""
+    skin: Layer
+    """For the surface: smooth."""
     failure: Layer | None
     density_top: float
     failure_top: float
@@ -67,12 +72,13 @@ def bone_views(bone: BoneResult, texts: Texts) -> tuple[bytes, float]:
     height = PANEL + top
     canvas = drawing.new_figure(1.0, rows * height)
     layers = [subject.density] + ([subject.failure] if subject.failure else [])
+    skins = [subject.skin, *layers[1:]]
     solid = prepare(subject.mask)
     for column, (key, direction) in enumerate(VIEWS[bone.region.kind]):
         camera = _camera(bone.region, subject.mask, np.array(direction), width / PANEL)
-        for row, image in enumerate(render(solid, layers, camera, PIXELS)):
+        for row, image in enumerate(render(solid, skins, camera, PIXELS)):
             axes = drawing.place(canvas, column * width, (rows - 1 - row) * height, width, PANEL)
-            _draw_render(axes, image, camera, texts(key))
+            _draw_render(axes, image, camera, bone.region.frame.axes, texts(key))
     for row, layer in enumerate(layers):
         axes = drawing.place(canvas, 2 * width, (rows - 1 - row) * height, width, PANEL)
         _draw_cut(axes, subject, layer, texts, width / PANEL)
@@ -99,7 +105,16 @@ def _subject(bone: BoneResult, region: BoneRegion) -> _Subject:
         failure_top = drawing.nice_ceiling(max(float(np.percentile(yielded, TOP_PERCENTILE)), 0.002)) if yielded.size else 0.01
         volume = Volume(np.where(bone.specimen.mask, failed, 0.0), bone.specimen.to_patient, "strain")
         failure = Layer(volume, FAILURE_DEPTH, _scaled(FAILURE_COLOURS, failure_top))
-    return _Subject(region, mask, Layer(density, DENSITY_DEPTH, colour), failure, top, failure_top)
+    skin = Layer(_smooth(density, mask), DENSITY_DEPTH, colour, average=True)
+    return _Subject(region, mask, Layer(density, DENSITY_DEPTH, colour), skin, failure, top, failure_top)
+
+
+def _smooth(density: Volume, mask: Volume) -> Volume:
+    """Return the density blurred within the bone; what lies outside does not count."""
+    width = np.maximum(BLUR / mask.spacing, 0.7)
+    cover = ndimage.gaussian_filter(mask.array.astype(np.float32), width)
+    summed = ndimage.gaussian_filter(np.where(mask.array, density.array, 0.0).astype(np.float32), width)
+    return density.with_array(np.where(cover > 1e-3, summed / np.maximum(cover, 1e-3), 0.0).astype(np.float32))
 
 
 def _scaled(colours: LinearSegmentedColormap, top: float) -> Callable[[Float[Array, " n"]], Float[Array, "n rgb"]]:
@@ -111,24 +126,30 @@ def _camera(region: BoneRegion, mask: Volume, direction: Float[Array, "3"], aspe
     """Return a view of the whole bone from a direction in the bone's frame, patient's head up."""
     towards = region.frame.axes @ direction
     axes = look_from(towards, region.frame.axes[:, 2])
-    points = to_patient(mask.affine, np.argwhere(mask.array)[::7].astype(float))
-    inside = (points - points.mean(axis=0)) @ axes
-    low, high = inside.min(axis=0), inside.max(axis=0)
-    middle = points.mean(axis=0) + axes @ ((low + high) / 2)
+    low, high = _extent(mask, axes)
+    middle = axes @ ((low + high) / 2)
     tall = max((high[1] - low[1]) * 1.06 / (1.0 - ROOM), (high[0] - low[0]) * 1.08 / aspect)
     return Camera(axes, middle - ROOM / 2 * tall * axes[:, 1], tall * aspect, tall)
 
 
-def _draw_render(axes: Axes, image: Float[Array, "v u rgba"], camera: Camera, title: str) -> None:
-    """Show a rendered bone with its title, a scale and small axes that say which way the patient faces."""
+def _extent(mask: Volume, axes: Float[Array, "3 3"]) -> tuple[Float[Array, "3"], Float[Array, "3"]]:
+    """Return where the bone begins and ends along three directions [mm], to the corners of its outermost voxels."""
+    rim = mask.array & ~ndimage.binary_erosion(mask.array)
+    inside = to_patient(mask.affine, np.argwhere(rim).astype(float)) @ axes
+    corner = np.abs(mask.affine[:3, :3].T @ axes).sum(axis=0) / 2
+    return inside.min(axis=0) - corner, inside.max(axis=0) + corner
+
+
+def _draw_render(axes: Axes, image: Float[Array, "v u rgba"], camera: Camera, frame: Float[Array, "3 3"], title: str) -> None:
+    """Show a rendered bone with its title, a scale and small axes: the bone's own, as the title and the cut's letters have them."""
     axes.imshow(drawing.as_image(image), extent=(0, camera.width, 0, camera.height), interpolation="lanczos")
     _bare(axes, title)
     length = 0.055 * camera.width
-    corner = np.array([0.10 * camera.width, 0.07 * camera.height])
-    for letter, direction in (("L", (1.0, 0, 0)), ("A", (0, -1.0, 0)), ("S", (0, 0, 1.0))):
-        arrow = np.array(direction) @ camera.axes[:, :2]
-        if np.linalg.norm(arrow) < 0.3:
-            continue
+    arrows = triad(frame, camera)
+    # The letters need room to the left and below: the corner moves with the arrow that goes farthest there.
+    reach = np.minimum(0.0, np.array(list(arrows.values())).min(axis=0)) * 1.55 * length
+    corner = 0.045 * camera.width - reach
+    for letter, arrow in arrows.items():
         tip = corner + length * arrow
         axes.plot([corner[0], tip[0]], [corner[1], tip[1]], color=drawing.QUIET, linewidth=0.9)
         label = corner + 1.55 * length * arrow
@@ -138,12 +159,18 @@ def _draw_render(axes: Axes, image: Float[Array, "v u rgba"], camera: Camera, ti
     _ruler(axes, camera.width)
 
 
+def triad(frame: Float[Array, "3 3"], camera: Camera) -> dict[str, Float[Array, "2"]]:
+    """Return where the bone's left, front and top point in a picture, those that do not point at the viewer."""
+    directions = {"L": frame[:, 0], "A": -frame[:, 1], "S": frame[:, 2]}
+    arrows = {letter: direction @ camera.axes[:, :2] for letter, direction in directions.items()}
+    return {letter: arrow for letter, arrow in arrows.items() if np.linalg.norm(arrow) >= 0.3}
+
+
 def _draw_cut(axes: Axes, subject: _Subject, layer: Layer, texts: Texts, aspect: float) -> None:
     """Show the plane through the middle of the bone."""
     right, up, centre = _cut_frame(subject.region)
-    points = to_patient(subject.mask.affine, np.argwhere(subject.mask.array)[::7].astype(float)) - centre
-    low = np.array([(points @ right).min(), (points @ up).min()])
-    high = np.array([(points @ right).max(), (points @ up).max()])
+    across = np.stack([right, up, np.cross(right, up)], axis=1)
+    low, high = (end - centre @ across for end in _extent(subject.mask, across))
     middle = (low + high) / 2
     tall = max((high[1] - low[1]) * 1.06 / (1.0 - ROOM), (high[0] - low[0]) * 1.24 / aspect)
     middle[1] -= ROOM / 2 * tall
