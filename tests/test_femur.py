@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -310,3 +311,24 @@ def test_nailed_femur_with_a_cut_head_is_refused(data_dir: Path) -> None:
     bone = BoneMask("femur_left", image.with_array(largest, "mask"), "whole", 1.0, True)
     with pytest.raises(SegmentationError, match="metal"):
         locate_femur(bone, calibrated(image.with_array(0.8 * image.array, "mg/cm3 K2HPO4")))
+
+
+# Memory ----------------------------------------------------------------------------------------------------------
+
+
+def test_memory_follows_the_bone_and_not_the_scan() -> None:
+    bone = simulated(spacing=2.0)
+    shape = np.array(bone.density.shape) + (200, 200, 0)
+    image = np.zeros(shape.tolist(), dtype=np.float32)
+    image[: bone.density.shape[0], : bone.density.shape[1]] = bone.density.array
+    label = BoneMask(bone.bone, bone.mask, "whole", 1.0, True)
+    peaks = []
+    for scan in (bone.density, Volume(image, bone.density.affine, bone.density.unit)):
+        calibration = calibrated(scan)
+        tracemalloc.start()
+        locate_femur(label, calibration)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    added = image.size - bone.density.array.size
+    assert added > 2_000_000
+    assert (peaks[1] - peaks[0]) / added < 0.1, "bytes per voxel of the scan beside the bone"

@@ -8,12 +8,11 @@ without a bone. The wrong side is a caution: strength is that of the mirror imag
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 from scipy import ndimage
 
 from ..errors import SegmentationError
 from ..records import BoneMask, BoneRegion, CalibratedVolume, Frame, Reference, Step
-from ..volume import Volume, bounding_box, crop, place_into, to_patient
+from ..volume import Volume, along, bounding_box, crop, offset_in, place_into, to_patient
 from .femur_landmarks import FemurGeometry, measure_geometry
 from .shapes import unit
 
@@ -64,20 +63,20 @@ def locate_femur(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRegio
     name = bone_mask.bone
     if not bone_mask.mask.array.any():
         raise SegmentationError(f"{name}: found an empty label, expected a femur; check the label map")
-    mask, cautions = _one_piece(name, bone_mask.mask)
-    whole = place_into(mask, calibrated.density, fill=False)
+    lower, upper = bounding_box(bone_mask.mask)
+    mask, cautions = _one_piece(name, crop(bone_mask.mask, lower.tolist(), upper.tolist()))
+    around = _around(mask, calibrated)
     try:
         geometry, side, doubts = _measure_either_side(name, mask, side)
-        _refuse_cut(name, whole, geometry)
+        _refuse_cut(name, mask, calibrated.density, geometry)
     except SegmentationError:
         # A bone that cannot be measured for another reason is still first of all a bone with a nail in it.
-        _judge_metal(name, *_around(whole, calibrated), calibrated)
+        _judge_metal(name, *around, calibrated)
         raise
     cautions += doubts
     cautions += geometry.cautions
     cautions += _judge_shaft(name, geometry)
-    region_mask = _keep_proximal(whole, geometry)
-    density, region_mask = _around(region_mask, calibrated)
+    density, region_mask = _around(_keep_proximal(mask, geometry), calibrated)
     cautions += _judge_metal(name, density, region_mask, calibrated)
     if density.spacing.max() > COARSE:
         edges = " x ".join(f"{edge:.2g}" for edge in density.spacing)
@@ -123,9 +122,13 @@ def _measure_either_side(name: str, mask: Volume, side: str) -> tuple[FemurGeome
 
 
 def _around(mask: Volume, calibrated: CalibratedVolume) -> tuple[Volume, Volume]:
-    """Return density and mask in the box around the bone, with its margin."""
-    lower, upper = (edge.tolist() for edge in bounding_box(mask, MARGIN))
-    return crop(calibrated.density, lower, upper), crop(mask, lower, upper)
+    """Return density and mask in the scan's box around the bone, with its margin; ``mask`` is a sub-box of the scan."""
+    lower, upper = bounding_box(mask)
+    bone = crop(mask, lower.tolist(), upper.tolist())
+    start = offset_in(bone, calibrated.density)
+    pad = np.ceil(MARGIN / mask.spacing).astype(int)
+    density = crop(calibrated.density, (start - pad).tolist(), (start + np.array(bone.shape) + pad).tolist())
+    return density, place_into(bone, density, fill=False)
 
 
 def _one_piece(name: str, mask: Volume) -> tuple[Volume, list[str]]:
@@ -154,11 +157,12 @@ def _one_piece(name: str, mask: Volume) -> tuple[Volume, list[str]]:
     return mask.with_array(filled, "mask"), cautions
 
 
-def _refuse_cut(name: str, whole: Volume, geometry: FemurGeometry) -> None:
+def _refuse_cut(name: str, mask: Volume, image: Volume, geometry: FemurGeometry) -> None:
     """Raise where the border of the image, other than its lower end, cuts the bone above the shaft that is needed."""
-    edge = np.zeros(whole.shape, dtype=bool)
-    edge[[0, -1]] = edge[:, [0, -1]] = edge[:, :, -1] = True
-    points = to_patient(whole.affine, np.argwhere(edge & whole.array).astype(float))
+    index = np.argwhere(mask.array)
+    place, last = index + offset_in(mask, image), np.array(image.shape) - 1
+    edge = (place[:, :2] <= 0).any(axis=1) | (place >= last).any(axis=1)
+    points = to_patient(mask.affine, index[edge].astype(float))
     heights = (points - geometry.landmarks["lesser_trochanter_axis"]) @ geometry.axis
     cut = int((heights > -min(STANDARD_SHAFT, geometry.lengths["shaft_below_lesser_trochanter"])).sum())
     if cut:
@@ -206,19 +210,11 @@ def _judge_metal(name: str, density: Volume, mask: Volume, calibrated: Calibrate
     return []
 
 
-def _keep_proximal(whole: Volume, geometry: FemurGeometry) -> Volume:
+def _keep_proximal(mask: Volume, geometry: FemurGeometry) -> Volume:
     """Return the mask without the shaft far below the trochanters."""
     bottom = geometry.landmarks["lesser_trochanter_axis"] - KEPT_SHAFT * geometry.axis
-    heights = _along(whole, geometry.axis) - float(bottom @ geometry.axis)
-    return whole.with_array(whole.array & (heights >= 0.0), "mask")
-
-
-def _along(volume: Volume, direction: Float[Array, "3"]) -> Float[Array, "i j k"]:
-    """Return every voxel centre's coordinate along a patient direction [mm]."""
-    steps = direction @ volume.affine[:3, :3]
-    i, j, k = (np.arange(n) * step for n, step in zip(volume.shape, steps))
-    start = float(direction @ volume.affine[:3, 3])
-    return np.asarray(start + i[:, None, None] + j[None, :, None] + k[None, None, :])
+    heights = along(mask.shape, mask.affine, geometry.axis) - float(bottom @ geometry.axis)
+    return mask.with_array(mask.array & (heights >= 0.0), "mask")
 
 
 def _frame(geometry: FemurGeometry) -> Frame:
