@@ -179,6 +179,8 @@ class TestKnownShape:
         assert region.lengths["wedge_deg"] == pytest.approx(20.0, abs=1.0)
         text = " ".join(region.step.cautions)
         assert "a fracture is possible" in text and "endplates enclose" in text
+        assert "the posterior height itself has lost is not known" in text
+        assert "a crush of all of them together is not seen" in region.step.sentence
 
     def test_tilt_above_thirty_is_said(self) -> None:
         mask, density = make_body(tilt_deg=36.0)

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from ..errors import SegmentationError
 from ..records import Array, BoneMask, BoneRegion, CalibratedVolume, Reference, Step
-from ..volume import Volume, bounding_box, crop, place_into
+from ..volume import Volume, bounding_box, crop, offset_in, place_into
 from .endplates import HEIGHT_AT, HEIGHTS_REFERENCE, fit_endplates, measure_body, orthonormal
 from .vertebral_body import BodyCut, faces_front, isolate_body
 
@@ -183,7 +183,7 @@ def _repair(bone: str, body: _Body) -> _Body:
 def _box_in(image: Volume, part: Volume, margin: float = MARGIN) -> tuple[list[int], list[int]]:
     """Return the box of ``image``'s voxels around the true voxels of ``part``."""
     lower, upper = bounding_box(part)
-    offset = np.rint(np.linalg.inv(image.affine) @ np.append(part.affine[:3, 3], 1.0))[:3].astype(int)
+    offset = offset_in(part, image)
     pad = np.ceil(margin / image.spacing).astype(int)
     return np.maximum(offset + lower - pad, 0).tolist(), np.minimum(offset + upper + pad, image.shape).tolist()
 
@@ -226,7 +226,8 @@ def _shape_cautions(bone: str, mask: Volume, lengths: dict[str, float]) -> list[
     if loss >= HEIGHT_LOSS_CAUTION:
         found.append(
             f"{bone}: anterior or middle height is {100 * loss:.0f} % below the posterior height ({anterior:.1f}, {middle:.1f}, "
-            f"{posterior:.1f} mm); a fracture is possible, then strength and density of this level do not stand for the spine."
+            f"{posterior:.1f} mm); a fracture is possible, then strength and density of this level do not stand for the spine. How much "
+            "the posterior height itself has lost is not known."
         )
     return found
 
@@ -261,6 +262,6 @@ def _describe(bone: str, cut: BodyCut | None, lengths: dict[str, float], caution
     sentence = (
         f"{start}; its axis is the mean normal of planes through both endplates (innermost 60 % of the footprint), its height the "
         f"mean endplate distance over the innermost half. {bone}: height {lengths['height']:.1f} mm, mean cross-section "
-        f"{lengths['mean_area']:.0f} mm², axis {lengths['tilt_deg']:.0f}° off the image axis."
+        f"{lengths['mean_area']:.0f} mm², axis {lengths['tilt_deg']:.0f}° off the image axis. Heights were compared within the body alone: a crush of all of them together is not seen."
     )
     return Step("anatomy", sentence, (HEIGHTS_REFERENCE, GENANT), cautions)
