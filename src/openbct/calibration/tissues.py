@@ -14,7 +14,7 @@ from jaxtyping import Float
 from scipy import ndimage
 
 from ..records import Array
-from ..volume import Volume, place_into
+from ..volume import Volume, crop, offset_in, place_into
 from .outline import Outline, fine_mask
 
 AIR_MARGIN = 12.0
@@ -183,7 +183,7 @@ def _coarse(outline: Outline, drawn: Volume) -> Array:
 
 def _on_grid(drawn: Volume, grid: Volume) -> Array:
     """Return a drawn sub-box on the outline's slices, where it may stick out below or above."""
-    shift = np.rint(np.linalg.solve(grid.affine[:3, :3], drawn.affine[:3, 3] - grid.affine[:3, 3])).astype(int)
+    shift = offset_in(drawn, grid)
     first, last = max(0, -shift[2]), min(drawn.shape[2], grid.shape[2] - shift[2])
     if last <= first:
         return np.zeros(grid.shape, dtype=bool)
@@ -199,8 +199,7 @@ def _sample(outline: Outline, blocks: Array, name: str, how: str) -> Found | str
         return f"only {int(blocks.sum())} blocks of {name} ({how}), at least {MIN_BLOCKS} are needed"
     keep = blocks & (np.abs(outline.mean - (peak := _mode(outline.mean[blocks]))) <= _width(outline.mean[blocks], peak))
     where = fine_mask(outline, keep)
-    voxels = _voxels(outline.image, where)
-    return Found(name, float(voxels.mean()), float(voxels.std()), int(voxels.size), where, how)
+    return Found(name, *_statistics(outline.image, where), where, how)
 
 
 def _mode(values: Float[Array, " n"]) -> float:
@@ -218,8 +217,13 @@ def _width(values: Float[Array, " n"], peak: float) -> float:
     return float(np.clip(2.0 * spread, 10.0, 40.0))
 
 
-def _voxels(image: Volume, where: Volume) -> Float[Array, " n"]:
-    lower = np.rint(np.linalg.solve(image.affine[:3, :3], where.affine[:3, 3] - image.affine[:3, 3])).astype(int)
-    upper = lower + np.array(where.shape)
-    box = image.array[lower[0] : upper[0], lower[1] : upper[1], lower[2] : upper[2]]
-    return np.asarray(box[where.array], dtype=np.float64)
+def _statistics(image: Volume, where: Volume) -> tuple[float, float, int]:
+    """Return mean, standard deviation and number of the marked voxels; slice by slice, because air is half of a scan."""
+    start = offset_in(where, image)
+    box = crop(image, start.tolist(), (start + np.array(where.shape)).tolist()).array
+    slowest = int(np.argmax(np.abs(box.strides)))  # slices that lie together in memory
+    values, marks = np.moveaxis(box, slowest, 0), np.moveaxis(where.array, slowest, 0)
+    count = int(np.count_nonzero(marks))
+    mean = sum(float(one[mark].sum(dtype=np.float64)) for one, mark in zip(values, marks)) / count
+    square = sum(float(np.square(one[mark].astype(np.float64) - mean).sum()) for one, mark in zip(values, marks))
+    return mean, float(np.sqrt(square / count)), count
