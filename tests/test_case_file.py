@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
+import tracemalloc
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,13 @@ import pytest
 
 from openbct.errors import InputError, OutputError
 from openbct.io import case_file
-from openbct.io.case_file import read_case_file, write_case_file
+from openbct.io.case_file import as_stored, read_case_file, write_case_file
 from openbct.phantoms import as_scan
 from openbct.pipeline import analyze
 from openbct.records import Case
 from openbct.segmentation import GivenLabels
 from openbct.settings import parse
+from openbct.volume import Volume
 from small_scans import QUICK, simulate
 
 
@@ -53,6 +55,40 @@ def test_equal_cases_make_equal_files(case: Case, stored: Path, tmp_path: Path) 
     assert (tmp_path / "again.openbct").read_bytes() == stored.read_bytes()
     write_case_file(read_case_file(stored), tmp_path / "third.openbct")
     assert len((tmp_path / "third.openbct").read_bytes()) == len(stored.read_bytes())
+
+
+def test_a_case_as_stored_is_the_case_that_is_read(case: Case, stored: Path) -> None:
+    mine, read = as_stored(case), read_case_file(stored)
+    assert mine.scan is case.scan and mine.calibration is case.calibration and all(bone.model is None for bone in mine.bones)
+    ours: list[np.ndarray] = []
+    theirs: list[np.ndarray] = []
+    assert case_file._encode(replace(mine, calibration=None), ours) == case_file._encode(replace(read, calibration=None), theirs)
+    assert len(ours) == len(theirs) > 10
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+
+
+def test_a_large_scan_is_written_and_read_slab_by_slab(case: Case, tmp_path: Path) -> None:
+    """Bytes per voxel beside the case itself: a scan of 157 million voxels must leave room."""
+    calibration = case.calibration
+    assert calibration is not None
+    image = Volume(np.full((300, 300, 240), 40, dtype=np.int16), np.eye(4), "HU")
+    density = Volume(
+        (image.array * np.float32(calibration.slope) + np.float32(calibration.intercept)), np.eye(4), calibration.density.unit
+    )
+    large = replace(case, scan=replace(case.scan, image=image), calibration=replace(calibration, density=density), bones=())
+    tracemalloc.start()
+    write_case_file(large, tmp_path / "large.openbct")
+    written = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    read = read_case_file(tmp_path / "large.openbct")
+    needed = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    assert read.calibration is not None and np.abs(read.calibration.density.array - density.array).max() < 1e-3
+    assert written / image.array.size < 2.0
+    # two of the image and four of the density are what is asked for
+    assert needed / image.array.size < 7.0
 
 
 def test_density_of_its_own_is_stored(case: Case, tmp_path: Path) -> None:

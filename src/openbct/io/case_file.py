@@ -7,10 +7,9 @@ again cheaply is left out: the boundary arrays of the FE model, and the density 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,8 @@ RECORDS: dict[str, type] = {
 }
 COMPRESSION = 1
 """CT noise hardly compresses: more effort costs seconds and saves a tenth [design]."""
+SLAB = 8
+"""Slices that density is checked and made again by [design]."""
 FIELD_SIZE = 10_000
 """From this many numbers on an array is a field, not a table [design]."""
 DENSITY_TOLERANCE = 0.01
@@ -54,17 +55,41 @@ def write_case_file(case: Case, path: Path) -> None:
     tree = {"format": FORMAT, "case": _encode(slim, arrays)}
     temporary = path.with_name(path.name + ".part")
     try:
-        with zipfile.ZipFile(temporary, "w") as archive:
-            archive.writestr(_member("case.json"), json.dumps(tree, allow_nan=True), compresslevel=COMPRESSION)
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION) as archive:
+            # Members opened by name carry no time of day, so that equal cases make equal files; arrays go in piece by piece.
+            with archive.open("case.json", "w") as member:
+                member.write(json.dumps(tree, allow_nan=True).encode("utf-8"))
             for number, array in enumerate(arrays):
-                stream = io.BytesIO()
-                np.lib.format.write_array(stream, array, allow_pickle=False)
-                archive.writestr(_member(f"{number}.npy"), stream.getbuffer(), compresslevel=COMPRESSION)
+                with archive.open(f"{number}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
         temporary.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise OutputError(f"the case file could not be written ({error.strerror}); check free space and permissions") from error
+
+
+def as_stored(case: Case) -> Case:
+    """Return the case as :func:`read_case_file` would give it back, sharing its scan and density: no second copy of the image."""
+    slim = replace(case, bones=tuple(replace(bone, model=None) for bone in case.bones))
+    rounded: Case = _rounded(slim, {id(case.scan), id(case.calibration)})
+    return rounded
+
+
+def _rounded(value: Any, shared: set[int]) -> Any:
+    """Return a record with its fields as they are stored; those in ``shared`` as they are."""
+    if id(value) in shared:
+        return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value)(**{f.name: _rounded(getattr(value, f.name), shared) for f in fields(value)})
+    if isinstance(value, np.ndarray):
+        return np.ascontiguousarray(value) if value.dtype == bool else _stored(value)
+    if isinstance(value, Mapping):
+        return {key: _rounded(item, shared) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        items = (_rounded(item, shared) for item in value)
+        return tuple(items) if isinstance(value, tuple) else list(items)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def read_case_file(path: Path) -> Case:
@@ -77,7 +102,8 @@ def read_case_file(path: Path) -> Case:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            tree = json.loads(_content(archive, "case.json"))
+            with archive.open(_allowed(archive, "case.json")) as member:
+                tree = json.loads(member.read())
             if tree.get("format") != FORMAT:
                 raise InputError(
                     f"found a case file of format {tree.get('format')!r}, expected {FORMAT!r}; analyse the scan again"
@@ -104,37 +130,41 @@ def _complete(case: Any) -> Case:
     return case
 
 
-def _content(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Return a member, refusing one that no case of ours has."""
+def _allowed(archive: zipfile.ZipFile, name: str) -> str:
+    """Return the name of a member, refusing one that no case of ours has."""
     if archive.getinfo(name).file_size > MAX_ARRAY_BYTES:
         raise ValueError("member too large")
-    return archive.read(name)
+    return name
 
 
-def _member(name: str) -> zipfile.ZipInfo:
-    """Return an entry without the time of day, so that equal cases make equal files."""
-    info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-    info.compress_type = zipfile.ZIP_DEFLATED
-    return info
+def _slabs(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield the same few slices of each array, along the axis that lies slowest in the memory of the first."""
+    slowest = int(np.argmax(np.abs(arrays[0].strides)))
+    turned = [np.moveaxis(array, slowest, 0) for array in arrays]
+    for first in range(0, len(turned[0]), SLAB):
+        yield tuple(array[first : first + SLAB] for array in turned)
 
 
-def _line(calibration: CalibratedVolume, scan: Scan, dtype: np.dtype[Any]) -> np.ndarray:
-    return np.asarray(calibration.slope * scan.image.array.astype(np.float64) + calibration.intercept).astype(dtype)
+def _line(calibration: CalibratedVolume, image: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    return np.asarray(calibration.slope * image.astype(np.float64) + calibration.intercept).astype(dtype)
 
 
 def _without_density(calibration: CalibratedVolume, scan: Scan) -> CalibratedVolume:
     density = calibration.density
     if density.shape != scan.image.shape:
         return calibration
-    if not np.allclose(_line(calibration, scan, density.array.dtype), density.array, rtol=0.0, atol=DENSITY_TOLERANCE):
-        return calibration
+    for image, stored in _slabs(scan.image.array, density.array):
+        if not np.allclose(_line(calibration, image, stored.dtype), stored, rtol=0.0, atol=DENSITY_TOLERANCE):
+            return calibration
     empty = np.zeros((0, 0, 0), dtype=density.array.dtype)
     return replace(calibration, density=Volume(empty, density.affine, density.unit))
 
 
 def _with_density(calibration: CalibratedVolume, scan: Scan) -> CalibratedVolume:
     stored = calibration.density
-    array = _line(calibration, scan, stored.array.dtype)
+    array = np.empty_like(scan.image.array, dtype=stored.array.dtype)
+    for image, density in _slabs(scan.image.array, array):
+        density[...] = _line(calibration, image, density.dtype)
     return replace(calibration, density=Volume(array, stored.affine, stored.unit))
 
 
@@ -181,11 +211,14 @@ def _decode(value: Any, archive: zipfile.ZipFile) -> Any:
 
 def _array(entry: dict[str, Any], archive: zipfile.ZipFile) -> np.ndarray:
     name = f"{int(entry['array'])}.npy"
-    array = np.load(io.BytesIO(_content(archive, name)), allow_pickle=False)
+    with archive.open(_allowed(archive, name)) as member:
+        array = np.lib.format.read_array(member, allow_pickle=False)
+        if member.read(1):  # the end has to be reached: there the checksum is compared
+            raise ValueError("more than an array")
     if "bits" not in entry:
         return np.asarray(array)
     shape = tuple(int(n) for n in entry["bits"])
     return np.unpackbits(array, count=int(np.prod(shape))).astype(bool).reshape(shape)
 
 
-__all__ = ["read_case_file", "write_case_file"]
+__all__ = ["as_stored", "read_case_file", "write_case_file"]
