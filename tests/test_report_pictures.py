@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from dataclasses import replace
 from itertools import pairwise
 
@@ -200,14 +201,55 @@ def test_bone_without_failure_is_drawn_by_density_alone(monkeypatch):
     assert pixels(half).shape[0] == pytest.approx(pixels(whole).shape[0] / 2, abs=2)
 
 
-def test_failed_share_counts_bone_only():
+def test_failed_share_is_the_one_that_the_test_counted():
     bone = report_cases.plain_case().bones[0]
-    failed = np.zeros_like(bone.strength.failed)
-    failed[tuple(np.argwhere(bone.specimen.mask)[0])] = 0.01
-    failed[tuple(np.argwhere(~bone.specimen.mask)[0])] = 0.01
-    share = views.failed_share(replace(bone, strength=replace(bone.strength, failed=failed)))
-    assert share == pytest.approx(1 / bone.specimen.mask.sum())
+    counted = replace(bone.strength, quantities={"failed_fraction": 0.37})
+    assert views.failed_share(replace(bone, strength=counted)) == 0.37
+    assert views.failed_share(replace(bone, strength=replace(bone.strength, quantities={}))) is None
     assert views.failed_share(replace(bone, strength=None)) is None
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.8, 0.8, 5.0)], ids=["cubes", "thick slices"])
+@pytest.mark.parametrize("direction", [(0.55, -1.0, 0.42), (-0.55, 1.0, 0.42), (0.0, -1.0, 0.08)])
+def test_whole_bone_is_in_the_picture_with_a_margin(spacing, direction):
+    """A bone of few thick slices, one voxel standing out alone: nothing may meet the border of the picture."""
+    solid = np.zeros((40, 30, 9 if spacing[2] > 2 else 30), dtype=bool)
+    solid[8:32, 6:24, 2:-2] = True
+    solid[33:36, 25:27, -2:] = True  # a corner that a sparse sample of the voxels would miss
+    mask = Volume(solid, np.diag([*spacing, 1.0]), "mask")
+    turn = np.array([[np.cos(0.4), -np.sin(0.4), 0], [np.sin(0.4), np.cos(0.4), 0], [0, 0, 1.0]])
+    region = replace(report_cases.plain_case().bones[0].region, mask=mask)
+    region = replace(region, frame=replace(region.frame, axes=turn))
+    camera = views._camera(region, mask, np.array(direction), 1.3)
+    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in (1, 1, 1)], indexing="ij")).reshape(3, -1).T
+    voxels = (np.argwhere(solid)[:, None] + corners).reshape(-1, 3).astype(float)
+    seen = (to_patient(mask.affine, voxels) - camera.centre) @ camera.axes
+    assert (np.abs(seen[:, 0]) < 0.99 * camera.width / 2).all() and (np.abs(seen[:, 1]) < 0.99 * camera.height / 2).all()
+    layer = surface.Layer(mask.with_array(solid.astype(np.float32), "x"), 1.0, grey)
+    (image,) = surface.render(surface.prepare(mask), [layer], camera, 90)
+    border = (image[0, :, 3], image[-1, :, 3], image[:, 0, 3], image[:, -1, 3])
+    assert image[..., 3].sum() > 500 and not any(edge.any() for edge in border)
+
+
+def test_small_axes_are_those_of_the_bone():
+    """A bone whose front was exchanged: the picture is titled by the bone's frame, and so are its letters."""
+    region = report_cases.plain_case().bones[0].region
+    turned = np.diag([-1.0, -1.0, 1.0])
+    region = replace(region, frame=replace(region.frame, axes=turned))
+    camera = views._camera(region, region.mask, np.array([0.0, -1.0, 0.08]), 1.3)
+    arrows = views.triad(region.frame.axes, camera)
+    assert set(arrows) == {"L", "S"}, "front points at the viewer"
+    assert arrows["L"][0] == pytest.approx(1.0) and arrows["S"][1] > 0.9
+
+
+def test_average_layer_is_below_the_largest_value():
+    mask = ball(18.0)
+    camera = surface.Camera(front(), np.zeros(3), 60.0, 60.0)
+    layer = surface.Layer(mask.with_array(np.broadcast_to(np.linspace(0, 1, 60), mask.shape).astype(np.float32), "x"), 3.0, grey)
+    largest, mean = (
+        surface.render(surface.prepare(mask), [replace(layer, average=on)], camera, 60)[0][..., 0] for on in (False, True)
+    )
+    assert (mean <= largest + 1e-6).all() and mean.sum() < largest.sum()
 
 
 def test_pictures_are_crisp_enough_for_print():
@@ -219,12 +261,10 @@ def test_pictures_are_crisp_enough_for_print():
 # Curves ------------------------------------------------------------------------------------------------------------
 
 
-def test_strength_point_lies_on_the_curve():
+def test_strength_point_stands_where_the_test_read_it():
     strength = report_cases.plain_case().bones[0].strength
-    at = plots._travel_at_strength(strength)
-    assert at is not None
-    assert np.interp(at, strength.curve[:, 0], strength.curve[:, 1]) == pytest.approx(strength.strength, rel=1e-9)
-    assert plots._travel_at_strength(replace(strength, strength=1e9)) is None
+    assert plots._travel_at_strength(strength) == 0.424
+    assert plots._travel_at_strength(replace(strength, quantities={})) is None
 
 
 def test_curve_and_calibration_are_vector_pictures_without_dates():
@@ -332,3 +372,22 @@ def test_dicom_names_are_written_as_people_write_them(raw, shown):
 
 def test_foreign_text_cannot_turn_the_line_around():
     assert clean("a\u202eb\x00c\nd\u2067e") == "ab c de"
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("kind", [np.int16, np.float32])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_clipped_mean_is_the_mean_of_the_clipped_image(axis, kind, order):
+    image = np.asarray(np.random.default_rng(5).normal(300.0, 900.0, (9, 17, 12)), dtype=kind, order=order)
+    expected = np.clip(image.astype(float), -300.0, 1500.0).mean(axis=axis)
+    assert np.allclose(slices.clipped_mean(image, axis, -300.0, 1500.0), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_clipped_mean_needs_little_memory(axis):
+    image = np.zeros((200, 200, 100), dtype=np.int16)
+    tracemalloc.start()
+    slices.clipped_mean(image, axis, -300.0, 1500.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak / image.size < 0.6, "bytes per voxel"
