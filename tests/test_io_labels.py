@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import nibabel as nib
@@ -267,6 +268,26 @@ def test_folder_of_masks(tmp_path: Path) -> None:
     assert sorted(labels.names.values()) == ["vertebrae_L1", "vertebrae_L2"] and "2 not empty" in labels.source
     number = next(n for n, name in labels.names.items() if name == "vertebrae_L2")
     np.testing.assert_array_equal(labels.volume.array == number, one(30, [31, 30]).array > 0)
+
+
+def test_folder_costs_no_more_than_its_structures(tmp_path: Path) -> None:
+    """A folder may hold 117 files, most of them empty: 5 bytes a voxel, none of them for an empty one kept."""
+    shape = (100, 100, 120)
+    for number in range(6):
+        array = np.zeros(shape, np.uint8)
+        if number < 2:
+            array[30:50, 30:60, 20 + 40 * number : 50 + 40 * number] = 1
+        save(
+            tmp_path / (f"vertebrae_L{2 - number}.nii.gz" if number < 2 else f"organ_{number}.nii.gz"),
+            Volume(array, AFFINE, "label"),
+        )
+    read_labels(tmp_path)
+    tracemalloc.start()
+    labels = read_labels(tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(labels.names) == 2 and np.count_nonzero(labels.volume.array) == 2 * 20 * 30 * 30
+    assert peak / np.prod(shape) < 6.5, f"{peak / np.prod(shape):.1f} bytes per voxel"
 
 
 def test_folder_faults(tmp_path: Path) -> None:

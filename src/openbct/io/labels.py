@@ -67,7 +67,7 @@ def _digest(labels: LabelMap) -> str:
     """Return a SHA-256 over what the labels say: numbers, names and place."""
     content = hashlib.sha256(repr(labels.volume.shape).encode())
     for k in range(labels.volume.shape[2]):  # plane by plane: a large map costs no copy
-        content.update(np.ascontiguousarray(labels.volume.array[:, :, k], dtype=np.int32))
+        content.update(labels.volume.array[:, :, k].astype(np.int32).tobytes())
     content.update(np.round(labels.volume.affine, 4).tobytes())
     content.update(repr(sorted(labels.names.items())).encode())
     return content.hexdigest()
@@ -230,7 +230,8 @@ def _read_folder(folder: Path, given: Mapping[str, str] | None) -> LabelMap:
     for number, (path, name) in enumerate(chosen, start=1):
         volume = _read_integers(path)
         if grid is None or array is None:
-            grid, array = volume, np.zeros(volume.shape, dtype=np.uint8 if len(chosen) < 256 else np.int32)
+            grid = volume.with_array(np.broadcast_to(np.uint8(0), volume.shape))  # its place, without its voxels
+            array = np.zeros(volume.shape, dtype=np.uint8 if len(chosen) < 256 else np.int32)
         if not same_grid(volume, grid):
             raise GeometryError(
                 f"found label files on different grids ({_describe(volume)}; {_describe(grid)}), expected one; export them together"
@@ -238,6 +239,7 @@ def _read_folder(folder: Path, given: Mapping[str, str] | None) -> LabelMap:
         if volume.array.any():  # most files of a segmentation are empty here, and the others fill a small box
             box = tuple(slice(low, high) for low, high in zip(*bounding_box(volume)))
             _paint(array[box], volume.array[box] > 0, number, names, name)
+        del volume  # before the next is read
     if grid is None or array is None or not names:
         raise SegmentationError(
             f"found {len(chosen)} label files, all empty, expected at least one structure; check the segmentation"
