@@ -816,3 +816,60 @@ def test_dicom_text_never_reaches_a_message(openbct: Command, small: Small, tmp_
             dataset.save_as(path)
     said = openbct("analyze", copied.scan, *copied.given, "--bones", "L1", "-o", tmp_path / "out", "--no-report", "--json")
     assert said.status == 0 and said.json["category"] is None
+
+
+LAW = """
+from openbct.records import MaterialLaw, Reference
+MINE = MaterialLaw("mine", "K2HPO4", lambda rho: 3000.0 * rho, lambda rho: 40.0 * rho**1.4, (0.006, 1.2), (0.05, 0.3),
+                   Reference("A paper that does not exist, for a test", "design"), (0.1, 300.0, 1.5924))
+"""
+
+
+def test_a_result_with_a_law_of_ones_own_repeats_itself(openbct: Command, small: Small, tmp_path: Path) -> None:
+    (tmp_path / "laws").mkdir()
+    (tmp_path / "laws" / "law.py").write_text(LAW)
+    protocol = tmp_path / "mine.toml"
+    fixed = "[calibration]\nmethod = 'fixed'\nslope_mg_cm3_per_hu = 0.7\nintercept_mg_cm3 = -3.0\n"
+    protocol.write_text(f"name = 'mine'\n{fixed}[vertebra]\nvoxel_mm = 2.0\nmaterial = '{tmp_path / 'laws' / 'law.py'}:MINE'\n")
+    first = openbct(
+        "analyze",
+        small.scan,
+        *small.given,
+        "--bones",
+        "L1",
+        "--protocol",
+        protocol,
+        "-o",
+        tmp_path / "a",
+        "--no-report",
+        "--json",
+    )
+    assert first.status == 0, first.err
+    (tmp_path / "laws" / "law.py").unlink()
+    assert "law.py:MINE" in (tmp_path / "a" / "protocol.toml").read_text()
+    assert str(tmp_path) not in (tmp_path / "a" / "protocol.toml").read_text()
+    again = openbct(
+        "analyze",
+        small.scan,
+        *small.given,
+        "--protocol",
+        tmp_path / "a" / "protocol.toml",
+        "-o",
+        tmp_path / "b",
+        "--no-report",
+        "--json",
+    )
+    assert again.status == 0, again.err
+    assert again.json["bones"][0]["strength_n"] == first.json["bones"][0]["strength_n"]
+
+
+def test_numbers_are_on_disk_before_the_large_fields(
+    openbct: Command, small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store, "vtu_bytes", full)
+    said = openbct("analyze", small.scan, *small.given, "--bones", "L1", "-o", tmp_path / "out", "--no-report")
+    assert said.status == 5
+    assert read_result(tmp_path / "out")["bones"][0]["strength_n"] > 1000

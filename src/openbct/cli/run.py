@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import InputError, ModelError, OpenBCTError, OutputError, SettingsError
 from ..plugins import is_spec
 from ..records import BoneResult, Case, Mineral, Scan, Segmenter
-from ..settings import Settings, built_in, override, parse, protocol_names
+from ..settings import Settings, built_in, override, parse, protocol_names, to_tables
 from .tell import Progress, print_json, print_summary, summary
 
 
@@ -242,16 +242,19 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
     OutputError
         A result cannot be written; what was written before stays, and result.json tells of it.
     """
-    from ..io import anonymise, prepare_folder, read_case, start_folder, write_bone, write_case, write_tables
+    from ..io import anonymise, prepare_folder, start_folder, write_bone, write_case, write_tables
+    from ..io.case_file import as_stored
     from ..pipeline import analyze
+    from ..plan import make_plan
 
     prepare_folder(request.out)
     start_folder(request.out)  # what an earlier run left there would pass for this one's, above all where this one fails
     bugs: list[Exception] = []
 
     def finished(result: BoneResult, so_far: Case) -> None:
-        write_bone(result, request.out)
+        # The numbers first: where the disk is full, the large fields are what there is no room for.
         write_tables(anonymise(so_far) if request.anonymous else so_far, request.out)
+        write_bone(result, request.out)
         progress.finished(result)
 
     def collect(bone: str, error: Exception) -> None:
@@ -259,7 +262,8 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
             raise error
         bugs.append(error)
 
-    case = analyze(scan, segmenter, settings=settings, observe=progress, finished=finished, on_bug=collect)
+    plan, kept = make_plan(settings), keep_plugins(settings, request.out)
+    case = analyze(scan, segmenter, settings=kept, plan=plan, observe=progress, finished=finished, on_bug=collect)
     case = anonymise(case) if request.anonymous else case
     progress("writing the results")
     files = write_case(case, request.out, fields=False)
@@ -267,11 +271,28 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
     unreported = None
     if request.report:
         progress("making the report")
-        # From the stored case, as `openbct report` does: the same pages, now and later.
-        reports, unreported = write_reports(read_case(request.out), request.out)
+        # As it is stored and `openbct report` will read it: the same pages, now and later. What is not stored is let go.
+        case = as_stored(case)
+        reports, unreported = write_reports(case, request.out)
         written |= reports
     progress("done")
     return Outcome(case, written, bugs[0] if bugs else None, unreported)
+
+
+def keep_plugins(settings: Settings, out: Path) -> Settings:
+    """Return the settings with each plug-in file copied into the result folder, so that its protocol.toml repeats the run."""
+    from ..io import write_bytes
+
+    tables = to_tables(settings)
+    for section, key in (("vertebra", "material"), ("femur", "material"), ("calibration", "method")):
+        name = tables[section][key]
+        if is_spec(name):
+            source, _, attribute = name.rpartition(":")
+            copy = out / Path(source).name
+            if not copy.exists() or not copy.samefile(source):
+                write_bytes(copy, Path(source).read_bytes())
+            tables[section][key] = f"{copy.name}:{attribute}"
+    return override(settings, tables, "protocol")
 
 
 def write_reports(case: Case, out: Path) -> tuple[dict[str, str], OutputError | None]:
