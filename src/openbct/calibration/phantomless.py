@@ -26,17 +26,11 @@ from ..records import (
     Segmentation,
     Step,
 )
-from ..volume import bounding_box
 from .attenuation import attenuation_reference, effective_energy, hu_per_mineral, load_table, load_tissues
 from .gates import TYPICAL, check_line, doubt_agreement, doubt_residuals, fit_references, judge, readings, spread_at
 from .line import Line
 from .outline import Outline, draw_outline
 from .tissues import Found, enhanced_vessel, find_air, find_blood, find_fat, find_muscle
-
-BONE_MARGIN = 30.0
-"""References are taken from the slices of the bones, widened by this [mm]: beam hardening differs along the body [design]."""
-MIN_LENGTH = 60.0
-"""Where the bones span less than this [mm], the whole scan is used [design]."""
 
 NO_CONTRAST = ("", "NO", "NONE", "N", "NO CONTRAST", "WITHOUT")
 """What headers write where there was no contrast agent."""
@@ -91,7 +85,8 @@ class Phantomless:
         if scan.image.unit != "HU":
             raise CalibrationError(f"found an image in {scan.image.unit}, expected HU; for a density image choose 'given'")
         energy, energy_spread, cautions = self._beam(scan.acquisition)
-        outline = draw_outline(scan.image, _slices(scan, segmentation))
+        # The whole scan, not the slices of the bones: what is asked for must not change the density of any of them.
+        outline = draw_outline(scan.image, slice(None))
         contrast = _contrast(outline, segmentation, scan.acquisition)
         found, missing = _find(outline, segmentation, contrast is not None)
         used, spreads, doubts = judge(found, missing, contrast=contrast, per_mineral=hu_per_mineral(self.mineral, energy))
@@ -180,21 +175,6 @@ class Phantomless:
         if contrast:
             total[1, 1] += (float(table["contrast"]["shift_hu"]) / per_mineral) ** 2
         return np.asarray(total)
-
-
-def _slices(scan: Scan, segmentation: Segmentation) -> slice:
-    """Return the slices around the bones, or all."""
-    whole = slice(0, scan.image.shape[2])
-    if not segmentation.bones:
-        return whole
-    heights = []
-    for bone in segmentation.bones.values():
-        lower, upper = bounding_box(bone.mask)
-        start = np.linalg.solve(scan.image.affine[:3, :3], bone.mask.affine[:3, 3] - scan.image.affine[:3, 3])[2]
-        heights += [start + lower[2], start + upper[2]]
-    margin = BONE_MARGIN / scan.image.spacing[2]
-    low, high = max(0, int(min(heights) - margin)), min(whole.stop, int(np.ceil(max(heights) + margin)))
-    return slice(low, high) if (high - low) * scan.image.spacing[2] >= MIN_LENGTH else whole
 
 
 def _find(outline: Outline, segmentation: Segmentation, contrast: bool) -> tuple[dict[str, Found], dict[str, str]]:
