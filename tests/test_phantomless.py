@@ -142,7 +142,17 @@ def test_other_words_are_no_energy(words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["MonoE 70 keV", "VMI", "Monoenergetic Plus", "DE_70KEV 1.0 Br40", "DE_MONO_E", "Mono 70", "GSI MONOCHROMATIC", "Mono+ 55keV"]
+    "words",
+    [
+        "MonoE 70 keV",
+        "VMI",
+        "Monoenergetic Plus",
+        "DE_70KEV 1.0 Br40",
+        "DE_MONO_E",
+        "Mono 70",
+        "GSI MONOCHROMATIC",
+        "Mono+ 55keV",
+    ],
 )
 def test_monoenergetic_images_need_their_energy(words: str) -> None:
     scan = replace(torso(), acquisition=Acquisition(kvp=120.0, series_description=words))
@@ -238,19 +248,21 @@ def test_a_body_cut_at_both_sides_is_calibrated() -> None:
     assert found["fat"] == pytest.approx(TRUE["fat"], abs=2.0) and found["air"] == pytest.approx(TRUE["air"], abs=2.0)
 
 
-def test_only_the_slices_of_the_bones_count() -> None:
+def test_bones_that_are_asked_for_change_no_density() -> None:
+    """The upper half reads otherwise: whichever bone is asked for, the line is that of the scan."""
     scan = torso()
-    tall = np.concatenate([scan.image.array, scan.image.array, scan.image.array + 60], axis=2).astype(np.int16)
+    tall = np.concatenate([scan.image.array, scan.image.array, scan.image.array + 12], axis=2).astype(np.int16)
     scan = replace(scan, image=volume(tall))
-    body = np.zeros(tall.shape, dtype=bool)
-    body[58:66, 48:56, 4:16] = True
-    bone = BoneMask("L1", volume(body, "mask"), "body", 1.0, False)
-    result = Phantomless()(scan, Segmentation({"L1": bone}, {}, STEP))
-    assert reads(result)["fat"] == pytest.approx(TRUE["fat"], abs=1.5)
-    for sample in result.samples:
-        assert sample.where is not None
-        top = to_patient(sample.where.affine, np.array(sample.where.shape, dtype=float) - 0.5)[2]
-        assert top <= 40.0 + (16 * 5.0 + 30.0) + 5.0
+    found = []
+    for names in ((), ("L4",), ("L1",), ("L1", "L4")):
+        bones = {}
+        for name, start in (("L1", 34), ("L4", 2)):
+            body = np.zeros(tall.shape, dtype=bool)
+            body[58:66, 48:56, start : start + 13] = True
+            bones[name] = BoneMask(name, volume(body, "mask"), "body", 1.0, False)
+        result = Phantomless()(scan, Segmentation({name: bones[name] for name in names}, {}, STEP))
+        found.append((result.slope, result.intercept))
+    assert len(set(found)) == 1
 
 
 # What must be doubted ------------------------------------------------------------------------------------------
@@ -276,6 +288,12 @@ def test_contrast_is_seen_without_a_label_and_widens_the_interval() -> None:
     assert "the header names an agent" in said and "Omnipaque" not in said, "free text of a header may hold a name"
     silent = replace(torso(), acquisition=Acquisition(kvp=120.0, contrast="NONE"))
     assert not Phantomless()(silent, labels()).step.cautions
+
+
+def test_contrast_is_seen_in_a_scan_that_goes_on_below_the_aorta() -> None:
+    plain, bright = torso().image.array, torso({"blood": 180.0}).image.array
+    scan = replace(torso(), image=volume(np.concatenate([plain, plain, bright], axis=2)))
+    assert any("Contrast agent: blood reads" in caution for caution in Phantomless()(scan, labels()).step.cautions)
 
 
 def test_unknown_tube_voltage_is_said_and_widens_the_interval() -> None:
