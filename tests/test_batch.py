@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from openbct.cli import batch
-from openbct.cli.run import Request
+from openbct.cli.request import Request
 from openbct.errors import SettingsError
 from small_scans import SECRET, Command, Small, openbct, small  # noqa: F401  fixtures
 

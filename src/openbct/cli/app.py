@@ -111,7 +111,8 @@ def analyze(
     anonymous: Anonymous = False,
 ) -> None:
     """From a CT scan to strength, density and a report."""
-    from .run import Request, run_analyze
+    from .request import Request
+    from .run import run_analyze
 
     request = Request(
         scan=scan, out=out, labels=tuple(labels or ()), label_maps=tuple(label_map or ()), bones=bones, protocol=protocol,
@@ -142,7 +143,8 @@ def strength(
     anonymous: Anonymous = False,
 ) -> None:
     """From a calibrated density image and labels to strength, density and a report."""
-    from .run import Request, run_analyze
+    from .request import Request
+    from .run import run_analyze
 
     request = Request(
         scan=density, out=out, labels=tuple(labels or ()), label_maps=tuple(label_map or ()), bones=bones, protocol=protocol,
@@ -188,7 +190,7 @@ def calibrate(
     json: Json = False,
 ) -> None:
     """Write the scan in mineral density, with the calibration line and its references."""
-    from .run import stage_request
+    from .request import stage_request
     from .stages import run_calibrate
 
     run_calibrate(stage_request(scan, out, labels, label_map, protocol=protocol, series=series), as_json=json)
@@ -205,7 +207,7 @@ def segment(
     json: Json = False,
 ) -> None:
     """Write the mask of every bone that is found, vertebral bodies cut from their posterior elements."""
-    from .run import stage_request
+    from .request import stage_request
     from .stages import run_segment
 
     run_segment(stage_request(scan, out, labels, label_map, bones=bones, series=series), as_json=json)

@@ -29,8 +29,9 @@ import typer
 from .. import __version__
 from ..errors import InputError, OpenBCTError, SettingsError
 from ..plugins import is_spec
-from .run import Progress, Request, analyze_to_files, check_request, make_settings, read_inputs
-from .tell import print_json
+from .request import Request, check_request, make_settings, read_inputs
+from .run import analyze_to_files
+from .tell import Progress, print_json
 
 DONE = "done.json"
 """Written last into a scan's folder; holds the digest of what was asked, so that a changed request runs again."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from .run import Progress, Request, analyze_to_files, make_settings, read_inputs, tell
+from .request import Request, make_settings, read_inputs
+from .run import analyze_to_files, tell
+from .tell import Progress
 
 
 def run_demo(out: Path, *, bones: str, seed: int, as_json: bool) -> None:

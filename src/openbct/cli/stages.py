@@ -12,8 +12,9 @@ from ..errors import InputError, SegmentationError, SettingsError
 from ..records import Scan
 from ..settings import Settings
 from ..volume import Volume
-from .run import Progress, Request, check_request, doubt_mineral, make_settings, read_inputs, write_reports
-from .tell import print_json
+from .request import Request, check_request, doubt_mineral, make_settings, read_inputs
+from .run import write_reports
+from .tell import Progress, print_json
 
 
 def run_inspect(scan: Path, *, as_json: bool) -> None:

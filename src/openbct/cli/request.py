@@ -1,0 +1,184 @@
+"""What a command is asked to do: options checked, the protocol with the flags put over it, scan and labels read."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError, SettingsError
+from ..plugins import is_spec
+from ..records import Mineral, Scan, Segmenter
+from ..settings import Settings, built_in, override, parse, protocol_names
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for."""
+
+    scan: Path
+    out: Path
+    labels: tuple[Path, ...] = ()
+    label_maps: tuple[Path, ...] = ()
+    """None, one for all labels, or one for each; ``auto`` recognises the numbering."""
+    bones: str = "auto"
+    protocol: str = "default"
+    sex: str | None = None
+    age: float | None = None
+    height_cm: float | None = None
+    weight_kg: float | None = None
+    series: str | None = None
+    report: bool = True
+    calibrated: bool = False
+    """The image is mineral density already."""
+    mineral: str | None = None
+    """That of such an image; ``None`` where it was not said."""
+    anonymous: bool = False
+    """Names, numbers, dates and UIDs stay out of every file."""
+
+
+def stage_request(scan: Path, out: Path, labels: list[Path] | None, label_maps: list[Path] | None, **more: Any) -> Request:
+    """Return what a command asks for that does one stage alone."""
+    return Request(scan, out, tuple(labels or ()), tuple(label_maps or ()), **more)
+
+
+def make_settings(request: Request) -> Settings:
+    """Return the protocol with the flags put over it.
+
+    Raises
+    ------
+    SettingsError
+        The protocol cannot be read, or a name or value in it or in the flags is wrong.
+    """
+    if request.protocol.lower().endswith(".toml"):
+        settings = _read_protocol(Path(request.protocol))
+    elif request.protocol in protocol_names():
+        settings = built_in(request.protocol)
+    else:
+        raise SettingsError(
+            f"found protocol {request.protocol!r}, expected one of {', '.join(protocol_names())} or a file ending in .toml"
+        )
+    changes: dict[str, Any] = {}
+    if request.bones != "auto":
+        changes["run"] = {"bones": [name.strip() for name in request.bones.split(",") if name.strip()]}
+    if request.calibrated:
+        stated = {} if request.mineral is None else {"mineral": request.mineral}
+        changes["calibration"] = {"method": "given", **stated}
+    return override(settings, changes, "command line")
+
+
+def _read_protocol(path: Path) -> Settings:
+    """Return a protocol of the user's; plug-ins that it names by a relative path may lie beside it."""
+    if not path.is_file():
+        raise SettingsError(f"found no file {path.name!r}, expected a protocol in TOML; check --protocol")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"found {path.name!r}, which cannot be read ({type(error).__name__}), expected TOML in UTF-8; check the file and its permissions"
+        ) from error
+    settings = parse(text, path.name)
+
+    def beside(spec: str) -> str:
+        file, colon, name = spec.rpartition(":")
+        neighbour = path.parent / file
+        return f"{neighbour}{colon}{name}" if is_spec(spec) and not Path(file).exists() and neighbour.is_file() else spec
+
+    changes = {
+        "calibration": {"method": beside(settings.calibration.method)},
+        "vertebra": {"material": beside(settings.vertebra.material)},
+        "femur": {"material": beside(settings.femur.material)},
+    }
+    return override(settings, changes, path.name)
+
+
+def check_request(request: Request) -> None:
+    """Refuse what can be known to be wrong before an image is read.
+
+    Raises
+    ------
+    InputError, SettingsError
+        A path that leads nowhere, no labels, or an output folder that is an input.
+    """
+    if not request.scan.exists():
+        raise InputError(
+            "found nothing at the path of the scan, expected a DICOM folder, zip or NIfTI file; check it"
+        )  # without the path: its names may be a patient's
+    for option, paths in (("--labels", request.labels), ("--label-map", request.label_maps)):
+        for number, path in enumerate(paths, start=1):
+            known = option == "--label-map" and (str(path) in ("auto", "total", "total_v1", "verse"))
+            if not known and not path.exists():
+                which = f"the path of {option}" if len(paths) == 1 else f"path {number} of the {len(paths)} of {option}"
+                raise InputError(f"found nothing at {which}, expected a file or folder; check it")
+    out = request.out.resolve()
+    for name, path in (("scan", request.scan), *(("labels", path) for path in request.labels)):
+        if path.resolve() == out:
+            raise SettingsError(f"found the {name} itself as output folder, expected another; choose one with -o")
+    pair_labels(request)
+
+
+def read_inputs(request: Request, settings: Settings) -> tuple[Scan, Segmenter]:
+    """Return the scan, with the patient as known from header and user, and the segmenter for its labels.
+
+    Raises
+    ------
+    InputError
+        The scan or the labels cannot be used, or there are no labels.
+    """
+    from ..io import read_density, read_labels, read_scan
+    from ..patient import combine
+    from ..segmentation import GivenLabels
+
+    check_request(request)
+    if not request.labels:
+        raise SettingsError(
+            "no labels were given and automatic bone finding is not part of this version; give --labels with a label map of this scan, "
+            "for example the output of TotalSegmentator or a segmentation made in 3D Slicer (with --label-map for its numbering)"
+        )
+    if request.calibrated:
+        mineral: Mineral = "CHA" if settings.calibration.mineral == "CHA" else "K2HPO4"
+        scan = read_density(request.scan, mineral=mineral)
+    else:
+        scan = read_scan(request.scan, series=request.series)
+    patient, cautions = combine(
+        scan.patient, sex=request.sex, age=request.age, height_cm=request.height_cm, weight_kg=request.weight_kg
+    )
+    step = replace(scan.step, cautions=(*scan.step.cautions, *cautions, *doubt_mineral(request, settings)))
+    labels = tuple(read_labels(path, mapping=table, like=scan.image) for path, table in pair_labels(request))
+    bones = None if settings.run.bones == ("auto",) else settings.run.bones
+    return replace(scan, patient=patient, step=step), GivenLabels(labels, bones)
+
+
+def doubt_mineral(request: Request, settings: Settings) -> tuple[str, ...]:
+    """Return the caution of a line or an image whose mineral nobody stated; other methods define their own scale."""
+    from ..density import CHA_PER_K2HPO4
+
+    taken = settings.calibration
+    if taken.method not in ("given", "fixed") or taken.mineral != "K2HPO4" or request.mineral is not None:
+        return ()
+    if request.protocol.lower().endswith(".toml"):
+        table = tomllib.loads(Path(request.protocol).read_text(encoding="utf-8-sig"))
+        if "mineral" in table.get("calibration", {}):
+            return ()
+    what = "image's mineral" if taken.method == "given" else "calibration line's mineral"
+    lower = 100 * (1 - 1 / CHA_PER_K2HPO4)
+    return (
+        f"The {what} was not stated and was taken as K2HPO4; were it CHA, density would be about {lower:.0f} % lower on the K2HPO4 scale "
+        "and the conversion for strength another one. State it: mineral under [calibration] of the protocol"
+        + (", or --mineral." if request.calibrated else "."),
+    )
+
+
+def pair_labels(request: Request) -> list[tuple[Path, Path | None]]:
+    """Return each label file with the table of its numbers, or with ``None`` where the numbering is to be recognised."""
+    tables = request.label_maps
+    if len(tables) not in (0, 1, len(request.labels)):
+        raise SettingsError(
+            f"found {len(tables)} --label-map for {len(request.labels)} --labels, expected one for all, or one for each in the same order "
+            "(auto where the numbering is to be recognised)"
+        )
+    each = tables * len(request.labels) if len(tables) == 1 else tables or (None,) * len(request.labels)
+    return [
+        (path, None if table is None or str(table) == "auto" else table) for path, table in zip(request.labels, each, strict=True)
+    ]
