@@ -81,8 +81,10 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
 
     def finished(result: BoneResult, so_far: Case) -> None:
         # The numbers first: where the disk is full, the large fields are what there is no room for.
-        write_tables(anonymise(so_far) if request.anonymous else so_far, request.out)
+        told = anonymise(so_far) if request.anonymous else so_far
+        write_tables(told, request.out)
         write_bone(result, request.out)
+        write_tables(told, request.out)  # which now name the bone's files
         progress.finished(result)
 
     def collect(bone: str, error: Exception) -> None:
