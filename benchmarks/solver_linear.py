@@ -25,6 +25,8 @@ GOALS = {"v1": 20.0, "v2": 12.0, "v3": 12.0, "t200": 10.0, "t100": 10.0}
 """Times faster than ParOSol."""
 PYAMG_GOAL = 25.0
 PYAMG_PROBLEMS = ("v1",)
+TIGHT = {"t200": 1e-8, "t100": 1e-8}
+"""At a residual of 1e-6 the reaction of slender struts has fewer digits than six: ours goes on until it has them."""
 AGREE = 5e-6
 """Relative difference below which two numbers share six digits."""
 
@@ -79,6 +81,38 @@ def compare(one: float, other: float) -> str:
     return f"{difference:.0e}"
 
 
+def measure(name: str, chosen: argparse.Namespace) -> dict[str, Any]:
+    """Ours, and what there is of ParOSol and PyAMG, on one problem."""
+    model = MODELS[name]()
+    own = min(chosen.tolerance, TIGHT.get(name, 1.0))
+
+    def ours() -> dict[str, Any]:
+        return in_new_process([str(Path(__file__)), "--worker", name, "--repeat", str(chosen.repeat), "--tolerance", str(own)])
+
+    # Ours before and after the others: the machine may be shared, and its load may drift.
+    runs, found = [ours()], {"model": model, "residual": own, "peer": None, "amg": None}
+    if chosen.parosol:
+        few = chosen.repeat if runs[0]["dof"] < 500_000 else 1
+        found["peer"] = peer = measure_parosol(model, chosen.parosol, repeat=few, tolerance=chosen.tolerance)
+        if "failed" in peer:
+            sys.exit(f"ParOSol failed: {peer['failed']}")
+    if name in PYAMG_PROBLEMS:
+        solves = [measure_pyamg(model, chosen.tolerance) for _ in range(chosen.repeat)]
+        found["amg"] = solves[0] | {"cpu_s": statistics.median(run["cpu_s"] for run in solves)}
+    runs.append(ours())
+    found |= {key: statistics.mean(run[key] for run in runs) for key in ("cpu_s", "setup_s")}
+    found |= {key: runs[0][key] for key in ("dof", "iterations", "products", "force")}
+    print({key: value for key, value in found.items() if key != "model"}, file=sys.stderr, flush=True)
+    return found
+
+
+def against(found: dict[str, Any], peer: dict[str, Any], goal: float) -> list[str]:
+    """Cells: ratio, goal, whether it is met, difference of the answers."""
+    ratio = peer["cpu_s"] / found["cpu_s"]
+    met = "met" if ratio >= goal else f"missed by {100 * (1 - ratio / goal):.0f} %"
+    return [f"**{ratio:.0f}×**", f"≥ {goal:g}×", met, compare(found["force"], peer["force"])]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", default="v1,v2,v3,t200")
@@ -92,63 +126,38 @@ def main() -> None:
         return
     rows, others, costs = [], [], {}
     for name in chosen.problems.split(","):
-        model = MODELS[name]()
-        # Ours before and after the others: the machine may be shared, and its load may drift.
-        arguments = [str(Path(__file__)), "--worker", name, "--repeat", str(chosen.repeat), "--tolerance", str(chosen.tolerance)]
-        ours = [in_new_process(arguments)]
-        peer = None
-        if chosen.parosol:
-            small = ours[0]["dof"] < 500_000
-            peer = measure_parosol(model, chosen.parosol, repeat=chosen.repeat if small else 1, tolerance=chosen.tolerance)
-            if "failed" in peer:
-                sys.exit(f"ParOSol failed: {peer['failed']}")
-        amg = None
-        if name in PYAMG_PROBLEMS:
-            runs = [measure_pyamg(model, chosen.tolerance) for _ in range(chosen.repeat)]
-            amg = runs[0] | {"cpu_s": statistics.median(run["cpu_s"] for run in runs)}
-        ours.append(in_new_process(arguments))
-        cpu = statistics.mean(run["cpu_s"] for run in ours)
-        setup = statistics.mean(run["setup_s"] for run in ours)
-        mine = ours[0]
-        costs[name] = cpu / mine["dof"]
-        row = [model.name, f"{mine['dof'] / 1e6:.2f} M", f"{setup:.2f} + {cpu - setup:.2f}", f"{1e6 * costs[name]:.2f}",
-               mine["iterations"], mine["products"]]  # fmt: skip
-        if peer:
-            ratio = peer["cpu_s"] / cpu
-            goal = GOALS.get(name, 0.0)
-            row += [f"{peer['cpu_s']:.1f}", f"{peer['iterations']:.0f}", f"**{ratio:.1f}×**", f"≥ {goal:g}×",
-                    "met" if ratio >= goal else f"missed by {100 * (1 - ratio / goal):.0f} %", compare(mine["force"], peer["force"])]  # fmt: skip
+        found = measure(name, chosen)
+        costs[name] = found["cpu_s"] / found["dof"]
+        seconds = f"{found['setup_s']:.2f} + {found['cpu_s'] - found['setup_s']:.2f}"
+        row = [
+            found["model"].name,
+            f"{found['dof'] / 1e6:.2f} M",
+            f"{found['residual']:.0e}",
+            seconds,
+            f"{1e6 * costs[name]:.2f}",
+        ]
+        row += [found["iterations"], found["products"]]
+        if peer := found["peer"]:
+            row += [f"{peer['cpu_s']:.1f}", f"{peer['iterations']:.0f}", *against(found, peer, GOALS[name])]
         rows.append(row)
-        print(
-            f"<!-- {name}: ours {[round(r['cpu_s'], 3) for r in ours]}, {mine['force']:.6f} N; peer {peer} -->", file=sys.stderr
-        )
-        if amg:
-            ratio = amg["cpu_s"] / cpu
-            others.append([model.name, "PyAMG, smoothed aggregation with rigid modes", f"{amg['assembly_s']:.1f}", f"{amg['cpu_s']:.1f}",
-                           amg["iterations"], f"**{ratio:.0f}×**", f"≥ {PYAMG_GOAL:g}×", "met" if ratio >= PYAMG_GOAL else "missed",
-                           compare(mine["force"], amg["force"])])  # fmt: skip
-    head = ["problem", "dof", "OpenBCT set-up + solve, CPU s", "µs per dof", "iterations", "fine-grid products"]
+        if amg := found["amg"]:
+            cells = [
+                found["model"].name,
+                "smoothed aggregation with rigid modes",
+                f"{amg['assembly_s']:.1f}",
+                f"{amg['cpu_s']:.1f}",
+            ]
+            others.append([*cells, amg["iterations"], *against(found, amg, PYAMG_GOAL)])
+    head = ["problem", "dof", "our residual", "set-up + solve, CPU s", "µs per dof", "iterations", "fine-grid products"]
     if chosen.parosol:
         head += ["ParOSol, CPU s", "its iterations", "ratio", "goal", "", "answers differ by"]
     table(head, rows)
     if others:
-        table(
-            [
-                "problem",
-                "peer",
-                "its assembly, CPU s",
-                "all of it, CPU s",
-                "iterations",
-                "ratio",
-                "goal",
-                "",
-                "answers differ by",
-            ],
-            others,
-        )
+        ends = ["its assembly, CPU s", "all of it, CPU s", "iterations", "ratio", "goal", "", "answers differ by"]
+        table(["problem", "PyAMG", *ends], others)
     if "v1" in costs and "v3" in costs:
         growth = costs["v3"] / costs["v1"]
-        print(f"Time per degree of freedom grows {growth:.2f}× from {'0.23 M to 5.7 M'} (goal: < 1.3×).")
+        print(f"Time per degree of freedom grows {growth:.2f}× from 0.23 M to 5.7 M (goal: < 1.3×).")
 
 
 if __name__ == "__main__":
