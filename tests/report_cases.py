@@ -334,6 +334,23 @@ def numbers_without_scale() -> Case:
     return replace(case, bones=bones, assessment=replace(case.assessment, findings=(), category=None))
 
 
+CLASS_DOUBT = (
+    "The calibration leaves the spine's density between 55 and 121 mg/cm³ (95 %): its class could be osteoporosis or normal."
+)
+
+
+def doubted() -> Case:
+    """One bone refused, a class in doubt, every source recalled, the hip's side unsettled."""
+    case = one_refused()
+    kept = tuple(replace(f, reference=RECALLED) for f in case.assessment.findings)
+    step_ = replace(case.assessment.step, references=(RECALLED, DESIGN), cautions=(CLASS_DOUBT,))
+    side = "Its label calls it left and the image is mirrored; which hip this is must be settled before use."
+    bones = tuple(replace(b, status="caution", cautions=(side,)) if b.bone == "femur_left" else b for b in case.bones)
+    whole = tuple(f"Doubt {n} about the scan, whose sentence is not cut." for n in range(1, 4))
+    assessment = replace(case.assessment, findings=kept, step=step_)
+    return replace(case, bones=bones, cautions=(*whole, CLASS_DOUBT), assessment=assessment)
+
+
 CASES = {
     "plain": plain_case,
     "one_refused": one_refused,
@@ -344,4 +361,5 @@ CASES = {
     "hostile_texts": hostile_texts,
     "no_bone": no_bone,
     "numbers_without_scale": numbers_without_scale,
+    "doubted": doubted,
 }

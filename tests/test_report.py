@@ -13,8 +13,10 @@ import pytest
 
 import report_cases
 from openbct import report
+from openbct.records import Step
 from openbct.report import views
-from openbct.report.content import Figure, Report, Table
+from openbct.report.content import Figure, Notice, Paragraph, Report, Table, Verdict
+from openbct.report.summary import MAIN_CAUTIONS
 from openbct.report.texts import ENGLISH
 
 DAY = date(2024, 2, 29)
@@ -197,10 +199,53 @@ def test_first_page_states_who_class_reason_and_numbers():
     for words in (
         "Miller, Jane", "PID-0042", "1951-03-14", "female", "72 years", "62 kg entered", "120 kV", "B40s", "2023-05-02",
         "Low bone mass (osteopenia)", "Lowest T-score −2.0 (left femoral neck)", "94 ± 6 mg/cm³ (mean L1, L2)", "T −2.0",
-        "Shown, not classified: provisional scale",
+        "Shown, not classified: the cut values are published for another program’s newtons", "uncertain by about ±40 %",
         "No cautions were raised.",
     ):  # fmt: skip
         assert words in text, words
+
+
+def test_what_could_change_the_class_leads_the_first_page_and_is_not_cut():
+    notice = next(block for block in made("doubted").sections[0].blocks if isinstance(block, Notice) and block.tone == "caution")
+    assert notice.items[0] == report_cases.CLASS_DOUBT
+    assert [item[:7] for item in notice.items[1:4]] == ["Doubt 1", "Doubt 2", "Doubt 3"], "then the scan"
+    assert notice.items[4].startswith("Left femur: Its label"), "then the bones"
+    assert not any("…" in item or "touches" in item for item in notice.items), "whole sentences; refusals stand in the banner"
+    verdict = next(block for block in made("doubted").sections[0].blocks if isinstance(block, Verdict))
+    assert any("refused: L1" in note for note in verdict.notes)
+
+
+def test_first_page_holds_as_many_cautions_as_fit_it():
+    shown = {
+        name: next(b for b in made(name).sections[0].blocks if isinstance(b, Notice) and b.tone == "caution").items
+        for name in ("many_cautions", "doubted")
+    }
+    assert 4 <= len(shown["many_cautions"]) - 1 <= MAIN_CAUTIONS and shown["many_cautions"][-1].startswith("and ")
+
+
+@pytest.mark.parametrize("name", ["many_cautions", "doubted", "plain"])
+def test_summary_stays_on_the_first_page(name):
+    content = made(name)
+    pdf = report.to_pdf(replace(content, sections=content.sections[:1]))
+    assert len(re.findall(rb"/Type ?/Page\b", pdf)) == 1
+
+
+def test_unverified_sources_are_marked_beside_their_numbers():
+    text = Page(html("doubted")).text
+    for words in (
+        "Bone density class (unverified)", "T-score, hip (unverified)", "Load-to-strength, sideways fall (unverified)",
+        "Load-to-strength in a sideways fall (unverified)",
+    ):  # fmt: skip
+        assert words in text, words
+    notes = [b.text for b in made("doubted").sections[2].blocks if isinstance(b, Paragraph) and re.match("[a-z]  ", b.text)]
+    assert notes and all(note.endswith("] (unverified)") for note in notes)
+    assert "(unverified)" not in Page(html("plain")).text, "seen sources carry no mark"
+
+
+def test_hip_of_doubtful_side_is_named_so():
+    titles = [section.title for section in made("doubted").sections]
+    assert "Left femur (side doubtful)" in titles
+    assert "as the image header has them; its orientation is doubtful" in html("doubted")
 
 
 def test_numbers_have_sensible_digits():
@@ -257,6 +302,18 @@ def test_methods_cite_and_mark_their_sources():
     assert "text not seen (unverified: recalled)" in text
     assert "Surface smoothing of this example (unverified: design choice)" in text
     assert "Table 1 (seen in the source)" in text
+
+
+def test_methods_say_once_what_holds_for_every_bone():
+    case = report_cases.plain_case()
+    rule = "The frame was laid through the centre of the body, 0.5 mm wide."
+    bones = tuple(
+        replace(b, region=None, steps=(Step("anatomy", f"{rule} {b.bone}: height 24.{n} mm."),)) for n, b in enumerate(case.bones)
+    )
+    content = report.make_report(replace(case, bones=bones), made_on=DAY)
+    facts = next(section for section in content.sections if section.key == "methods").blocks[0].items
+    said = next(fact.value for fact in facts if fact.label == "Anatomy")
+    assert said == f"{rule} L1: height 24.0 mm. L2: height 24.1 mm. The left femur: height 24.2 mm."
 
 
 def test_provenance_repeats_the_run():

@@ -43,6 +43,8 @@ def make_report(case: Case, *, texts: Texts = Texts(ENGLISH), made_on: date | No
     day = (made_on or date.today()).isoformat()
     made = texts("subtitle.made", date=day)
     who = [shorten(person(patient.name or ""), 40), shorten(clean(patient.identifier or ""), 30), study]
+    if not any(who[:2]) and case.scan.digest:
+        who.append(texts("running.scan", digest=clean(case.scan.digest)[:12]))
     return Report(
         title=texts("title"),
         subtitle=" · ".join(part for part in (study, protocol, made) if part),

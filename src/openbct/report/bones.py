@@ -9,6 +9,7 @@ from ..volume import Volume, to_index
 from . import drawing, plots, slices, views
 from .content import Block, Fact, Facts, Figure, Notice, Pair, Paragraph, Section, Table
 from .projection import projection
+from .summary import bone_title
 from .wording import Texts, clean
 
 
@@ -44,7 +45,7 @@ def bone_section(bone: BoneResult, case: Case, texts: Texts) -> Section:
     if bone.region is not None and bone.region.mask.array.any():
         blocks.append(_views(bone, texts))
     blocks += _test(bone, texts)
-    title = texts("section.bone", bone=texts.bone(bone.bone))
+    title = texts("section.bone", bone=bone_title(bone, texts))
     full = bone.region is not None
     return Section(f"bone-{_anchor(bone.bone)}", title, tuple(blocks), new_page=full, together=not full)
 
@@ -66,9 +67,12 @@ def _planes(bone: BoneResult, case: Case, texts: Texts) -> Figure | None:
     usable = [region for region in regions.values() if region.array.dtype == bool and _on_grid(region, image)]
     smallest = sorted(usable, key=lambda region: int(region.array.sum()))[:1]
     outlines += [slices.Outline(region, drawing.REGION) for region in smallest]
+    doubtful = any("header's orientation" in caution or "image is mirrored" in caution for caution in bone.cautions)
     caption = texts(
         "bone.planes",
         bone=texts.bone(bone.bone),
+        what=texts("bone.planes_given" if bone.region is None else "bone.planes_analysed"),
+        header=texts("bone.planes_header") if doubtful else "",
         region=texts("bone.planes_region") if smallest else "",
         window=_window(image, texts),
     )

@@ -95,6 +95,8 @@ class ScaleBar:
     markers: tuple[Marker, ...]
     classified: bool
     """False where the thresholds are shown but give no class."""
+    band: tuple[float, float] | None = None
+    """Where the value decides nothing; drawn darker."""
 
     @property
     def alt(self) -> str:
@@ -115,6 +117,8 @@ class Table:
     """Shares of the line; their sum is free."""
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    compact: bool = False
+    """Small letters and narrow rows: for lists that are looked up, not read."""
 
 
 @dataclass(frozen=True)

@@ -152,15 +152,17 @@ def _table(block: Table) -> str:
     columns = "".join(f'<col style="width:{100 * width / total:.1f}%">' for width in block.widths)
     named = any(block.columns)
     heads = "".join(f'<th scope="col" class="{side}">{escape(head)}</th>' for head, side in zip(block.columns, block.align))
+    kind = ' class="compact"' if block.compact else ""
     rows = "".join(
-        f"<tr{' class=start' if row[0] else ''}>"
+        ("</tbody><tbody>" if row[0] and number else "")
+        + f"<tr{' class=start' if row[0] else ''}>"
         + "".join(
             f'<th scope="row" class="{side}">{escape(cell)}</th>' if index == 0 else f'<td class="{side}">{escape(cell)}</td>'
             for index, (cell, side) in enumerate(zip(row, block.align))
         )
         + "</tr>"
-        for row in block.rows
+        for number, row in enumerate(block.rows)
     )
     head = f"<thead><tr>{heads}</tr></thead>" if named else ""
     note = f'<p class="note">{escape(block.note)}</p>' if block.note else ""
-    return f"<table><caption>{escape(block.caption)}</caption><colgroup>{columns}</colgroup>{head}<tbody>{rows}</tbody></table>{note}"
+    return f"<table{kind}><caption>{escape(block.caption)}</caption><colgroup>{columns}</colgroup>{head}<tbody>{rows}</tbody></table>{note}"

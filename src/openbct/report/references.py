@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from typing import Final
 
-from ..records import Case, Reference
+from ..records import Case, Reference, Step
 from .content import Block, Fact, Facts, Listing, Paragraph, Section, Table
 from .wording import Texts, clean
+
+SCAN_STAGES: Final = ("input", "reading", "segmentation", "calibration", "assessment")
+"""Stages that are done once for the scan: a bone that they name is no value of that bone."""
+SHORT_SETTINGS: Final = 2500
+"""Settings with fewer letters stay on one page [design]."""
 
 
 class Numbering:
@@ -33,12 +40,31 @@ class Numbering:
 
 def methods(case: Case, texts: Texts, numbering: Numbering) -> Section:
     """Return what was done, in the sentences of the stages that did it, then the references."""
-    stages: dict[str, list[str]] = {}
+    names = [bone.bone for bone in case.bones]
+    own = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, names))})(?!\w)") if names else None
+    stages: dict[str, dict[tuple[str, ...], list[Step]]] = {}
     for step in case.steps:
-        sentence = texts.sentence(step.sentence) + numbering.marks(step.references)
-        stages.setdefault(texts.find(f"stage.{step.stage}", clean(step.stage).capitalize()), []).append(sentence)
-    blocks: list[Block] = [Facts(tuple(Fact(stage, " ".join(sentences)) for stage, sentences in stages.items()), columns=1)]
-    return Section("methods", texts("section.methods"), tuple(blocks))
+        stage = texts.find(f"stage.{step.stage}", clean(step.stage).capitalize())
+        same, _ = _parted(step, own)
+        stages.setdefault(stage, {}).setdefault(same, []).append(step)
+    facts = []
+    for stage, groups in stages.items():
+        parts = []
+        for same, steps in groups.items():
+            marks = numbering.marks(reference for step in steps for reference in step.references)
+            values = [texts.sentence(value) for step in steps for value in _parted(step, own)[1]]
+            said = " ".join(texts.sentence(sentence) for sentence in same)
+            parts.append(" ".join([said + marks, *values] if said else [*values[:-1], values[-1] + marks]))
+        facts.append(Fact(stage, " ".join(parts)))
+    return Section("methods", texts("section.methods"), (Facts(tuple(facts), columns=1),))
+
+
+def _parted(step: Step, own: re.Pattern[str] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the sentences of a step that hold for every bone, and those that name the bone with its values."""
+    sentences = re.split(r"(?<=[\w%²³)]{2}\.) (?=[A-Z]|femur_)|(?<=\d\.) (?=[A-Z]|femur_)", clean(step.sentence))
+    if own is None or step.stage in SCAN_STAGES:
+        return tuple(sentences), ()
+    return tuple(s for s in sentences if not own.search(s)), tuple(s for s in sentences if own.search(s))
 
 
 def references(texts: Texts, numbering: Numbering) -> Section:
@@ -68,8 +94,9 @@ def provenance(case: Case, texts: Texts) -> Section:
     if settings:
         half = (len(settings) + 1) // 2
         pairs = [(*settings[i], *(settings[i + half] if i + half < len(settings) else ("", ""))) for i in range(half)]
-        blocks.append(Table(texts("provenance.settings"), ("", "", "", ""), "llll", (1.6, 2, 1.6, 2), tuple(pairs)))
-    return Section("provenance", texts("section.provenance"), tuple(blocks))
+        blocks.append(Table(texts("provenance.settings"), ("", "", "", ""), "llll", (1.6, 2, 1.6, 2), tuple(pairs), compact=True))
+    short = sum(len(name) + len(value) for name, value in settings) < SHORT_SETTINGS
+    return Section("provenance", texts("section.provenance"), tuple(blocks), together=short)
 
 
 def flatten(tables: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:

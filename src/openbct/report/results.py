@@ -7,18 +7,22 @@ from typing import Final
 from ..records import BoneResult, Case, Finding, Measure
 from .content import Block, Figure, Notice, Pair, Paragraph, Section, Signature, Table
 from .references import Numbering
-from .summary import STATUS_KEYS, grouped_cautions, refusals
+from .scales import load_unverified, unverified
+from .summary import STATUS_KEYS, bone_title, grouped_cautions, refusals
 from .wording import Texts, clean
 
 OVERVIEW_SHARE: Final = 0.46
 """Part of the line that the overview of the scan takes."""
+MANY_ROWS: Final = 18
+MANY_BONES: Final = 3
+"""Longer tables are set smaller, so that both stay on one page where they can [design]."""
 MAIN_HIP: Final = ("femoral_neck_abmd", "total_hip_abmd")
 """Areal densities that a class may rest on; the others stand in the table of regions."""
 
 
 def adequacy(case: Case, texts: Texts, overview: Figure | None) -> Section:
     """Return which bones could be used, and why not where they could not, beside the scan that they lie in."""
-    rows = [(texts.bone(bone.bone), texts(STATUS_KEYS[bone.status]), _why(bone, case, texts)) for bone in case.bones]
+    rows = [(bone_title(bone, texts), texts(STATUS_KEYS[bone.status]), _why(bone, case, texts)) for bone in case.bones]
     known = {bone.bone for bone in case.bones}
     rows += [
         (texts.bone(name), texts("status.absent"), texts.sentence(reason))
@@ -33,6 +37,7 @@ def adequacy(case: Case, texts: Texts, overview: Figure | None) -> Section:
         "lll",
         (1.2, 1.5, 2.6) if overview is not None else (1.3, 1.5, 5.2),
         tuple(rows),
+        compact=len(rows) > MANY_BONES,
     )
     block: Block = Pair((table,), (overview,), 1.0 - OVERVIEW_SHARE, breakable=True) if overview is not None else table
     return Section("adequacy", texts("section.adequacy"), (block,), new_page=True)
@@ -63,6 +68,7 @@ def results(case: Case, texts: Texts, numbering: Numbering) -> Section:
                 "llrrll",
                 (1.15, 1.7, 1.75, 0.8, 2.1, 0.5),
                 tuple(rows),
+                compact=len(rows) > MANY_ROWS,
             )
         )
         blocks += [Paragraph(note, "note") for note in notes.lines]
@@ -85,6 +91,8 @@ class Notes:
     def letter(self, finding: Finding) -> str:
         """Return the letter of a finding's thresholds."""
         text = f"{self._texts.sentence(finding.against)}\u00a0[{self._numbering.number(finding.reference)}]"
+        if unverified(finding.reference):
+            text += f" ({self._texts('unverified')})"
         return self._letters.setdefault(text, _letter(len(self._letters)))
 
     @property
@@ -127,7 +135,7 @@ def _rows(bone: BoneResult, case: Case, texts: Texts, notes: Notes) -> list[tupl
     for key, finding in findings.items():
         if key not in used and "load" not in key:
             rows.append(_row(key, Measure(finding.value, finding.unit, ""), finding, texts, notes))
-    first = [texts.bone(bone.bone)] + [""] * (len(rows) - 1)
+    first = [bone_title(bone, texts)] + [""] * (len(rows) - 1)
     return [(head, *row) for head, row in zip(first, rows)]
 
 
@@ -189,7 +197,7 @@ def _load(case: Case, texts: Texts) -> list[Block]:
     heads = ("results.load_hip", "results.load_force", "results.load_strength", "results.load_ratio")
     return [
         Table(
-            texts("results.load_caption"),
+            texts("results.load_caption") + (f" ({texts('unverified')})" if load_unverified(case) else ""),
             tuple(texts(head) for head in heads),
             "lrrr",
             (2, 1, 1, 1),

@@ -17,6 +17,8 @@ LETTER: Final = 4.75
 """Width of a letter at 9 units, on the safe side."""
 SHADES: Final = ("#5d7f8a", "#a9c3c9", "#e3ecee")
 """Zones from high risk to normal: dark to light, legible in grey."""
+BAND: Final = "#d3dadf"
+"""Where a value decides nothing."""
 
 
 def draw_scale(bar: ScaleBar) -> str:
@@ -45,7 +47,8 @@ def _x(bar: ScaleBar, value: float) -> float:
 def _zone(bar: ScaleBar, index: int, base: float) -> str:
     edges = (bar.low, *bar.thresholds, bar.high)
     left, right = _x(bar, edges[index]), _x(bar, edges[index + 1])
-    shade = SHADES[min(index, len(SHADES) - 1)] if bar.classified else "#f2f4f5"
+    plain = BAND if bar.band is not None and bar.band == (edges[index], edges[index + 1]) else "#f2f4f5"
+    shade = SHADES[min(index, len(SHADES) - 1)] if bar.classified else plain
     line = "none" if bar.classified else drawing.HAIRLINE
     text = bar.zones[index]
     fits = len(text) * 4.6 < right - left

@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ..records import Case, Finding
+from ..records import Case, Finding, Reference
 from .content import Marker, ScaleBar
 from .drawing import nice_ceiling
 from .wording import Texts, clean
 
 T_RANGE: Final = (-4.5, 1.5)
+UNDECIDED: Final = (0.8, 1.2)
+"""Load-to-strength that neither foretells nor excludes a fracture: Keaveny and Bouxsein, J Bone Miner Res (2008) [S]."""
+
+
+def unverified(reference: Reference) -> bool:
+    """Tell whether nobody has seen in the source, or in public code, what was taken from it."""
+    return reference.mark not in ("seen", "code")
+
+
+def load_unverified(case: Case) -> bool:
+    """Tell whether the fall's load rests on an unverified source: one of the assessment's own, behind no finding."""
+    behind = {finding.reference for finding in case.assessment.findings}
+    return any(unverified(reference) for reference in case.assessment.step.references if reference not in behind)
 
 
 def scale_bars(case: Case, texts: Texts) -> tuple[ScaleBar, ...]:
@@ -28,29 +41,34 @@ def scale_bars(case: Case, texts: Texts) -> tuple[ScaleBar, ...]:
     bars = [_scale(group, case, texts) for group in order]
     ratios = case.assessment.load_to_strength
     if ratios and not any("load" in finding.quantity for finding in case.assessment.findings):
-        bars.append(_load_scale(ratios, texts))
+        bars.append(_load_scale(ratios, texts, load_unverified(case)))
     return tuple(bars)
 
 
-def _load_scale(ratios: Mapping[str, float], texts: Texts) -> ScaleBar:
-    """Return load-to-strength on a scale whose only mark is where the load reaches the strength."""
+def _load_scale(ratios: Mapping[str, float], texts: Texts, doubtful: bool) -> ScaleBar:
+    """Return load-to-strength on a scale with the band in which it decides nothing."""
     worst = max(ratios, key=lambda name: ratios[name])
     headline = texts.number(ratios[worst], 2)
     if len(ratios) > 1:
         headline += f" ({texts('scale.highest')}: {texts.short_bone(worst)})"
     return ScaleBar(
-        title=texts("scale.load"),
+        title=_marked(texts("scale.load"), doubtful, texts),
         headline=headline,
         verdict=texts("scale.load_verdict"),
         unit="",
         low=0.0,
         high=2.0,
-        thresholds=(1.0,),
-        threshold_texts=(texts.number(1.0, 0),),
-        zones=(texts("zone.load_below"), texts("zone.load_above")),
+        thresholds=UNDECIDED,
+        threshold_texts=tuple(texts.number(end, 1) for end in UNDECIDED),
+        zones=(texts("zone.load_below"), texts("zone.load_undecided"), texts("zone.load_above")),
         markers=tuple(Marker(texts.short_bone(name), ratio, texts.number(ratio, 2)) for name, ratio in ratios.items()),
         classified=False,
+        band=UNDECIDED,
     )
+
+
+def _marked(title: str, doubtful: bool, texts: Texts) -> str:
+    return f"{title} ({texts('unverified')})" if doubtful else title
 
 
 def _scale(group: Sequence[Finding], case: Case, texts: Texts) -> ScaleBar:
@@ -79,7 +97,7 @@ def _scale(group: Sequence[Finding], case: Case, texts: Texts) -> ScaleBar:
     if not verdict:
         verdict = texts("scale.unclassified") if strength else texts("scale.no_class")
     return ScaleBar(
-        title=_title(first, by_t, texts),
+        title=_marked(_title(first, by_t, texts), any(unverified(finding.reference) for finding in group), texts),
         headline=headline,
         verdict=verdict,
         unit="" if by_t else texts.unit(unit),
@@ -107,9 +125,9 @@ def _range(values: Sequence[float], thresholds: Sequence[float], by_t: bool) -> 
 
 
 def _zones(n_thresholds: int, strength: bool, texts: Texts) -> tuple[str, ...]:
-    if n_thresholds == 2:
-        names = ("fragile", "low_strength", "normal_strength") if strength else ("osteoporosis", "low", "normal")
-        return tuple(texts(f"zone.{name}") for name in names)
+    # Cut values of strength belong to another program's newtons: their zones have no names here.
+    if n_thresholds == 2 and not strength:
+        return tuple(texts(f"zone.{name}") for name in ("osteoporosis", "low", "normal"))
     return ("",) * (n_thresholds + 1)
 
 

@@ -25,6 +25,9 @@ DENSITY_WINDOW: Final = (400.0, 1300.0)
 """Level and width where the image is already a density [mg/cm3] [design]."""
 SURROUNDINGS: Final = 28.0
 """Shown around the bone [mm] [design]."""
+NAME_WIDTH: Final = 7.0
+NAME_HEIGHT: Final = 3.0
+"""Room of a bone's name on the overview, on paper [mm]."""
 SLAB: Final = 8
 """Slices summed at a time [design]."""
 OPPOSITE: Final = {"L": "R", "R": "L", "P": "A", "A": "P", "S": "I", "I": "S"}
@@ -69,7 +72,7 @@ def overview(image: Volume, outlines: Sequence[Outline], share: float = 1.0, hei
     for column, (_, across, right, up) in enumerate(PLANES[1:]):
         axes = drawing.place(canvas, column * (width + 2.0), 0.0, width, height)
         view = _View(image, across, right, up, 0, *whole)
-        _draw_sum(axes, view, outlines, width / height)
+        _draw_sum(axes, view, outlines, (width, height))
     return drawing.to_png(canvas)
 
 
@@ -82,7 +85,7 @@ def clipped_mean(array: Array, axis: int, low: float, high: float) -> Float[Arra
     return np.asarray(total / array.shape[axis], dtype=np.float32)
 
 
-def _draw_sum(axes: Axes, view: _View, outlines: Sequence[Outline], aspect: float) -> None:
+def _draw_sum(axes: Axes, view: _View, outlines: Sequence[Outline], paper: tuple[float, float]) -> None:
     """Draw the image summed across the view, the shadows of the outlines, the letters and a scale."""
     level, width = window(view.image.unit)
     low = 0.0 if view.image.unit != "HU" else -300.0
@@ -102,7 +105,8 @@ def _draw_sum(axes: Axes, view: _View, outlines: Sequence[Outline], aspect: floa
         mask = view.take(outline.mask, project=True)
         if mask.any():
             _draw_outline(axes, mask, view.extent, outline, named=True)
-    _fit(axes, view.extent, aspect)
+    _fit(axes, view.extent, paper[0] / paper[1])
+    _spread_names(axes, paper[0])
     _letters(axes, view)
     _ruler(axes)
 
@@ -211,6 +215,18 @@ def _draw_outline(
         )
 
 
+def _spread_names(axes: Axes, width: float) -> None:
+    """Move names of neighbours apart, from top to bottom, so that each can be read."""
+    scale = (axes.get_xlim()[1] - axes.get_xlim()[0]) / width
+    placed: list[tuple[float, float]] = []
+    for text in sorted(axes.texts, key=lambda item: -item.get_position()[1]):
+        u, v = text.get_position()
+        beside = [level for where, level in placed if abs(where - u) < NAME_WIDTH * scale]
+        v = min([v, *(level - NAME_HEIGHT * scale for level in beside)])
+        text.set_position((u, v))
+        placed.append((u, v))
+
+
 def _fit(axes: Axes, extent: tuple[float, float, float, float], aspect: float) -> None:
     """Centre the plane in its panel, black around it, pixels square in millimetres."""
     wide, tall = extent[1], extent[3]
@@ -238,7 +254,7 @@ def _letters(axes: Axes, view: _View) -> None:
     for x, y, letter, horizontal, vertical in places:
         axes.text(
             x, y, letter, transform=axes.transAxes, color="white", fontsize=9, fontweight="bold",
-            ha=horizontal, va=vertical, path_effects=drawing.halo(),
+            ha=horizontal, va=vertical, path_effects=drawing.halo(width=3.0),
         )  # fmt: skip
 
 

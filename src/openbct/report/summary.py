@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from typing import Final
 
 from ..records import BoneResult, Case
-from .content import Block, Fact, Facts, Notice, Paragraph, Section, Standing, Tone, Verdict
-from .scales import scale_bars
+from .content import Block, Fact, Facts, Notice, Paragraph, ScaleBar, Section, Standing, Tone, Verdict
+from .scales import scale_bars, unverified
 from .wording import Texts, clean, person
 
-MAIN_CAUTIONS: Final = 4
-"""So many cautions stand on the first page; the rest is counted there and printed in full further on [design]."""
-CAUTION_LENGTH: Final = 230
-"""Longer cautions are shortened on the first page [letters]."""
+MAIN_CAUTIONS: Final = 8
+"""No more cautions stand on the first page; the rest is counted there and printed in full further on [design]."""
+PAGE_LINES: Final = 35.0
+"""Lines of cautions that fit the first page under the patient's facts and the class [measured on printed pages]."""
+BAR_LINES: Final = 4.4
+"""Lines that one scale takes."""
+LINE_LENGTH: Final = 112
+"""Letters in one line of a caution."""
+CAUTION_LENGTH: Final = 700
+"""Longer cautions than any of our own are cut on the first page [letters]."""
+REASON_LENGTH: Final = 460
+CLASS_CHANGING: Final = re.compile(r"class (could|may) be|T-score|class rests on|tube voltage", re.IGNORECASE)
+"""Words of doubts that could change the class."""
 FACT_LENGTH: Final = 90
 SOURCE_LENGTH: Final = 24
 """Longer entries of the header are shortened on the first page [letters]; DICOM allows 64 for most."""
@@ -28,11 +37,13 @@ def summary(case: Case, texts: Texts) -> Section:
     blocks: list[Block] = [Facts((*patient_facts(case, texts), *scan_facts(case, texts)), columns=3), _verdict(case, texts)]
     bars = scale_bars(case, texts)
     blocks += bars
+    if any(marker.uncertainty for bar in bars for marker in bar.markers):
+        blocks.append(Paragraph(texts("summary.brackets"), "note"))
     if not usable(case):
         blocks.append(Paragraph(texts("summary.nothing"), "lead"))
     elif not bars:
         blocks.append(Paragraph(texts("summary.no_numbers")))
-    blocks.append(_main_cautions(case, texts))
+    blocks.append(_main_cautions(case, texts, bars))
     blocks.append(Notice("plain", texts("research.title"), (texts("research.text"), texts("research.unread"))))
     return Section("summary", texts("section.summary"), tuple(blocks))
 
@@ -130,11 +141,13 @@ def _verdict(case: Case, texts: Texts) -> Verdict:
     """Return the class at a glance, with what was analysed."""
     category = case.assessment.category
     name = texts.find(f"class.{category}", clean(category)) if category else texts("verdict.none")
+    deciding = [finding for finding in case.assessment.findings if category and finding.category == category]
+    doubtful = any(unverified(finding.reference) for finding in deciding)
     return Verdict(
-        texts("verdict.label"),
+        texts("verdict.label") + (f" ({texts('unverified')})" if doubtful else ""),
         name,
         STANDINGS.get(category or "", "none"),
-        shorten(texts.sentence(case.assessment.reason), 2 * CAUTION_LENGTH),
+        shorten(texts.sentence(case.assessment.reason), REASON_LENGTH),
         _analysed(case, texts),
     )
 
@@ -145,26 +158,48 @@ def _analysed(case: Case, texts: Texts) -> tuple[str, ...]:
     for status, key in STATUS_KEYS.items():
         names = [texts.inline_bone(bone.bone) for bone in case.bones if bone.status == status]
         if names:
-            lines.append(f"{texts(key)}: {', '.join(names)}")
+            lines.append(f"{texts(key)}: {', '.join(names)}" + (texts("verdict.see") if status == "refused" else ""))
     return tuple(lines)
 
 
-def _main_cautions(case: Case, texts: Texts) -> Notice:
-    """Return refusals and the first cautions; the rest is counted."""
-    every: Sequence[str] = (
-        *refusals(case, texts),
-        # What concerns one bone's numbers says more than what holds for every scan of its kind.
-        *(
-            f"{where}: {text}" if where else text
-            for where, text in sorted(grouped_cautions(case, texts), key=lambda pair: not pair[0])
-        ),
-    )
+def _main_cautions(case: Case, texts: Texts, bars: tuple[ScaleBar, ...]) -> Notice:
+    """Return the cautions that fit the page, those first that could change the class; the rest is counted.
+
+    Refused bones stand in the banner already; their reasons lead only where nothing else is left to say.
+    """
+    found = sorted(grouped_cautions(case, texts), key=lambda pair: _weight(*pair))
+    every = [f"{where}: {text}" if where else text for where, text in found]
+    if not usable(case):
+        every = [*refusals(case, texts), *every]
     if not every and not case.bones:
         return Notice("refused", texts("summary.cautions"), (texts("overview.none"),))
     if not every:
         return Notice("ok", texts("summary.cautions"), (texts("summary.no_cautions"),))
-    shown = [shorten(text) for text in every[:MAIN_CAUTIONS]]
-    if len(every) > MAIN_CAUTIONS:
-        shown.append(texts("more", count=len(every) - MAIN_CAUTIONS))
+    room = PAGE_LINES - sum(BAR_LINES + _rows_beyond(bar) for bar in bars)
+    shown: list[str] = []
+    for text in (shorten(text) for text in every):
+        room -= -(-len(text) // LINE_LENGTH) + 0.3
+        if shown and (room < 0 or len(shown) == MAIN_CAUTIONS):
+            break
+        shown.append(text)
+    if len(every) > len(shown):
+        shown.append(texts("more", count=len(every) - len(shown)))
     tone: Tone = "caution" if usable(case) else "refused"
     return Notice(tone, texts("summary.cautions"), tuple(shown))
+
+
+def _rows_beyond(bar: ScaleBar) -> float:
+    """Return how many lines a scale needs beyond the usual, for values on several rows."""
+    return max(0.0, len(bar.markers) / 5.0 - 1.0)
+
+
+def _weight(where: str, text: str) -> int:
+    """Return the rank of a caution: what could change the class, then the scan, then single bones."""
+    return (0 if "class could be" in text else 1) if CLASS_CHANGING.search(text) else 3 if where else 2
+
+
+def bone_title(bone: BoneResult, texts: Texts) -> str:
+    """Return a bone's name, qualified where a caution says that its side is in doubt."""
+    name = texts.bone(bone.bone)
+    doubtful = bone.bone.startswith("femur") and any("must be settled" in caution for caution in bone.cautions)
+    return texts("bone.side_doubtful", bone=name) if doubtful else name

@@ -14,6 +14,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "subtitle.study": "CT of {date}",
     "subtitle.made": "report of {date}",
     "subtitle.protocol": "protocol {protocol}",
+    "running.scan": "scan {digest}",
     "page": "Page {page} of {pages}",
     "statement": "Research use only: OpenBCT is not a cleared medical device. Not yet interpreted by a physician.",
     "contents": "Contents",
@@ -67,23 +68,28 @@ ENGLISH: Final[Mapping[str, str]] = {
     "zone.osteoporosis": "osteoporosis",
     "zone.low": "low",
     "zone.normal": "normal",
-    "zone.fragile": "fragile",
-    "zone.low_strength": "low",
-    "zone.normal_strength": "normal",
-    "scale.unclassified": "Shown, not classified: provisional scale",
+    "scale.unclassified": (
+        "Shown, not classified: the cut values are published for another program’s newtons; this scale is uncertain by about ±40 %"
+    ),
     "scale.no_class": "no class",
     "scale.lowest": "lowest",
     "scale.t": "T-score, hip",
     "scale.vbmd": "Trabecular density, spine",
     "scale.load": "Load-to-strength, sideways fall",
-    "scale.load_verdict": "Provisional: estimated load over simulated strength",
+    "scale.load_verdict": "Without soft tissue, provisional: estimated load over simulated strength",
     "zone.load_below": "load below strength",
+    "zone.load_undecided": "undecided",
     "zone.load_above": "load reaches strength",
     "scale.mean": "mean",
     "scale.highest": "highest",
     "scale.strength_spine": "Vertebral strength",
     "scale.strength_hip": "Femoral strength, sideways fall",
     "summary.cautions": "Main cautions",
+    "summary.brackets": (
+        "± and the bracket under a scale are one standard deviation, from the calibration alone; a 95 % interval is twice as wide."
+    ),
+    "verdict.see": " (why: “Adequacy and location”)",
+    "unverified": "unverified",
     "summary.no_cautions": "No cautions were raised.",
     "summary.nothing": "No bone could be analysed. The reasons are listed below; no number in this report describes bone strength.",
     "summary.no_numbers": "There is no number to place on a scale.",
@@ -156,21 +162,25 @@ ENGLISH: Final[Mapping[str, str]] = {
     "bone.inline.femur_right": "right femur",
     "bone.short.femur_left": "left",
     "bone.short.femur_right": "right",
+    "bone.side_doubtful": "{bone} (side doubtful)",
     "bone.refused": "{bone} refused",
     "bone.reached": "What had been measured before the refusal is shown for information only.",
     "bone.planes": (
-        "{bone} in the CT. Orange: outline of what was analysed{region}. {window} R, L, A, P, S, I: right, left, anterior, posterior, "
-        "superior, inferior."
+        "{bone} in the CT. Orange: outline of {what}{region}. {window} R, L, A, P, S, I: right, left, anterior, posterior, "
+        "superior, inferior{header}."
     ),
+    "bone.planes_analysed": "what was analysed",
+    "bone.planes_given": "the label that was given",
+    "bone.planes_header": ", as the image header has them; its orientation is doubtful",
     "bone.planes_region": "; blue: region of the density measure",
     "bone.window": "Window: level {level}, width {width} {unit}.",
-    "bone.planes_alt": "Axial, coronal and sagittal CT planes through the middle of {bone} with the outline of the analysed bone.",
+    "bone.planes_alt": "Axial, coronal and sagittal CT planes through the middle of {bone} with the outline of the bone.",
     "bone.views": "{bone} from two sides and cut through the middle, coloured by density.",
     "bone.views_failure": (
         "{bone} from two sides and cut through the middle. Top: density. Bottom: equivalent plastic strain at the strength; {share} of the "
         "bone has yielded."
     ),
-    "bone.views_note": "Surfaces show the largest value within {density} mm (density) and {failure} mm (strain) under them.",
+    "bone.views_note": "Surfaces show the mean density within {density} mm and the largest strain within {failure} mm under them.",
     "bone.views_alt": "{bone} in three dimensions and in a cut, coloured by density from 0 to {top} mg/cm³",
     "bone.views_alt_failure": " and by plastic strain; {share} of the bone has yielded",
     "bone.curve": "Force over travel. Diamond: strength, {criterion}. Dashed: initial stiffness.",
