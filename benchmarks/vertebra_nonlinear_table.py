@@ -30,7 +30,9 @@ PUBLISHED_STIFFNESS = {"shifted": 12363.0, "right": 10442.0, "none": 10547.0}
 """Anchors of the data set for the three readings of the bins [N/mm]."""
 
 
-def binned_density(density: NDArray[np.float64], labels: NDArray[np.int64], reading: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def binned_density(
+    density: NDArray[np.float64], labels: NDArray[np.int64], reading: str
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Density that each voxel's material stands for [g/cm3], and which voxels are bone, for one reading of the recipe."""
     bone = np.isin(labels, (1, 2, 3, 4))
     clipped = np.maximum(density, -31.0)
@@ -85,7 +87,9 @@ def main() -> None:
         linear = solve(model["youngs_modulus"], fixed=model["fixed"], displacement=model["displacement"])
         stiffness = -float(linear.force[model["loaded"]][:, 2].sum())
         error = stiffness / PUBLISHED_STIFFNESS[reading] - 1
-        print(f"{reading:8} linear stiffness {stiffness:.1f} N/mm ({100 * error:+.3f} % of the anchor), {linear.stats['n_elements']} elements")
+        print(
+            f"{reading:8} linear stiffness {stiffness:.1f} N/mm ({100 * error:+.3f} % of the anchor), {linear.stats['n_elements']} elements"
+        )
         for criterion, ratio in (("von_mises", 1.0), ("mohr_coulomb", 1.0), ("paraboloid", 0.7), ("mohr_coulomb", 0.7)):
             for bbar in (False, True):
                 if quick and (bbar or ratio != 1.0):
@@ -94,13 +98,14 @@ def main() -> None:
                 found = solve_plastic(
                     criterion=criterion, tension_ratio=ratio, bbar=bbar, travels=TRAVELS, keep_travels=[], threads=1, **model
                 )
-                force = [
-                    f"{np.interp(u, *found.curve.T):6.0f}" if u <= found.curve[-1, 0] else "     -" for u in SHOWN
-                ]
+                force = [f"{np.interp(u, *found.curve.T):6.0f}" if u <= found.curve[-1, 0] else "     -" for u in SHOWN]
                 name = criterion if ratio == 1.0 else f"{criterion[:9]} {ratio:g}"
                 seconds = time.process_time() - started
                 counts = f"{found.newton_iterations.sum():6d} {found.cg_iterations.sum():5d} {seconds:6.1f}"
-                print(f"{reading:8} {name:13} {'yes' if bbar else 'no':5} " + " ".join(force) + f" {counts}  {found.status[:40]}", flush=True)
+                print(
+                    f"{reading:8} {name:13} {'yes' if bbar else 'no':5} " + " ".join(force) + f" {counts}  {found.status[:40]}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

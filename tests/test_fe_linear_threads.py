@@ -42,9 +42,7 @@ def test_the_body_of_these_tests_is_divided_on_two_levels():
 @pytest.mark.parametrize("shape", [(40, 21, 22), (72, 34, 34)])
 def test_any_number_of_threads_gives_the_same_bits(shape):
     modulus, fixed, displacement = sponge(shape)
-    one, *others = (
-        fe.solve(modulus, fixed=fixed, displacement=displacement, tolerance=1e-8, threads=n) for n in (1, 2, 3, 7)
-    )
+    one, *others = (fe.solve(modulus, fixed=fixed, displacement=displacement, tolerance=1e-8, threads=n) for n in (1, 2, 3, 7))
     for other in others:
         assert np.array_equal(one.displacement, other.displacement)
         assert np.array_equal(one.force, other.force)

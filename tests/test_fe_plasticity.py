@@ -99,7 +99,11 @@ def test_large_strain_sees_no_rotation() -> None:
     assert solution.failed_fraction == (0.0,)
     with pytest.raises(ModelError, match="von_mises"):
         solve_plastic(
-            np.full((2, 2, 2), YOUNG), yield_stress=STRENGTH, travels=[1.0], large_strain=True, criterion="mohr_coulomb",
+            np.full((2, 2, 2), YOUNG),
+            yield_stress=STRENGTH,
+            travels=[1.0],
+            large_strain=True,
+            criterion="mohr_coulomb",
             **press((2, 2, 2)),
         )
 
@@ -108,7 +112,9 @@ def test_large_strain_agrees_with_small_strain_where_strains_are_small() -> None
     modulus, strength = random_bone(10, (5, 4, 6))
     modulus, strength = modulus * 1000, strength
     small, large = (
-        solve_plastic(modulus, yield_stress=strength, travels=[2e-5, 6e-5, 2e-4], large_strain=big, tolerance=1e-6, **press((5, 4, 6)))
+        solve_plastic(
+            modulus, yield_stress=strength, travels=[2e-5, 6e-5, 2e-4], large_strain=big, tolerance=1e-6, **press((5, 4, 6))
+        )
         for big in (False, True)
     )
     assert large.failed_fraction[-1] > 0.3

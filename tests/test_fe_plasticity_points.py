@@ -164,7 +164,14 @@ def test_paraboloid_equibiaxial_compression() -> None:
 
 @pytest.mark.parametrize(
     ("criterion", "ratio"),
-    [("tresca", 1.0), ("von_mises", 0.8), ("paraboloid", 0.0), ("paraboloid", 1.2), ("mohr_coulomb", float("nan")), (MohrCoulomb(-1.0), 1.0)],
+    [
+        ("tresca", 1.0),
+        ("von_mises", 0.8),
+        ("paraboloid", 0.0),
+        ("paraboloid", 1.2),
+        ("mohr_coulomb", float("nan")),
+        (MohrCoulomb(-1.0), 1.0),
+    ],
 )
 def test_bad_criteria(criterion: str | Criterion, ratio: float) -> None:
     with pytest.raises(ModelError, match="expected"):

@@ -123,7 +123,10 @@ def analyze_bone(
     except (InputError, ModelError, SolveError) as error:
         status, reason = "refused", str(error)
     except MemoryError:
-        status, reason = "refused", "this machine has too little memory for the model; crop the scan, or take larger voxels in the protocol"
+        status, reason = (
+            "refused",
+            "this machine has too little memory for the model; crop the scan, or take larger voxels in the protocol",
+        )
     steps: tuple[Step, ...] = tuple(record.step for record in reached.values())
     cautions = tuple(caution for step in steps for caution in step.cautions)
     if status == "ok" and (cautions or doubts):

@@ -37,8 +37,9 @@ def _outside(strain: Any, g: Any, old: Any, lam: Any, mu: Any, bounds: Any, line
 
 
 @njit(cache=True, nogil=True)
-def find_yielding(u: Any, first: Any, table: Any, bbar: Any, lam: Any, mu: Any, bounds: Any, linear: Any, begin: Any, end: Any,
-                  marked: Any) -> None:
+def find_yielding(
+    u: Any, first: Any, table: Any, bbar: Any, lam: Any, mu: Any, bounds: Any, linear: Any, begin: Any, end: Any, marked: Any
+) -> None:
     """Mark the elements of a range that may leave the elastic domain at a Gauss point; marked ones are not looked at."""
     stride = u.size // 3
     strain, old = np.empty((6, 8)), np.zeros((6, 8))
@@ -50,8 +51,26 @@ def find_yielding(u: Any, first: Any, table: Any, bbar: Any, lam: Any, mu: Any, 
 
 
 @njit(cache=True, nogil=True)
-def update_points(u: Any, first: Any, table: Any, bbar: Any, weight: Any, lam: Any, mu: Any, strength: Any, bounds: Any, linear: Any,
-                  code: Any, ratio: Any, begin: Any, end: Any, plastic: Any, softened: Any, flows: Any, force: Any) -> None:
+def update_points(
+    u: Any,
+    first: Any,
+    table: Any,
+    bbar: Any,
+    weight: Any,
+    lam: Any,
+    mu: Any,
+    strength: Any,
+    bounds: Any,
+    linear: Any,
+    code: Any,
+    ratio: Any,
+    begin: Any,
+    end: Any,
+    plastic: Any,
+    softened: Any,
+    flows: Any,
+    force: Any,
+) -> None:
     """Return mapping of a range of elements.
 
     Adds ``P(u)`` to ``force``, stores ``weight * (D - D_ep)`` in ``softened`` ``(n, 21, 8)`` and whether the element flows in
@@ -93,7 +112,9 @@ def update_points(u: Any, first: Any, table: Any, bbar: Any, weight: Any, lam: A
 
 
 @njit(cache=True, nogil=True)
-def add_softening(v: Any, first: Any, table: Any, bbar: Any, flowing: Any, begin: Any, end: Any, softened: Any, force: Any) -> Any:
+def add_softening(
+    v: Any, first: Any, table: Any, bbar: Any, flowing: Any, begin: Any, end: Any, softened: Any, force: Any
+) -> Any:
     """Subtract the plastic part of the tangent product from ``force``; returns its product with ``v``."""
     stride = v.size // 3
     scratch = np.empty((6, 8))
@@ -106,8 +127,26 @@ def add_softening(v: Any, first: Any, table: Any, bbar: Any, flowing: Any, begin
 
 
 @njit(cache=True, nogil=True)
-def commit_points(u: Any, before: Any, first: Any, table: Any, bbar: Any, lam: Any, mu: Any, strength: Any, bounds: Any, linear: Any,
-                  code: Any, ratio: Any, begin: Any, end: Any, plastic: Any, equivalent: Any, energy: Any, work: Any) -> None:
+def commit_points(
+    u: Any,
+    before: Any,
+    first: Any,
+    table: Any,
+    bbar: Any,
+    lam: Any,
+    mu: Any,
+    strength: Any,
+    bounds: Any,
+    linear: Any,
+    code: Any,
+    ratio: Any,
+    begin: Any,
+    end: Any,
+    plastic: Any,
+    equivalent: Any,
+    energy: Any,
+    work: Any,
+) -> None:
     """Accept the state at ``u``: new plastic strains, equivalent plastic strain, energies per element (to be scaled by the weight).
 
     ``energy`` gets the elastic energy less that of the total strain; ``work`` gains the plastic work along the straight

@@ -91,8 +91,22 @@ def _strain(emit: Emitter, u: Any, factor: Vector) -> tuple[list[Vector], Vector
 
 
 def _return_element(
-    typingctx: Any, table: Any, nodes: Any, stride: Any, u: Any, y: Any, plastic: Any, offset: Any, soft: Any, soft_offset: Any,
-    shear: Any, bulk: Any, strength: Any, weight: Any, bbar: Any, scratch: Any,
+    typingctx: Any,
+    table: Any,
+    nodes: Any,
+    stride: Any,
+    u: Any,
+    y: Any,
+    plastic: Any,
+    offset: Any,
+    soft: Any,
+    soft_offset: Any,
+    shear: Any,
+    bulk: Any,
+    strength: Any,
+    weight: Any,
+    bbar: Any,
+    scratch: Any,
 ) -> Any:
     """Return mapping; adds the internal force to ``y``, stores the small-strain tangent, returns whether a point flows."""
     signature = types.boolean(
@@ -125,8 +139,20 @@ def _return_element(
 
 
 def _commit_element(
-    typingctx: Any, table: Any, nodes: Any, stride: Any, u: Any, before: Any, plastic: Any, offset: Any, equivalent: Any,
-    place: Any, shear: Any, bulk: Any, strength: Any, bbar: Any,
+    typingctx: Any,
+    table: Any,
+    nodes: Any,
+    stride: Any,
+    u: Any,
+    before: Any,
+    plastic: Any,
+    offset: Any,
+    equivalent: Any,
+    place: Any,
+    shear: Any,
+    bulk: Any,
+    strength: Any,
+    bbar: Any,
 ) -> Any:
     """Accept the step from ``before`` to ``u``; returns the elastic energy and the plastic work."""
     signature = types.UniTuple(types.float64, 2)(  # type: ignore[no-untyped-call]
@@ -173,8 +199,22 @@ commit_element: Any = intrinsic(_commit_element)
 
 
 @njit(cache=True, nogil=True)
-def update_points(u: Any, first: Any, table: Any, bbar: Any, weight: Any, mu: Any, bulk: Any, strength: Any, begin: Any, end: Any,
-                  plastic: Any, soft: Any, flows: Any, force: Any) -> None:
+def update_points(
+    u: Any,
+    first: Any,
+    table: Any,
+    bbar: Any,
+    weight: Any,
+    mu: Any,
+    bulk: Any,
+    strength: Any,
+    begin: Any,
+    end: Any,
+    plastic: Any,
+    soft: Any,
+    flows: Any,
+    force: Any,
+) -> None:
     """Return mapping of a range of elements: adds the internal force to ``force``, stores tangents in ``soft``."""
     stride = u.size // 3
     scratch = np.empty(72)
@@ -187,8 +227,22 @@ def update_points(u: Any, first: Any, table: Any, bbar: Any, weight: Any, mu: An
 
 
 @njit(cache=True, nogil=True)
-def commit_points(u: Any, before: Any, first: Any, table: Any, bbar: Any, mu: Any, bulk: Any, strength: Any, begin: Any, end: Any,
-                  plastic: Any, equivalent: Any, energy: Any, work: Any) -> None:
+def commit_points(
+    u: Any,
+    before: Any,
+    first: Any,
+    table: Any,
+    bbar: Any,
+    mu: Any,
+    bulk: Any,
+    strength: Any,
+    begin: Any,
+    end: Any,
+    plastic: Any,
+    equivalent: Any,
+    energy: Any,
+    work: Any,
+) -> None:
     """Accept the state at ``u``: plastic strains, equivalent plastic strains and energies per element."""
     stride = u.size // 3
     strains, sizes = plastic.reshape(-1), equivalent.reshape(-1)

@@ -80,7 +80,16 @@ class Fine:
     def smooth(self, b: Float32Array, x: Float32Array, keep: float, gain: float) -> None:
         """One step of :func:`openbct.fe.voxel.smooth_slabs`."""
         rows = self.rows
-        body = (rows.nodes, rows.first, rows.blocks, rows.group, rows.plane_rows, rows.plane_nodes, self.modulus, self.coefficients)
+        body = (
+            rows.nodes,
+            rows.first,
+            rows.blocks,
+            rows.group,
+            rows.plane_rows,
+            rows.plane_nodes,
+            self.modulus,
+            self.coefficients,
+        )
         slabs = self.cuts.size - 1
         self.team.each(lambda begin, end: voxel.smooth_edges(*body, x, self.cuts, begin, end, self.edges), slabs - 1)
         self.team.each(
@@ -150,7 +159,9 @@ class Level:
         """b = P' r."""
         self.b[:] = 0
         for_each_slab(
-            self.team, self.slabs, lambda begin, end: transfer.restrict(*self.links, r, node_stride, axis_stride, self.b, begin, end)
+            self.team,
+            self.slabs,
+            lambda begin, end: transfer.restrict(*self.links, r, node_stride, axis_stride, self.b, begin, end),
         )
 
     def prolong(self, x: Float32Array, node_stride: int, axis_stride: int) -> None:

@@ -58,7 +58,9 @@ def offset_yield(curve: FloatArray, offset: float, gauge: float) -> float:
     """
     points = _checked(curve)
     if not (offset >= 0.0 and gauge > 0.0 and np.isfinite(offset * gauge)):
-        raise ModelError(f"offset is {offset:g} and gauge is {gauge:g} mm; expected an offset of at least 0 and a positive gauge.")
+        raise ModelError(
+            f"offset is {offset:g} and gauge is {gauge:g} mm; expected an offset of at least 0 and a positive gauge."
+        )
     travel, force = points[:, 0], points[:, 1]
     slope = (force[1] - force[0]) / (travel[1] - travel[0])
     gap = force - force[0] - slope * (travel - travel[0] - offset * gauge)

@@ -43,7 +43,9 @@ def read_strength(yield_stress: ArrayLike, modulus: NDArray[np.floating]) -> Flo
     strength = np.asarray(yield_stress, dtype=float)
     strength = np.full(modulus.shape, float(strength)) if strength.ndim == 0 else strength
     if strength.shape != modulus.shape:
-        raise ModelError(f"yield_stress has the shape {strength.shape}; expected {modulus.shape} like youngs_modulus, or one number.")
+        raise ModelError(
+            f"yield_stress has the shape {strength.shape}; expected {modulus.shape} like youngs_modulus, or one number."
+        )
     active = modulus > 0
     bad = active & ~(strength > 0)
     if bad.any():
@@ -77,7 +79,9 @@ def read_travels(
         raise ModelError(f"travels are {values}; expected a rising list of positive travels in mm, such as [0.1, 0.2, 0.4].")
     keep = set(values if keep_travels is None else [float(t) for t in np.atleast_1d(np.asarray(keep_travels, dtype=float))])
     if not keep <= set(values):
-        raise ModelError(f"keep_travels holds {sorted(keep - set(values))}, which are not among travels; expected some of {values}.")
+        raise ModelError(
+            f"keep_travels holds {sorted(keep - set(values))}, which are not among travels; expected some of {values}."
+        )
     return values, keep
 
 
@@ -90,9 +94,15 @@ def check_supports(voxels: tuple[int, ...], fixed: Any, displacement: Any, loade
         Wrong shapes or types, or not a unit vector.
     """
     shape = tuple(n + 1 for n in voxels)
-    for name, array, expected in (("fixed", fixed, (*shape, 3)), ("displacement", displacement, (*shape, 3)), ("loaded", loaded, shape)):
+    for name, array, expected in (
+        ("fixed", fixed, (*shape, 3)),
+        ("displacement", displacement, (*shape, 3)),
+        ("loaded", loaded, shape),
+    ):
         if np.shape(array) != expected:
-            raise ModelError(f"{name} has the shape {np.shape(array)}; expected {expected}: node arrays are one longer than the voxels.")
+            raise ModelError(
+                f"{name} has the shape {np.shape(array)}; expected {expected}: node arrays are one longer than the voxels."
+            )
     for name, array in (("fixed", fixed), ("loaded", loaded)):
         if np.asarray(array).dtype != np.bool_:
             raise ModelError(f"{name} is {np.asarray(array).dtype}; expected a boolean array.")
@@ -113,9 +123,13 @@ def read_load(grid: Grid, fixed: Any, displacement: Any, loaded: Any, direction:
     unit = np.where(held, np.asarray(displacement, dtype=float).reshape(-1, 3)[grid.nodes], 0.0)
     marked = np.asarray(loaded).ravel()[grid.nodes]
     if not np.isfinite(unit).all():
-        raise ModelError("displacement is not finite at a fixed degree of freedom; expected millimetres per millimetre of travel.")
+        raise ModelError(
+            "displacement is not finite at a fixed degree of freedom; expected millimetres per millimetre of travel."
+        )
     if not unit.any():
         raise ModelError("displacement is 0 at every fixed degree of freedom of the body; expected a moving platen.")
     if not (held & marked[:, None]).any():
-        raise ModelError("no loaded node of the body is held, so there is no reaction to read; expected `loaded` to mark held nodes.")
+        raise ModelError(
+            "no loaded node of the body is held, so there is no reaction to read; expected `loaded` to mark held nodes."
+        )
     return Load(held, unit, marked, np.asarray(direction, dtype=float))

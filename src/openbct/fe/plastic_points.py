@@ -66,7 +66,17 @@ class VonMisesPoints:
     def update(self, u: FloatArray, begin: int, end: int, pool: Pool, force: FloatArray) -> None:
         """Stress update; adds the plastic force."""
         von_mises_state.update_points(
-            u, self.first, self.table, self.weight, self.mu, self.strength, begin, end, pool.plastic_strain, self.soft, pool.flows,
+            u,
+            self.first,
+            self.table,
+            self.weight,
+            self.mu,
+            self.strength,
+            begin,
+            end,
+            pool.plastic_strain,
+            self.soft,
+            pool.flows,
             force,
         )
 
@@ -77,7 +87,17 @@ class VonMisesPoints:
     def commit(self, u: FloatArray, before: FloatArray, begin: int, end: int, pool: Pool) -> None:
         """Accept the state at ``u``."""
         von_mises_state.commit_points(
-            u, before, self.first, self.table, self.mu, self.strength, begin, end, pool.plastic_strain, pool.equivalent, pool.energy,
+            u,
+            before,
+            self.first,
+            self.table,
+            self.mu,
+            self.strength,
+            begin,
+            end,
+            pool.plastic_strain,
+            pool.equivalent,
+            pool.energy,
             pool.work,
         )
 
@@ -122,8 +142,24 @@ class GeneralPoints:
     def update(self, u: FloatArray, begin: int, end: int, pool: Pool, force: FloatArray) -> None:
         """Stress update; adds the plastic force."""
         element_state.update_points(
-            u, self.first, self.table, self.bbar, self.weight, self.lam, self.mu, self.strength, self.bounds, self.linear, self.code,
-            self.ratio, begin, end, pool.plastic_strain, self.soft, pool.flows, force,
+            u,
+            self.first,
+            self.table,
+            self.bbar,
+            self.weight,
+            self.lam,
+            self.mu,
+            self.strength,
+            self.bounds,
+            self.linear,
+            self.code,
+            self.ratio,
+            begin,
+            end,
+            pool.plastic_strain,
+            self.soft,
+            pool.flows,
+            force,
         )
 
     def soften(self, v: FloatArray, flowing: LongArray, begin: int, end: int, force: FloatArray) -> float:
@@ -133,8 +169,24 @@ class GeneralPoints:
     def commit(self, u: FloatArray, before: FloatArray, begin: int, end: int, pool: Pool) -> None:
         """Accept the state at ``u``."""
         element_state.commit_points(
-            u, before, self.first, self.table, self.bbar, self.lam, self.mu, self.strength, self.bounds, self.linear, self.code,
-            self.ratio, begin, end, pool.plastic_strain, pool.equivalent, pool.energy, pool.work,
+            u,
+            before,
+            self.first,
+            self.table,
+            self.bbar,
+            self.lam,
+            self.mu,
+            self.strength,
+            self.bounds,
+            self.linear,
+            self.code,
+            self.ratio,
+            begin,
+            end,
+            pool.plastic_strain,
+            pool.equivalent,
+            pool.energy,
+            pool.work,
         )
 
 
@@ -158,8 +210,20 @@ class LargeStrainPoints:
     def update(self, u: FloatArray, begin: int, end: int, pool: Pool, force: FloatArray) -> None:
         """Stress update; adds the internal force."""
         large_strain.update_points(
-            u, self.first, self.table, self.bbar, self.weight, self.mu, self.bulk, self.strength, begin, end, pool.plastic_strain,
-            self.soft, pool.flows, force,
+            u,
+            self.first,
+            self.table,
+            self.bbar,
+            self.weight,
+            self.mu,
+            self.bulk,
+            self.strength,
+            begin,
+            end,
+            pool.plastic_strain,
+            self.soft,
+            pool.flows,
+            force,
         )
 
     def soften(self, v: FloatArray, flowing: LongArray, begin: int, end: int, force: FloatArray) -> float:
@@ -169,8 +233,20 @@ class LargeStrainPoints:
     def commit(self, u: FloatArray, before: FloatArray, begin: int, end: int, pool: Pool) -> None:
         """Accept the state at ``u``."""
         large_strain.commit_points(
-            u, before, self.first, self.table, self.bbar, self.mu, self.bulk, self.strength, begin, end, pool.plastic_strain,
-            pool.equivalent, pool.energy, pool.work,
+            u,
+            before,
+            self.first,
+            self.table,
+            self.bbar,
+            self.mu,
+            self.bulk,
+            self.strength,
+            begin,
+            end,
+            pool.plastic_strain,
+            pool.equivalent,
+            pool.energy,
+            pool.work,
         )
 
 

@@ -247,7 +247,9 @@ def solve_plastic(
     steps, keep = read_travels(travels, keep_travels)
     value = read_criterion(criterion, tension_ratio)
     if large_strain and value.name != "von_mises":
-        raise ModelError(f"large_strain with criterion '{value.name}'; expected 'von_mises', the only one that has it. Leave one out.")
+        raise ModelError(
+            f"large_strain with criterion '{value.name}'; expected 'von_mises', the only one that has it. Leave one out."
+        )
     check_supports(modulus.shape, fixed, displacement, loaded, direction)
     elastic = build_system(modulus, fixed, poisson_ratio=poisson_ratio, spacing=spacing, bbar=bbar, threads=threads)
     load = read_load(elastic.grid, fixed, displacement, loaded, direction)

@@ -45,13 +45,23 @@ def _largest_deviator(typingctx: Any, table: Any, nodes: Any, stride: Any, u: An
 
 
 def _return_element(
-    typingctx: Any, table: Any, nodes: Any, stride: Any, u: Any, y: Any, plastic: Any, offset: Any, soft: Any, soft_offset: Any,
-    shear: Any, strength: Any, weight: Any, scratch: Any,
+    typingctx: Any,
+    table: Any,
+    nodes: Any,
+    stride: Any,
+    u: Any,
+    y: Any,
+    plastic: Any,
+    offset: Any,
+    soft: Any,
+    soft_offset: Any,
+    shear: Any,
+    strength: Any,
+    weight: Any,
+    scratch: Any,
 ) -> Any:
     """Radial return at the eight points; adds the plastic force to ``y``, stores the tangent, returns whether a point flows."""
-    signature = types.boolean(
-        table, nodes, stride, u, y, plastic, offset, soft, soft_offset, shear, strength, weight, scratch
-    )
+    signature = types.boolean(table, nodes, stride, u, y, plastic, offset, soft, soft_offset, shear, strength, weight, scratch)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         emit = begin_element(context, builder, signature, args)
@@ -108,8 +118,18 @@ def _soften_element(
 
 
 def _commit_element(
-    typingctx: Any, table: Any, nodes: Any, stride: Any, u: Any, before: Any, plastic: Any, offset: Any, equivalent: Any,
-    place: Any, shear: Any, strength: Any,
+    typingctx: Any,
+    table: Any,
+    nodes: Any,
+    stride: Any,
+    u: Any,
+    before: Any,
+    plastic: Any,
+    offset: Any,
+    equivalent: Any,
+    place: Any,
+    shear: Any,
+    strength: Any,
 ) -> Any:
     """Accept the step from ``before`` to ``u``; returns the elastic energy less that of the total strain, and the plastic work."""
     signature = types.UniTuple(types.float64, 2)(  # type: ignore[no-untyped-call]

@@ -88,7 +88,9 @@ def element_fields(
     centre = strain_matrix((0.5, 0.5, 0.5), spacing)
     u = solution.displacement.reshape(-1, 3)
     volume = float(np.prod(np.asarray(spacing, dtype=float)))
-    flat = {name: np.zeros((modulus.size, width)) for name, width in (("strain", 6), ("stress", 6), ("principal", 3), ("energy", 1))}
+    flat = {
+        name: np.zeros((modulus.size, width)) for name, width in (("strain", 6), ("stress", 6), ("principal", 3), ("energy", 1))
+    }
     for begin in range(0, elements.size, CHUNK):
         some = elements[begin : begin + CHUNK]
         stiff = modulus.ravel()[some]
@@ -115,7 +117,11 @@ def element_fields(
     effective = np.sqrt(2 * np.divide(density, modulus, out=np.zeros_like(density), where=modulus > 0))
     shape = modulus.shape
     return ElementFields(
-        flat["strain"].reshape(*shape, 6), flat["stress"].reshape(*shape, 6), flat["principal"].reshape(*shape, 3), density, effective
+        flat["strain"].reshape(*shape, 6),
+        flat["stress"].reshape(*shape, 6),
+        flat["principal"].reshape(*shape, 3),
+        density,
+        effective,
     )
 
 
@@ -179,5 +185,7 @@ def critical_volume(
         )
     limit = float(np.quantile(bone, 1 - critical_fraction)) if bone.size else 0.0
     if not limit > 0:
-        raise ModelError(f"none of {bone.size} bone voxels is strained at the critical quantile; expected a loaded bone. Check the mask.")
+        raise ModelError(
+            f"none of {bone.size} bone voxels is strained at the critical quantile; expected a loaded bone. Check the mask."
+        )
     return critical_strain / limit

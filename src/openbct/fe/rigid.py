@@ -57,7 +57,9 @@ class _Tied:
     """Displacement of these per unit of the six motions ``(n 6)``."""
 
 
-def tie(faces: Sequence[RigidFace], nodes: NDArray[np.integer], node_shape: tuple[int, int, int], spacing: Sequence[float]) -> list[_Tied]:
+def tie(
+    faces: Sequence[RigidFace], nodes: NDArray[np.integer], node_shape: tuple[int, int, int], spacing: Sequence[float]
+) -> list[_Tied]:
     """The degrees of freedom of each face among the active ``nodes`` (positions in the flattened node array).
 
     Raises
@@ -73,7 +75,9 @@ def tie(faces: Sequence[RigidFace], nodes: NDArray[np.integer], node_shape: tupl
             raise ModelError(f"rigid face {number} has the shape {marked.shape}; expected the node grid {node_shape}.")
         here = np.flatnonzero(marked.ravel()[nodes])
         if here.size == 0 or not any(face.follows):
-            raise ModelError(f"rigid face {number} ties no degree of freedom of the body; expected some. Check its nodes and `follows`.")
+            raise ModelError(
+                f"rigid face {number} ties no degree of freedom of the body; expected some. Check its nodes and `follows`."
+            )
         points = np.stack(np.unravel_index(nodes[here], node_shape), axis=1) * np.asarray(spacing, dtype=float)
         points -= points.mean(axis=0) if face.centre is None else np.asarray(face.centre, dtype=float)
         follows = np.flatnonzero(face.follows)
@@ -175,5 +179,3 @@ def check_ties(tied: Sequence[_Tied], fixed: NDArray[np.bool_]) -> None:
             raise ModelError(
                 f"{both} degrees of freedom of rigid face {number} are also fixed; expected one or the other. Clear `fixed` there."
             )
-
-

@@ -54,9 +54,7 @@ def walsh_blocks(element: NDArray[np.float64]) -> NDArray[np.float64]:
     parity = np.array([[bin(m & n).count("1") % 2 for n in range(8)] for m in range(8)])
     walsh = (1.0 - 2.0 * parity) / 8.0
     blocks = np.einsum("mn,naob,po->mapb", walsh, element.reshape(8, 3, 8, 3), walsh, optimize=True)
-    numbers = [
-        blocks[m, a, p, b] for group in LAYOUT for row, (a, m) in enumerate(group) for b, p in group[row:]
-    ]
+    numbers = [blocks[m, a, p, b] for group in LAYOUT for row, (a, m) in enumerate(group) for b, p in group[row:]]
     return np.asarray(numbers, dtype=np.float64)
 
 
@@ -165,8 +163,19 @@ def _emit_block(builder: Any, vector: Any, u: Any, y: Any, modulus: Any, coeffic
 
 @emitted
 def element_block(
-    typingctx: Any, u: Any, y: Any, modulus: Any, coefficients: Any, carry: Any, rows: Any, u_stride: Any, y_stride: Any,
-    y_lower: Any, y_upper: Any, element: Any, group: Any,
+    typingctx: Any,
+    u: Any,
+    y: Any,
+    modulus: Any,
+    coefficients: Any,
+    carry: Any,
+    rows: Any,
+    u_stride: Any,
+    y_stride: Any,
+    y_lower: Any,
+    y_upper: Any,
+    element: Any,
+    group: Any,
 ) -> Any:
     """Add the forces of eight elements of one row to ``y``.
 

@@ -147,9 +147,7 @@ def _subtract_row(typingctx: Any, value: Any, column: Any, x: Any, r: Any, begin
 
 
 @kernel()
-def sweep(
-    start: Any, column: Any, value: Any, inverse: Any, b: Any, r: Any, x: Any, begin: Any, end: Any, backward: Any
-) -> None:
+def sweep(start: Any, column: Any, value: Any, inverse: Any, b: Any, r: Any, x: Any, begin: Any, end: Any, backward: Any) -> None:
     """Block Gauss-Seidel over the rows ``begin`` to ``end``; ``r`` comes in as zeros before the first of them.
 
     Forward from x = 0, whatever ``x`` holds, and r becomes b - A x; or backward from ``x``, and r means nothing.

@@ -203,5 +203,13 @@ def _solution(
         "pin_force": lost,
     }
     return Solution(
-        grid.node_shape, grid.nodes, np.ascontiguousarray(u), reaction, converged, outcome.iterations, outcome.residual, status, stats=stats
+        grid.node_shape,
+        grid.nodes,
+        np.ascontiguousarray(u),
+        reaction,
+        converged,
+        outcome.iterations,
+        outcome.residual,
+        status,
+        stats=stats,
     )

@@ -106,7 +106,9 @@ def _free_modes(gram: FloatArray) -> FloatArray:
     return np.asarray(vector[:, value <= RANK_TOLERANCE * max(float(value[-1]), 1e-300)])
 
 
-def _normalised(grid: Grid, spacing: FloatArray, box: tuple[slice, slice, slice], some: NDArray[np.integer] | slice) -> FloatArray:
+def _normalised(
+    grid: Grid, spacing: FloatArray, box: tuple[slice, slice, slice], some: NDArray[np.integer] | slice
+) -> FloatArray:
     """Positions of some nodes, centred on the ``box`` of the body and scaled to about one."""
     low, high = (np.array([getattr(s, end) for s in box]) * spacing for end in ("start", "stop"))
     points = grid.points(some)
@@ -272,7 +274,9 @@ def _attach(
         attached[piece] = True
         total += own[piece]
         touched: set[int] = set()
-        for node in by_body[piece].tolist() if len(sharing) > len(by_body[piece]) else [n for n in sharing if piece in sharing[n]]:
+        for node in (
+            by_body[piece].tolist() if len(sharing) > len(by_body[piece]) else [n for n in sharing if piece in sharing[n]]
+        ):
             others = [other for other in sharing.get(node, ()) if not attached[other]]
             if others:
                 mode = rigid_modes(points[node : node + 1])[0]

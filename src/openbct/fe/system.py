@@ -132,7 +132,13 @@ class LinearSystem:
         return r, force
 
     def solve(
-        self, b: FloatArray | None, x: FloatArray, *, tolerance: float = 1e-6, scale: float | None = None, max_iterations: int = 500
+        self,
+        b: FloatArray | None,
+        x: FloatArray,
+        *,
+        tolerance: float = 1e-6,
+        scale: float | None = None,
+        max_iterations: int = 500,
     ) -> tuple[Outcome, FloatArray]:
         """Improve ``x`` until the true residual is below ``tolerance * scale``; returns the outcome and K x.
 
@@ -214,9 +220,7 @@ def _active(modulus: NDArray[np.floating], fixed: ArrayLike, load: ArrayLike | N
     return kept, dropped
 
 
-def _refuse_lost_load(
-    loose: NDArray[np.bool_], kept: NDArray[np.bool_], load: ArrayLike, node_shape: tuple[int, ...]
-) -> None:
+def _refuse_lost_load(loose: NDArray[np.bool_], kept: NDArray[np.bool_], load: ArrayLike, node_shape: tuple[int, ...]) -> None:
     lost = number_voxels(loose)
     values = node_values(load, lost)
     if np.any(values != 0):

@@ -95,7 +95,9 @@ class Emitter:
         """A scalar in all lanes."""
         undefined = ir.Constant(VECTOR, ir.Undefined)
         single = self.builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
-        return Vector(self.builder, self.builder.shuffle_vector(single, undefined, ir.Constant(ir.VectorType(I32, LANES), [0] * LANES)))
+        return Vector(
+            self.builder, self.builder.shuffle_vector(single, undefined, ir.Constant(ir.VectorType(I32, LANES), [0] * LANES))
+        )
 
     def address(self, pointer: Any, offset: Any, kind: Any) -> Any:
         """Pointer to a vector at an offset counted in scalars."""

@@ -24,8 +24,20 @@ def find_yielding(u: Any, first: Any, table: Any, limit: Any, begin: Any, end: A
 
 
 @njit(cache=True, nogil=True)
-def update_points(u: Any, first: Any, table: Any, weight: Any, mu: Any, strength: Any, begin: Any, end: Any, plastic: Any,
-                  soft: Any, flows: Any, force: Any) -> None:
+def update_points(
+    u: Any,
+    first: Any,
+    table: Any,
+    weight: Any,
+    mu: Any,
+    strength: Any,
+    begin: Any,
+    end: Any,
+    plastic: Any,
+    soft: Any,
+    flows: Any,
+    force: Any,
+) -> None:
     """Return mapping of a range of elements: adds the plastic force to ``force``, stores tangents in ``soft``."""
     stride = u.size // 3
     scratch = np.empty(48)
@@ -52,8 +64,20 @@ def add_softening(v: Any, first: Any, table: Any, flowing: Any, begin: Any, end:
 
 
 @njit(cache=True, nogil=True)
-def commit_points(u: Any, before: Any, first: Any, table: Any, mu: Any, strength: Any, begin: Any, end: Any, plastic: Any,
-                  equivalent: Any, energy: Any, work: Any) -> None:
+def commit_points(
+    u: Any,
+    before: Any,
+    first: Any,
+    table: Any,
+    mu: Any,
+    strength: Any,
+    begin: Any,
+    end: Any,
+    plastic: Any,
+    equivalent: Any,
+    energy: Any,
+    work: Any,
+) -> None:
     """Accept the state at ``u``: plastic strains, equivalent plastic strains and energies per element."""
     stride = u.size // 3
     strains, sizes = plastic.reshape(-1), equivalent.reshape(-1)

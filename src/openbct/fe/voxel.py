@@ -33,8 +33,22 @@ def _plane_energy(plane_nodes: Any, plane: Any, p: Any, y: Any) -> Any:
 
 
 @kernel(part=True)
-def _add_plane(rows: Any, first: Any, blocks: Any, group: Any, begin: Any, end: Any, modulus: Any, coefficients: Any, carry: Any,
-               u: Any, y: Any, y_stride: Any, lower: Any, upper: Any) -> None:
+def _add_plane(
+    rows: Any,
+    first: Any,
+    blocks: Any,
+    group: Any,
+    begin: Any,
+    end: Any,
+    modulus: Any,
+    coefficients: Any,
+    carry: Any,
+    u: Any,
+    y: Any,
+    y_stride: Any,
+    lower: Any,
+    upper: Any,
+) -> None:
     """y += K u for the rows ``begin`` to ``end``; ``lower`` and ``upper`` shift the two planes of nodes in ``y``."""
     stride = u.size // 3
     for row in range(begin, end):
@@ -44,13 +58,41 @@ def _add_plane(rows: Any, first: Any, blocks: Any, group: Any, begin: Any, end: 
         e = first[row]
         for block in range(blocks[row]):
             s = block * LANES
-            element_block(u, y, modulus, coefficients, carry, (a + s, b + s, c + s, d + s), stride, y_stride, lower, upper,
-                          e + s, group[row])
+            element_block(
+                u,
+                y,
+                modulus,
+                coefficients,
+                carry,
+                (a + s, b + s, c + s, d + s),
+                stride,
+                y_stride,
+                lower,
+                upper,
+                e + s,
+                group[row],
+            )
 
 
 @kernel(sums=True)
-def energy_slabs(rows: Any, first: Any, blocks: Any, group: Any, plane_rows: Any, plane_nodes: Any, modulus: Any,
-                 coefficients: Any, z: Any, beta: Any, p: Any, y: Any, cuts: Any, begin: Any, end: Any, sums: Any) -> None:
+def energy_slabs(
+    rows: Any,
+    first: Any,
+    blocks: Any,
+    group: Any,
+    plane_rows: Any,
+    plane_nodes: Any,
+    modulus: Any,
+    coefficients: Any,
+    z: Any,
+    beta: Any,
+    p: Any,
+    y: Any,
+    cuts: Any,
+    begin: Any,
+    end: Any,
+    sums: Any,
+) -> None:
     """p = z + beta p, then y = K p without the edges, for every other slab; ``sums`` gets the p'y of the planes that are finished.
 
     All vectors in double precision except ``z``.
@@ -70,28 +112,83 @@ def energy_slabs(rows: Any, first: Any, blocks: Any, group: Any, plane_rows: Any
             if plane < cuts[slab]:
                 continue
             if plane + 1 < cuts[slab + 1]:
-                _add_plane(rows, first, blocks, group, plane_rows[plane], plane_rows[plane + 1], modulus, coefficients, carry, p, y,
-                           stride, 0, 0)
+                _add_plane(
+                    rows,
+                    first,
+                    blocks,
+                    group,
+                    plane_rows[plane],
+                    plane_rows[plane + 1],
+                    modulus,
+                    coefficients,
+                    carry,
+                    p,
+                    y,
+                    stride,
+                    0,
+                    0,
+                )
             if (plane > cuts[slab] or slab == 0) and (plane + 1 < cuts[slab + 1] or slab == n_slabs - 1):
                 energy += _plane_energy(plane_nodes, plane, p, y)
         sums[slab] = energy
 
 
 @kernel()
-def energy_edges(rows: Any, first: Any, blocks: Any, group: Any, plane_rows: Any, plane_nodes: Any, modulus: Any,
-                 coefficients: Any, p: Any, y: Any, cuts: Any, begin: Any, end: Any, sums: Any) -> None:
+def energy_edges(
+    rows: Any,
+    first: Any,
+    blocks: Any,
+    group: Any,
+    plane_rows: Any,
+    plane_nodes: Any,
+    modulus: Any,
+    coefficients: Any,
+    p: Any,
+    y: Any,
+    cuts: Any,
+    begin: Any,
+    end: Any,
+    sums: Any,
+) -> None:
     """Add every other edge to y = K p; ``sums`` gets the p'y of the two planes at each edge."""
     carry = np.empty(12 * LANES, p.dtype)
     for edge in range(begin, end, 2):
         plane = cuts[edge + 1] - 1
-        _add_plane(rows, first, blocks, group, plane_rows[plane], plane_rows[plane + 1], modulus, coefficients, carry, p, y,
-                   p.size // 3, 0, 0)
+        _add_plane(
+            rows,
+            first,
+            blocks,
+            group,
+            plane_rows[plane],
+            plane_rows[plane + 1],
+            modulus,
+            coefficients,
+            carry,
+            p,
+            y,
+            p.size // 3,
+            0,
+            0,
+        )
         sums[edge] = _plane_energy(plane_nodes, plane, p, y) + _plane_energy(plane_nodes, plane + 1, p, y)
 
 
 @kernel()
-def smooth_edges(rows: Any, first: Any, blocks: Any, group: Any, plane_rows: Any, plane_nodes: Any, modulus: Any,
-                 coefficients: Any, x: Any, cuts: Any, begin: Any, end: Any, edges: Any) -> None:
+def smooth_edges(
+    rows: Any,
+    first: Any,
+    blocks: Any,
+    group: Any,
+    plane_rows: Any,
+    plane_nodes: Any,
+    modulus: Any,
+    coefficients: Any,
+    x: Any,
+    cuts: Any,
+    begin: Any,
+    end: Any,
+    edges: Any,
+) -> None:
     """K x of the voxels between two slabs, for :func:`smooth_slabs`; ``edges`` holds two planes of nodes for each."""
     carry = np.empty(12 * LANES, x.dtype)
     width = edges.shape[1] // 6
@@ -100,14 +197,46 @@ def smooth_edges(rows: Any, first: Any, blocks: Any, group: Any, plane_rows: Any
         for n in range(out.size):
             out[n] = 0
         plane = cuts[edge + 1] - 1
-        _add_plane(rows, first, blocks, group, plane_rows[plane], plane_rows[plane + 1], modulus, coefficients, carry, x, out,
-                   width, plane_nodes[plane], plane_nodes[plane + 1] - 3 * width)
+        _add_plane(
+            rows,
+            first,
+            blocks,
+            group,
+            plane_rows[plane],
+            plane_rows[plane + 1],
+            modulus,
+            coefficients,
+            carry,
+            x,
+            out,
+            width,
+            plane_nodes[plane],
+            plane_nodes[plane + 1] - 3 * width,
+        )
 
 
 @kernel()
-def smooth_slabs(rows: Any, first: Any, blocks: Any, group: Any, plane_rows: Any, plane_nodes: Any, modulus: Any,
-                 coefficients: Any, buffers: Any, b: Any, inverse: Any, x: Any, d: Any, keep: Any, gain: Any, cuts: Any, begin: Any,
-                 end: Any, edges: Any) -> None:
+def smooth_slabs(
+    rows: Any,
+    first: Any,
+    blocks: Any,
+    group: Any,
+    plane_rows: Any,
+    plane_nodes: Any,
+    modulus: Any,
+    coefficients: Any,
+    buffers: Any,
+    b: Any,
+    inverse: Any,
+    x: Any,
+    d: Any,
+    keep: Any,
+    gain: Any,
+    cuts: Any,
+    begin: Any,
+    end: Any,
+    edges: Any,
+) -> None:
     """One Chebyshev step in place, d = keep d + gain D^-1 (b - K x), x += d; with gain < 0 only d = b - K x at free dofs.
 
     The product lives in the buffer of the first slab, which holds two planes of nodes.
@@ -128,8 +257,22 @@ def smooth_slabs(rows: Any, first: Any, blocks: Any, group: Any, plane_rows: Any
             here = plane_nodes[plane] - (plane % 2) * 3 * width
             if plane + 1 < cuts[slab + 1]:
                 there = plane_nodes[plane + 1] - ((plane + 1) % 2) * 3 * width
-                _add_plane(rows, first, blocks, group, plane_rows[plane], plane_rows[plane + 1], modulus, coefficients, carry, x,
-                           buffer, width, here, there)
+                _add_plane(
+                    rows,
+                    first,
+                    blocks,
+                    group,
+                    plane_rows[plane],
+                    plane_rows[plane + 1],
+                    modulus,
+                    coefficients,
+                    carry,
+                    x,
+                    buffer,
+                    width,
+                    here,
+                    there,
+                )
             elif slab + 1 < n_slabs:
                 m = (plane % 2) * 3 * width
                 inner, other = buffer[m : m + 3 * width], edges[slab, : 3 * width]
@@ -177,7 +320,9 @@ def begin_smoothing(inverse: Any, b: Any, gain: Any, x: Any, d: Any, begin: Any,
 
 
 @kernel(sums=True)
-def advance(alpha: Any, p: Any, y: Any, inverse: Any, x: Any, r: Any, gain: Any, rough: Any, begin: Any, end: Any, sums: Any) -> None:
+def advance(
+    alpha: Any, p: Any, y: Any, inverse: Any, x: Any, r: Any, gain: Any, rough: Any, begin: Any, end: Any, sums: Any
+) -> None:
     """x += alpha p, r -= alpha y at free dofs, ``rough`` = gain r in single precision; r'r to ``sums``. For some of ``sums.size`` parts."""
     for part in range(begin, end):
         total = 0.0

@@ -192,7 +192,14 @@ def point_stress(
     stress, tangent = np.zeros(6), np.diag([2 * mu] * 3 + [mu] * 3)
     tangent[:3, :3] += lam
     return_stress(
-        criterion.code, np.asarray(strain, dtype=float), lam, mu, float(yield_stress), criterion.tension_ratio, stress, tangent,
+        criterion.code,
+        np.asarray(strain, dtype=float),
+        lam,
+        mu,
+        float(yield_stress),
+        criterion.tension_ratio,
+        stress,
+        tangent,
         np.empty((20, 6)),
     )
     return stress, tangent

@@ -130,7 +130,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "results.load_ratio": "Load-to-strength",
     "results.load_note": (
         "The load is estimated from height and weight. A ratio of 1 or more means that the estimated load reaches the simulated strength; "
-        "on a provisional strength scale the ratio is provisional too."
+        "between 0.8 and 1.2 it decides nothing. Soft tissue "
+        "over the hip is not counted, and on a provisional strength scale the ratio is provisional too."
     ),
     "results.load_unknown": "Load-to-strength was not computed: height, weight or a femoral strength is not known.",
     "quantity.trabecular_vbmd": "Trabecular vBMD",
