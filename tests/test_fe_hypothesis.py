@@ -13,8 +13,8 @@ from scipy import sparse
 from openbct import fe
 from openbct.errors import ModelError, SolveError
 
-QUICK = settings(max_examples=250, deadline=4000, derandomize=True, suppress_health_check=list(HealthCheck))
-DEEP = settings(max_examples=3000, deadline=4000, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=250, deadline=60_000, derandomize=True, suppress_health_check=list(HealthCheck))
+DEEP = settings(max_examples=3000, deadline=60_000, suppress_health_check=list(HealthCheck))
 
 TOLERANCE = 1e-8
 CORNERS = list(itertools.product((0, 1), repeat=3))
@@ -114,6 +114,10 @@ def build(plan):
     if plan["rough"]:
         displacement = displacement + rng.normal(0, 0.1, displacement.shape)
     loads = np.where(rng.random(fixed.shape) < plan["loaded"], rng.normal(size=fixed.shape), 0.0)
+    body = np.zeros(node_shape, bool)
+    for i, j, k in np.ndindex(2, 2, 2):
+        body[i : i + shape[0], j : j + shape[1], k : k + shape[2]] |= modulus > 0
+    loads[~body] = 0.0  # a force in the void is refused, and has a test of its own
     return {
         "modulus": modulus,
         "ratio": rng.choice([0.1, 0.3], shape) if plan["ratio"] is None else plan["ratio"],
@@ -350,7 +354,6 @@ def test_an_empty_model_and_a_model_of_dust():
     check(case, solution)
 
 
-@pytest.mark.xfail(strict=True, reason="a force on a node without any element is dropped in silence and the status is ok")
 def test_a_force_in_the_void_is_refused():
     modulus = np.zeros((3, 3, 6))
     modulus[:, :, :3] = 100.0

@@ -80,3 +80,26 @@ def check_nodal(
     if bad:
         raise ModelError(f"force is not finite at {bad} free degrees of freedom; expected numbers in N.")
     return held, values, load if np.any((load != 0) & ~held) else None
+
+
+def check_load_lands(modulus: NDArray[np.floating], held: NDArray[np.generic], load: NDArray[np.generic]) -> None:
+    """Raise where a force acts on a node without any element: it would be dropped.
+
+    Raises
+    ------
+    ModelError
+        A force in the void.
+    """
+    nodes = np.argwhere(np.any((load != 0) & ~np.asarray(held, dtype=bool), axis=-1))
+    carried = np.zeros(len(nodes), dtype=bool)
+    shape = np.array(modulus.shape)
+    for corner in np.ndindex(2, 2, 2):
+        element = nodes - np.array(corner)
+        inside = np.all((element >= 0) & (element < shape), axis=1)
+        carried[inside] |= modulus[tuple(element[inside].T)] > 0
+    if not carried.all():
+        at = tuple(int(n) for n in nodes[~carried][0])
+        raise ModelError(
+            f"found a force on {int((~carried).sum())} nodes without an element, the first at {at}; expected forces on nodes of the body: "
+            "check the index, or the voxels that are void."
+        )

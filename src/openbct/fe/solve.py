@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from openbct.errors import SolveError
-from openbct.fe.checks import check_model, check_nodal
+from openbct.fe.checks import check_load_lands, check_model, check_nodal
 from openbct.fe.grid import number_voxels
 from openbct.fe.hex8 import Orthotropy
 from openbct.fe.multigrid import SMOOTHING_DEGREE
@@ -75,6 +75,8 @@ def solve(
     started = time.process_time()
     modulus = check_model(youngs_modulus, spacing, tolerance)
     held, values, load = check_nodal(modulus.shape, fixed, displacement, force)
+    if load is not None:
+        check_load_lands(modulus, held, load)
     if rigid:
         held, values = _with_faces(modulus, held, values, rigid, spacing)
     system = build_system(
