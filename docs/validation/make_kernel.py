@@ -78,11 +78,11 @@ PARTS = {
     "resources": Part(
         "Memory, threads, start-up, roofline",
         ("benchmarks/solver_resources.py",),
-        "Memory is the peak of the process (`VmHWM`) less that of the interpreter with its libraries after a small solve. The product moves few bytes: it "
-        "is bound by arithmetic and by short rows, not by memory. The start-up is what the compiler needs once; of the later start-up, importing SciPy and "
-        "Numba is the part that is not ours. With caps that slide, the model of a hundred million degrees of freedom does not converge: the "
-        "three rigid motions are held by one node each, and in single precision the coarse levels lose so weak a support at this size; "
-        "71 million still converge in 8 iterations. Two threads can show a gain only where the second core is free.",
+        "Memory is the peak of the process (`VmHWM`) less that of the interpreter with its libraries after a small solve. The product moves few bytes: "
+        "it is bound by arithmetic and by short rows, not by memory. The start-up is what the compiler needs once; of the later start-up, importing SciPy "
+        "and Numba is the part that is not ours. Two threads can show a gain only where the second core is free. With caps that slide, the model of a "
+        "hundred million degrees of freedom does not converge: one node each holds the three rigid motions, and in single precision the coarse "
+        "levels lose so weak a support at this size; 71 million still converge in 8 iterations.",
     ),
     "vertebra": Part(
         "The published nonlinear load",
@@ -108,7 +108,7 @@ def measure(name: str, extra: list[str]) -> str:
     command = [*part.command, *extra]
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"{name}: {done.stderr[-2000:]}")
+        sys.exit(f"{name} ended with {done.returncode}: {done.stderr[-2000:]}")
     body = f"```text\n{done.stdout.rstrip()}\n```\n" if part.verbatim else done.stdout.rstrip() + "\n"
     shown = " ".join("PYTHON" if word.startswith("/") else word for word in command)
     return f"{body}\nMeasured with: `python {shown}`\n"
