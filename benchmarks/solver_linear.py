@@ -37,7 +37,7 @@ def measure_pyamg(model: Model, tolerance: float) -> dict[str, Any]:
     from scipy import sparse
 
     from openbct.fe.hex8 import CORNERS, element_stiffness, isotropic_stiffness
-    from openbct.fe.supports import rigid_modes
+    from openbct.fe.motions import rigid_modes
 
     started = time.process_time()
     elements = np.argwhere(model.modulus > 0)

@@ -7,7 +7,7 @@ import numpy as np
 from openbct import fe
 from openbct.fe import system as systems
 from openbct.fe.direct import DENSE_DOF, SPARSE_DOF, DirectCycle
-from openbct.fe.supports import rigid_modes
+from openbct.fe.motions import rigid_modes
 from openbct.fe.system import build_system
 
 

@@ -11,7 +11,7 @@ Lottes, Numer Linear Algebra Appl 30:e2518 (2023): Chebyshev polynomials of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,20 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openbct.fe import galerkin, smoother, transfer, voxel
-from openbct.fe.coarsen import Coarsening, Slabs, coarsen
+from openbct.fe.coarsen import Coarsening, Slabs
 from openbct.fe.galerkin import BlockMatrix
-from openbct.fe.grid import Grid, Rows
+from openbct.fe.grid import Rows
+from openbct.fe.hierarchy import Structure
 from openbct.fe.materials import Materials
 from openbct.fe.simd import LANES
 from openbct.fe.team import ALONE, Team, part_count, plane_cuts
 
 Float32Array = NDArray[np.float32]
-
-COARSEST_DOF = 480
-"""Below this the coarsest level is inverted [D]: the inverse then costs less than one visit of the level above."""
-
-MAX_ASPECT = 1.5
-"""An axis is coarsened if its edges are shorter than this many times the shortest ones [D]."""
 
 SMOOTHING_DEGREE = 2
 """Chebyshev steps before and after the coarse correction on level 0 [C]."""
@@ -248,23 +243,6 @@ class Multigrid:
         level.x[:] = total
 
 
-def _coarsenings(
-    cells: NDArray[np.int32], nodes: NDArray[np.int32], n_nodes: int, spacing: Sequence[float]
-) -> list[tuple[Coarsening, Any]]:
-    steps: list[tuple[Coarsening, Any]] = []
-    edge = np.asarray(spacing, dtype=float)
-    while 3 * n_nodes > COARSEST_DOF:
-        # Point smoothing only works where the coupling is strong, along short edges; long ones wait until the others catch up.
-        short = edge < MAX_ASPECT * edge.min()
-        step = coarsen(cells, nodes, n_nodes, (1 + int(short[0]), 1 + int(short[1]), 1 + int(short[2])))
-        if steps and step.n_nodes > 0.75 * n_nodes and short.all():
-            break
-        steps.append((step, galerkin.parents(step, cells)))
-        cells, nodes, n_nodes = step.cells, step.nodes, step.n_nodes
-        edge = np.where(short, 2 * edge, edge)
-    return steps
-
-
 def _links(step: Coarsening) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int8], NDArray[np.int32]]:
     start = np.zeros(len(step.nodes) + 1, np.int32)
     order, place = np.zeros(step.code.size, np.int32), np.zeros(step.code.size, np.int8)
@@ -290,11 +268,10 @@ def _dense_inverse(matrix: BlockMatrix, n_nodes: int) -> Float32Array | None:
 
 
 def build(
-    fine: Fine, grid: Grid, fixed: NDArray[np.bool_], materials: Materials, modulus: NDArray[np.float64], spacing: Sequence[float]
+    fine: Fine, structure: Callable[[], Structure], fixed: NDArray[np.bool_], materials: Materials, modulus: NDArray[np.float64]
 ) -> Multigrid:
-    """Multigrid of the voxels; ``fixed`` is ``(n_nodes 3)``."""
-    nodes = grid.element_nodes()
-    steps = _coarsenings(grid.cells(), nodes, grid.n_nodes, spacing)
+    """Multigrid of the voxels; ``structure`` gives what :func:`find_structure` found, ``fixed`` is ``(n_nodes 3)``."""
+    nodes, steps = structure()
     group = np.zeros(1, np.int32) if materials.group is None else materials.reference_of[materials.group]
     levels: list[Level] = []
     matrices = np.zeros((0, 576), np.float32)

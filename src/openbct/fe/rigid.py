@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openbct.errors import ModelError
-from openbct.fe.supports import rigid_modes
+from openbct.fe.motions import rigid_modes
 from openbct.fe.system import LinearSystem, Outcome
 
 FloatArray = NDArray[np.float64]

@@ -13,10 +13,11 @@ from openbct.errors import SolveError
 from openbct.fe.checks import check_load_lands, check_model, check_nodal
 from openbct.fe.grid import number_voxels
 from openbct.fe.hex8 import Orthotropy
+from openbct.fe.motions import rigid_modes, sum_motion, take_off_motion
 from openbct.fe.multigrid import SMOOTHING_DEGREE
 from openbct.fe.rigid import RigidFace, check_ties, prescribed, solve_faces, tie
 from openbct.fe.solution import Solution
-from openbct.fe.supports import RANK_TOLERANCE, rigid_modes
+from openbct.fe.supports import RANK_TOLERANCE
 from openbct.fe.system import LinearSystem, Outcome, build_system, node_values
 
 FloatArray = NDArray[np.float64]
@@ -140,27 +141,22 @@ def _without_free_motion(system: LinearSystem, u: FloatArray, fixed: NDArray[np.
     """The displacement less its mean motion along the rigid motions that the supports leave to the whole body."""
     grid = system.grid
     points = grid.points()
-    points *= np.asarray(spacing, dtype=float)
-    points -= points.mean(axis=0)
-    size = max(float(np.abs(points).max()), 1e-300)
-    points /= size
+    edge = np.asarray(spacing, dtype=float)
+    centre, size = points.mean(axis=0), max(float((np.ptp(points, axis=0) * edge).max()), 1e-300)
+    scale = edge / size
     node, axis = np.nonzero(fixed)
-    rows = rigid_modes(points[node])[np.arange(node.size), axis]
+    rows = rigid_modes((points[node] - centre) * scale)[np.arange(node.size), axis]
     value, vector = np.linalg.eigh(rows.T @ rows)
     free = vector[:, value <= RANK_TOLERANCE * max(float(value[-1]), 1e-300)]
     if free.shape[1] == 0:
         return u
     # Mean motion along the free modes, from the moments of the nodes about their centre.
-    second = points.T @ points
-    gram = np.zeros((6, 6))
-    gram[:3, :3] = len(points) * np.eye(3)
-    gram[3:, 3:] = np.trace(second) * np.eye(3) - second
-    moved = np.concatenate([u.sum(axis=0), np.cross(points, u).sum(axis=0)])
+    gram, moved = np.zeros((6, 6)), np.zeros(6)
+    sum_motion(points, centre, scale, u, gram, moved)
     motion = free @ np.linalg.solve(free.T @ gram @ free, free.T @ moved)
-    out = u - motion[:3]
-    out -= np.cross(motion[3:], points)
-    out[fixed] = u[fixed]
-    return np.asarray(out)
+    out = u.copy()
+    take_off_motion(points, centre, scale, motion, fixed, out)
+    return out
 
 
 def _solution(

@@ -17,6 +17,7 @@ from scipy import ndimage
 from openbct.errors import ModelError
 from openbct.fe.grid import Grid
 from openbct.fe.hex8 import CORNERS
+from openbct.fe.motions import rigid_modes
 
 FloatArray = NDArray[np.float64]
 
@@ -81,17 +82,6 @@ def drop_loose_pieces(active: NDArray[np.bool_], anchored: NDArray[np.bool_]) ->
     kept = np.zeros_like(active)
     kept[box] = held[label]
     return kept, int(some.sum() - kept.sum())
-
-
-def rigid_modes(points: FloatArray) -> FloatArray:
-    """The six rigid motions at some points ``(n 3)``: three translations, three rotations ``(n 3 6)``."""
-    modes = np.zeros((len(points), 3, 6))
-    modes[:, :, :3] = np.eye(3)
-    x, y, z = points.T
-    modes[:, 1, 3], modes[:, 2, 3] = -z, y
-    modes[:, 0, 4], modes[:, 2, 4] = z, -x
-    modes[:, 0, 5], modes[:, 1, 5] = -y, x
-    return modes
 
 
 def _gram(rows: FloatArray, owner: NDArray[np.int64], count: int) -> FloatArray:

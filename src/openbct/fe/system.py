@@ -30,12 +30,13 @@ from openbct.fe import multigrid, voxel
 from openbct.fe.direct import DENSE_DOF, SPARSE_DOF, DirectCycle, factorise
 from openbct.fe.grid import CHUNK, Grid, Rows, find_rows, number_voxels
 from openbct.fe.hex8 import Orthotropy
+from openbct.fe.hierarchy import find_structure
 from openbct.fe.krylov import Outcome, Product, pcg
 from openbct.fe.materials import Materials, build_materials
 from openbct.fe.multigrid import Fine, Multigrid
 from openbct.fe.simd import LANES
 from openbct.fe.supports import Supports, drop_loose_pieces, find_supports
-from openbct.fe.team import Team, default_threads
+from openbct.fe.team import ALONE, Team, default_threads
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -254,11 +255,15 @@ def build_system(
     """
     active, dropped = _active(youngs_modulus, fixed, load)
     grid = number_voxels(active)
+    n = grid.n_nodes
+    team = Team(default_threads(3 * n) if threads is None else threads)
+    small = 3 * n <= DENSE_DOF
+    # The coarse levels depend on the grid alone: they are found while the supports are.
+    structure = (ALONE if small else team).aside(partial(find_structure, grid, spacing))
     materials = build_materials(grid, poisson_ratio, orthotropy, spacing, bbar=bbar)
     rows = find_rows(grid, materials.group)
     row_modulus = np.zeros(rows.padded)
     row_modulus[rows.place] = youngs_modulus.ravel()[grid.elements]
-    n = grid.n_nodes
     # Room for the last vector of a row to read past its end.
     stride = -(-(n + 2 * LANES) // 16) * 16
     diagonal = _diagonal(rows, row_modulus, materials, stride)
@@ -274,15 +279,14 @@ def build_system(
         for axis in range(3):
             free[axis, :n] = np.where(held[:, axis], 0.0, 1.0 / diagonal[axis * stride : axis * stride + n])
     del diagonal
-    team = Team(default_threads(3 * n) if threads is None else threads)
     fine = Fine.of(rows, row_modulus, materials.coefficients.astype(np.float32).ravel(), free.ravel(), materials.bound, team)
 
     def direct() -> DirectCycle | None:
         return factorise(grid, row_modulus[rows.place], materials, free.ravel())
 
-    preconditioner = direct() if 3 * n <= DENSE_DOF else None
+    preconditioner = direct() if small else None
     return LinearSystem(
         grid, rows, row_modulus, np.ascontiguousarray(materials.coefficients).ravel(), stride, free.ravel(),
-        preconditioner or multigrid.build(fine, grid, held, materials, row_modulus[rows.place], spacing), supports, dropped, direct,
+        preconditioner or multigrid.build(fine, structure, held, materials, row_modulus[rows.place]), supports, dropped, direct,
         fine.cuts, team,
     )  # fmt: skip

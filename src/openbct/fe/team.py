@@ -12,9 +12,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 SMALL_DOF = 500_000
 """Below so many degrees of freedom the threads would wait for each other more than work [C]."""
@@ -79,6 +82,16 @@ class Team:
             for one in helping:
                 if not one.cancel():
                     one.result()
+
+    def aside(self, work: Callable[[], T]) -> Callable[[], T]:
+        """Start ``work`` beside the caller if there is another thread; the function returned gives its result.
+
+        Where no thread is free in time, the caller does the work when it asks for the result.
+        """
+        if self.threads < 2:
+            return work
+        future = _helpers(self.threads - 1).submit(work)
+        return lambda: work() if future.cancel() else future.result()
 
 
 ALONE = Team()
