@@ -13,7 +13,7 @@ from openbct.errors import SolveError
 from openbct.fe.checks import check_load_lands, check_model, check_nodal
 from openbct.fe.grid import number_voxels
 from openbct.fe.hex8 import Orthotropy
-from openbct.fe.motions import rigid_modes, sum_motion, take_off_motion
+from openbct.fe.motions import less_motion, mean_motion, rigid_modes
 from openbct.fe.multigrid import SMOOTHING_DEGREE
 from openbct.fe.rigid import RigidFace, check_ties, prescribed, solve_faces, tie
 from openbct.fe.solution import Solution
@@ -141,21 +141,17 @@ def _without_free_motion(system: LinearSystem, u: FloatArray, fixed: NDArray[np.
     """The displacement less its mean motion along the rigid motions that the supports leave to the whole body."""
     grid = system.grid
     points = grid.points()
-    edge = np.asarray(spacing, dtype=float)
-    centre, size = points.mean(axis=0), max(float((np.ptp(points, axis=0) * edge).max()), 1e-300)
-    scale = edge / size
+    points *= np.asarray(spacing, dtype=float)
+    points -= points.mean(axis=0)
+    points /= max(float(np.abs(points).max()), 1e-300)
     node, axis = np.nonzero(fixed)
-    rows = rigid_modes((points[node] - centre) * scale)[np.arange(node.size), axis]
+    rows = rigid_modes(points[node])[np.arange(node.size), axis]
     value, vector = np.linalg.eigh(rows.T @ rows)
     free = vector[:, value <= RANK_TOLERANCE * max(float(value[-1]), 1e-300)]
     if free.shape[1] == 0:
         return u
-    # Mean motion along the free modes, from the moments of the nodes about their centre.
-    gram, moved = np.zeros((6, 6)), np.zeros(6)
-    sum_motion(points, centre, scale, u, gram, moved)
-    motion = free @ np.linalg.solve(free.T @ gram @ free, free.T @ moved)
-    out = u.copy()
-    take_off_motion(points, centre, scale, motion, fixed, out)
+    out = less_motion(points, u, mean_motion(points, u, free))
+    out[node, axis] = u[node, axis]
     return out
 
 
