@@ -1,8 +1,8 @@
 """The X-ray beam of the simulated scanner, and the HU that it gives to a tissue.
 
-One effective beam for the whole image: a tungsten spectrum by Kramers' law with its K lines, filtered by aluminium, hardened
-by a fixed length of water as in a body, and weighed by an energy-integrating scintillator. Because the weights do not
-depend on the place, HU are linear in volume fractions. Cupping, shadows between dense bones and scatter are not in it.
+A tungsten spectrum by Kramers' law with its K lines, filtered by aluminium and weighed by an energy-integrating scintillator.
+The body is drawn in one effective beam, hardened by a fixed length of water: its weights do not depend on the place, so HU are
+linear in volume fractions. What the real path of each ray does beyond that is added by :mod:`openbct.phantoms.rays`.
 """
 
 from __future__ import annotations
@@ -49,6 +49,17 @@ class Beam:
         material = TISSUES[tissue] if isinstance(tissue, str) else tissue
         water = float(self.weights @ linear_attenuation(TISSUES["water"], self.energies))
         return 1000.0 * (float(self.weights @ linear_attenuation(material, self.energies)) / water - 1.0)
+
+    def relative(self, substance: str) -> float:
+        """Return the attenuation of 1 mg/cm³ of a substance, that of water being 1."""
+        material = TISSUES[substance]
+        water = float(self.weights @ linear_attenuation(TISSUES["water"], self.energies))
+        return float(self.weights @ linear_attenuation(material, self.energies)) / (1000.0 * material.density * water)
+
+    @property
+    def water(self) -> float:
+        """Attenuation of water [1/mm]."""
+        return float(self.weights @ linear_attenuation(TISSUES["water"], self.energies)) / 10.0
 
     @property
     def mean_energy(self) -> float:
@@ -109,13 +120,24 @@ def scanner_beam(kvp: float = 120.0, water_cm: float = 20.0) -> Beam:
     ------
     SettingsError
         A voltage outside 70 to 150 kV or a negative length.
+    """
+    if not 70.0 <= kvp <= 150.0 or not water_cm >= 0:
+        raise SettingsError(f"found {kvp} kVp behind {water_cm} cm of water, expected 70 to 150 kVp and 0 cm or more")
+    energies, weights = detected(kvp)
+    weights = weights * np.exp(-linear_attenuation(TISSUES["water"], energies) * water_cm)
+    return Beam(kvp, energies, weights / weights.sum())
+
+
+@cache
+def detected(kvp: float) -> tuple[Float[Array, " energies"], Float[Array, " energies"]]:
+    """Return energies [keV] and the signal that each leaves in the detector without a body, per charge of the tube.
+
+    The unit is arbitrary, but the same at all voltages: the sums are to each other as the tube's yields.
 
     References
     ----------
-    Kramers, Philos Mag 46:836 (1923): photons per energy fall as (E0 - E) / E.
+    Kramers, Philos Mag 46:836 (1923): photons per energy and charge fall as (E0 - E) / E.
     """
-    if not 70.0 <= kvp <= 150.0 or water_cm < 0:
-        raise SettingsError(f"found {kvp} kVp behind {water_cm} cm of water, expected 70 to 150 kVp and 0 cm or more")
     energies = np.arange(10.5, kvp, 1.0)
     photons = (kvp - energies) / energies
     photons *= np.exp(-linear_attenuation(TISSUES["tungsten"], energies) * ANODE_MM / 10.0)
@@ -125,8 +147,6 @@ def scanner_beam(kvp: float = 120.0, water_cm: float = 20.0) -> Beam:
         lines = K_SHARE * photons.sum() * ((kvp / K_EDGE_KEV - 1.0) / (120.0 / K_EDGE_KEV - 1.0)) ** 1.63
         for energy, share in K_LINES:
             photons[np.argmin(np.abs(energies - energy))] += share * lines
-    photons *= np.exp(-linear_attenuation(TISSUES["water"], energies) * water_cm)
     scintillator = TISSUES["gadolinium_oxysulfide"]
     absorbed = 1.0 - np.exp(-linear_attenuation(scintillator, energies) * SCINTILLATOR_MM / 10.0)
-    weights = photons * energies * absorbed
-    return Beam(kvp, energies, weights / weights.sum())
+    return energies, photons * energies * absorbed

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int, Integer, Shaped
 from scipy import ndimage
 
 from ..volume import to_index
-from .beam import Beam
+from .beam import Beam, scanner_beam
 from .shapes import Coordinates, Field, Point, coverage
-from .tissues import MATRIX_MINERAL, mix
+from .tissues import MATRIX_MINERAL, TISSUES, iodinated, mix
 
 Array = np.ndarray
 Shape = Callable[[Coordinates], Field]
@@ -28,9 +28,10 @@ class BoneField:
     shell: Field
     """Thickness of the cortex [mm]."""
     compact: Field
-    """Density of the cortex as an ideal K2HPO4 calibration reads it [mg/cm³]."""
+    """Density of the cortex as an ideal K2HPO4 calibration reads it at 120 kVp behind 20 cm of water [mg/cm³]."""
     cancellous: Field
-    """The same inside the cortex [mg/cm³]; marrow without bone reads below zero where it is fatty."""
+    """The same inside the cortex [mg/cm³]; marrow without bone reads below zero where it is fatty. What the bone is made of
+    follows from it, and from that what any other beam reads."""
     part: Field
     """Signed distance to a named part of the bone, such as the vertebral body [mm]."""
 
@@ -60,6 +61,21 @@ class Canvas:
     """Hydroxyapatite mass over volume [mg/cm³]."""
     labels: Integer[Array, "i j k"]
     beam: Beam
+    traces: dict[str, Float[Array, "i j k"]] = field(default_factory=dict)
+    """What bends the spectrum beside mineral: ``"iodine"`` and ``"titanium"``, where there is any [mg/cm³]."""
+
+    def trace(self, name: str) -> Float[Array, "i j k"]:
+        """Return the image of a trace, empty at first [mg/cm³]."""
+        if name not in self.traces:
+            self.traces[name] = np.zeros(self.hu.shape, dtype=np.float32)
+        return self.traces[name]
+
+    def water_like(self, part: tuple[slice | int, ...]) -> Float[Array, "..."]:
+        """Return what attenuates as water does in a part of the image, that of water being 1."""
+        out = 1.0 + self.hu[part] / np.float32(1000) - np.float32(self.beam.relative("hydroxyapatite")) * self.mineral[part]
+        for name, image in self.traces.items():
+            out -= np.float32(self.beam.relative(name)) * image[part]
+        return np.asarray(out)
 
     @property
     def spacing(self) -> Float[Array, "3"]:
@@ -89,6 +105,7 @@ class Canvas:
         bounds: tuple[Point, Point],
         *layers: tuple[float, str, int],
         texture: float = 0.0,
+        iodine: float = 0.0,
     ) -> None:
         """Blend soft tissues over what is there.
 
@@ -101,6 +118,8 @@ class Canvas:
             of the voxel is covered.
         texture
             Amplitude of slow variations within the tissues [HU].
+        iodine
+            Dissolved in the innermost layer [mg/cm³].
         """
         box = self.box(*bounds)
         if box is None:
@@ -111,12 +130,36 @@ class Canvas:
             points = self.axes(part)
             distance = shape(points)
             ripple = np.float32(texture) * _ripple(points) if texture else np.float32(0)
-            for depth, tissue, label in layers:
+            for order, (depth, tissue, label) in enumerate(layers):
                 share = coverage(distance + np.float32(depth), float(self.spacing[0]) * 1.2)
+                inner = iodine if order == len(layers) - 1 else 0.0
                 target = self.hu[part]
-                target += share * (np.float32(self.beam.hounsfield(tissue)) + ripple - target)
+                target += share * (np.float32(self._reading(tissue, inner)) + ripple - target)
                 self.mineral[part] *= 1 - share
+                if inner > 0:
+                    self.trace("iodine")
+                for name, image in self.traces.items():
+                    image[part] += share * (np.float32(inner if name == "iodine" else 0.0) - image[part])
                 np.copyto(self.labels[part], np.uint8(label), where=share > 0.5)
+
+    def _reading(self, tissue: str, iodine: float) -> float:
+        return self.beam.hounsfield(iodinated(tissue, iodine) if iodine > 0 else tissue)
+
+    def paint_metal(self, shape: Shape, bounds: tuple[Point, Point], label: int = 0) -> None:
+        """Put titanium over what is there."""
+        box = self.box(*bounds)
+        if box is None:
+            return
+        share = coverage(shape(self.axes(box)), float(self.spacing[0]) * 1.2)
+        metal = TISSUES["titanium"]
+        self.hu[box] += share * (np.float32(self.beam.hounsfield("titanium")) - self.hu[box])
+        self.mineral[box] *= 1 - share
+        trace = self.trace("titanium")
+        for name, image in self.traces.items():
+            image[box] *= 1 - share
+            if name == "titanium":
+                trace[box] += share * np.float32(1000.0 * metal.density)
+        np.copyto(self.labels[box], np.uint8(label), where=share > 0.5)
 
     def paint_bone(self, bone: Bone, frame: Float[Array, "4 4"], label: int, *, supersample: Sequence[int] = (2, 2, 3)) -> Array:
         """Paint a bone placed by ``frame`` (own frame to patient) and return the share of its part in each voxel.
@@ -138,11 +181,17 @@ class Canvas:
         if box is None:
             return part
         index = self._near(bone, frame, box)
-        painter = _BonePainter(self, bone, np.linalg.inv(frame), tuple(supersample))
+        known = scanner_beam()
+        painter = _BonePainter(
+            self, bone, np.linalg.inv(frame), tuple(supersample), np.float32(known.phosphate_slope),
+            _marrow_and_matrix(known, bone.yellow), _marrow_and_matrix(self.beam, bone.yellow),
+        )  # fmt: skip
         hu, mineral, share, inside = painter.voxels(index)
         where = (index[0], index[1], index[2])
         self.hu[where] = self.hu[where] * (1 - share) + hu
         self.mineral[where] = self.mineral[where] * (1 - share) + mineral
+        for image in self.traces.values():
+            image[where] *= 1 - share
         self.labels[where] = np.where(share > 0.5, label, self.labels[where])
         part[where] = inside & (share > 0.5)
         return part
@@ -170,6 +219,12 @@ class _BonePainter:
     bone: Bone
     to_bone: Float[Array, "4 4"]
     supersample: tuple[int, ...]
+    slope: np.float32
+    """HU per mg/cm³ of K2HPO4 in the reference beam."""
+    reference: tuple[np.float32, np.float32]
+    """Marrow and what matrix has more [HU], in the reference beam."""
+    own: tuple[np.float32, np.float32]
+    """The same in the beam of the canvas."""
 
     def voxels(self, index: Int[Array, "3 n"]) -> tuple[Array, Array, Array, Array]:
         """Return HU and mineral (both times share), share of bone, and whether the centre lies in the part."""
@@ -193,14 +248,21 @@ class _BonePainter:
         return hu, mineral, share, field.part < 0
 
     def _mixture(self, field: BoneField, width: float) -> tuple[Array, Array, Array]:
-        beam = self.canvas.beam
         outer = coverage(field.distance, width)
         inner = coverage(field.distance + field.shell, width)
-        reading = ((outer - inner) * field.compact + inner * field.cancellous) * np.float32(beam.phosphate_slope)
-        marrow = beam.hounsfield(mix({"yellow_marrow": self.bone.yellow, "red_marrow": 1 - self.bone.yellow}))
-        matrix = beam.hounsfield("bone_matrix")
-        mineral = np.maximum(reading - outer * np.float32(marrow), 0) * np.float32(MATRIX_MINERAL / (matrix - marrow))
-        return reading, mineral, outer
+        reading = (outer - inner) * field.compact + inner * field.cancellous
+        # Matrix by volume, such that the reference beam reads the density asked for; below zero where marrow is fattier still.
+        marrow, gain = self.reference
+        share = (reading * self.slope - outer * marrow) / gain
+        marrow, gain = self.own
+        hu = outer * marrow + share * gain
+        return hu, np.maximum(share, 0) * np.float32(MATRIX_MINERAL), outer
+
+
+def _marrow_and_matrix(beam: Beam, yellow: float) -> tuple[np.float32, np.float32]:
+    """Return the HU of marrow with a fatty share of ``yellow``, and how much more bone matrix has."""
+    marrow = beam.hounsfield(mix({"yellow_marrow": yellow, "red_marrow": 1 - yellow}))
+    return np.float32(marrow), np.float32(beam.hounsfield("bone_matrix") - marrow)
 
 
 def _ripple(points: Coordinates) -> Field:

@@ -49,6 +49,16 @@ def mix(parts: Mapping[str, float]) -> Tissue:
     return Tissue(fractions, density)
 
 
+def iodinated(name: str, milligrams: float) -> Tissue:
+    """Return a tissue with dissolved iodine [mg/cm³]; the solution takes the iodine in without growing."""
+    tissue = TISSUES[name]
+    grams = milligrams / 1000.0
+    density = tissue.density + grams
+    fractions = {symbol: share * tissue.density / density for symbol, share in tissue.fractions.items()}
+    fractions["I"] = fractions.get("I", 0.0) + grams / density
+    return Tissue(fractions, density)
+
+
 def _percent(density: float, **parts: float) -> Tissue:
     total = sum(parts.values())
     return Tissue({symbol: value / total for symbol, value in parts.items()}, density)
@@ -70,6 +80,8 @@ TISSUES: dict[str, Tissue] = {
     "hydroxyapatite": from_formula({"Ca": 10, "P": 6, "O": 26, "H": 2}, 3.16),
     "collagen": from_formula({"C": 12, "H": 17, "N": 3, "O": 4}, 1.35),
     "aluminium": Tissue({"Al": 1.0}, 2.70),
+    "iodine": Tissue({"I": 1.0}, 4.93),
+    "pmma": from_formula({"C": 5, "H": 8, "O": 2}, 1.18),
     "tungsten": Tissue({"W": 1.0}, 19.3),
     "titanium": Tissue({"Ti": 1.0}, 4.51),
     "gadolinium_oxysulfide": from_formula({"Gd": 2, "O": 2, "S": 1}, 7.34),

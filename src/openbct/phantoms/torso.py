@@ -21,7 +21,7 @@ from .labels import BODY_LABELS, LABELS
 from .organs import paint_column_surroundings, paint_joints, paint_organs, paint_vessels
 from .pelvis import PelvisShape, hip_bone, sacrum
 from .ribs import rib
-from .scanner import ScannerSettings, expose
+from .scanner import ScannerSettings, check_scanner, expose
 from .softtissue import paint_body, paint_table
 from .spine import LEVELS, Placed, VertebraShape, column, vertebra
 
@@ -35,6 +35,12 @@ PATIENT = Patient(
 
 MOST_VOXELS = 200e6
 """Largest image: about 5 GB while it is painted, 24 bytes for each voxel [C]."""
+
+
+RAY_PIXEL, RAY_SLICE = 3.0, 5.0
+"""Voxels that rays are traced through [mm]: hardening, scatter and the strength of noise vary over centimetres [D]."""
+RAY_FIELD, RAY_CENTRE = 540.0, 10.0
+"""The scanner's field [mm] and the height of its axis of rotation."""
 
 
 @dataclass(frozen=True)
@@ -100,18 +106,34 @@ def simulate_torso(settings: TorsoSettings | None = None) -> SimulatedScan:
         A voxel edge, field of view or range of slices that cannot be an image.
     """
     chosen = settings if settings is not None else TorsoSettings()
-    canvas = _blank(chosen)
+    canvas, landmarks = _blank(chosen), dict[str, Array]()
+    bodies = _paint(canvas, chosen, landmarks)
+    around = _blank(_around(chosen))
+    _paint(around, chosen, {})
+    image = expose(canvas, replace(chosen.scanner, seed=chosen.scanner.seed + 7919 * chosen.seed), around)
+    return _scan(canvas, chosen, image, bodies, landmarks)
+
+
+def _paint(canvas: Canvas, settings: TorsoSettings, landmarks: dict[str, Array]) -> Integer[Array, "i j k"]:
+    """Paint the whole body, from outside to inside, and return the integers of the vertebral bodies."""
     levels = column()
     paint_table(canvas)
     paint_body(canvas)
-    paint_organs(canvas, chosen.seed)
+    paint_organs(canvas, settings.seed)
     paint_vessels(canvas, levels)
     paint_column_surroundings(canvas, levels)
-    landmarks: dict[str, Array] = {}
-    _paint_hips(canvas, chosen, landmarks)
-    bodies = _paint_spine(canvas, chosen, levels, landmarks)
-    image = expose(canvas, replace(chosen.scanner, seed=chosen.scanner.seed + 7919 * chosen.seed))
-    return _scan(canvas, chosen, image, bodies, landmarks)
+    _paint_hips(canvas, settings, landmarks)
+    return _paint_spine(canvas, settings, levels, landmarks)
+
+
+def _around(settings: TorsoSettings) -> TorsoSettings:
+    """Return the same body in the scanner's whole field, on the coarse voxels that rays are traced through."""
+    step = max(RAY_SLICE, settings.spacing[2])
+    half = step / 2
+    return replace(
+        settings, spacing=(RAY_PIXEL, RAY_PIXEL, step), field_of_view=RAY_FIELD, centre=(0.0, RAY_CENTRE),
+        bottom=settings.bottom - half, top=settings.top + half + step,
+    )  # fmt: skip
 
 
 def as_scan(simulated: SimulatedScan) -> Scan:
@@ -171,11 +193,7 @@ def _check_body(settings: TorsoSettings) -> None:
     wrong = {level: value for level, value in densities.items() if not -60.0 <= value <= 600.0}
     if wrong:
         raise SettingsError(f"found trabecular densities {wrong} mg/cm3, expected -60 (fatty marrow alone) to 600; change them")
-    scanner = settings.scanner
-    lengths = {"noise": scanner.noise, "blur_fwhm": scanner.blur_fwhm, "slice_fwhm": scanner.slice_fwhm}
-    wrong = {name: value for name, value in lengths.items() if not 0.0 <= value <= 200.0}
-    if wrong:
-        raise SettingsError(f"found the scanner settings {wrong}, expected 0 to 200 each; change them")
+    check_scanner(settings.scanner)
 
 
 def _paint_hips(canvas: Canvas, settings: TorsoSettings, landmarks: dict[str, Array]) -> None:
@@ -225,7 +243,7 @@ def _scan(canvas: Canvas, settings: TorsoSettings, image: Array, bodies: Array, 
     names = {value: name for name, value in LABELS.items() if value in present}
     body_names = {value: f"vertebral_body_{level}" for level, value in BODY_LABELS.items() if np.any(bodies == value)}
     acquisition = Acquisition(
-        kvp=settings.scanner.kvp, kernel="STANDARD", slice_thickness=float(settings.spacing[2]), manufacturer="OpenBCT",
+        kvp=settings.scanner.kvp, kernel=settings.scanner.point_spread().name, slice_thickness=float(settings.spacing[2]), manufacturer="OpenBCT",
         model="Simulator", study_date="2024-01-15", image_type=("ORIGINAL", "PRIMARY", "AXIAL"),
         series_description="Simulated CT, no patient",
     )  # fmt: skip
