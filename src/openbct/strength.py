@@ -90,6 +90,18 @@ FEMUR_TEST = MechanicalTest(
 )
 """Default femoral test; bounds as above."""
 
+STANCE_TEST = MechanicalTest(
+    strength_strain=0.04,
+    strains=FEMUR_TEST.strains,
+    criterion="force at 4 % deformation of the distance from the cup to the clamped shaft, von Mises perfect plasticity",
+    reference=Reference("Same deformation as in the sideways fall: the curve lies on its plateau there", "design"),
+    plausible=(
+        Bounds("stiffness_n_per_mm", "stiffness [N/mm]", (2_500.0, 40_000.0), (500.0, 80_000.0)),
+        Bounds("strength_n", "strength [N]", (2_000.0, 25_000.0), (400.0, 50_000.0)),
+    ),
+)
+"""Test in stance; the bounds of strength are about twice those of the fall: stance is 2 to 3 times as strong [R], the rest [D]."""
+
 
 def measure_strength(
     model: FEModel,

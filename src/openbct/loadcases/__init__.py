@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .axial_compression import AxialCompression
 from .sideways_fall import SidewaysFall
+from .stance import Stance
 
-__all__ = ["AxialCompression", "SidewaysFall"]
+__all__ = ["AxialCompression", "SidewaysFall", "Stance"]

@@ -26,20 +26,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import ndimage
 
-from ..errors import SegmentationError, SettingsError
+from ..errors import SettingsError
 from ..mirror import mirror_image
 from ..records import Array, BoneRegion, Boundary, Reference, Specimen, Step
-from ..volume import Affine, along, resample, to_patient
+from ..volume import Affine, resample, to_patient
+from .femur_grid import (
+    STANDARD_SHAFT,
+    columns_near_head,
+    cut_bone,
+    doubts_of_grid,
+    flat_pad,
+    neck_shaft_axes,
+    posed_grid,
+    shaft_end_nodes,
+)
 from .grid import box_of, corners_of, mineral_of, one_piece
-
-STANDARD_SHAFT = 40.0
-"""Shaft kept below the lesser trochanter [mm]: target of the default recipe [D]."""
-VOLUME_CAUTION = 0.02
-"""Change of the bone's volume by the model grid above which a caution is due [D]."""
-SMALLEST_PATCH = 150.0
-"""Area of a pad on the bone below which the load enters through a point [mm²] [D]; the public femur has 600 to 1100 [C]."""
 
 REFERENCES = (
     Reference(
@@ -105,8 +107,8 @@ class SidewaysFall:
         left = region.side == "left"
         if left:
             region = mirror_image(region)
-        shape, affine = self._grid(region)
-        inside, change = self._bone(region, shape, affine)
+        shape, affine = posed_grid(region, self._axes(region), self.voxel, self.pad)
+        inside, change = cut_bone(region, shape, affine, self.voxel)
         bone, loose = one_piece(region.bone, inside)
         density = resample(region.density, shape, affine, order=1).array
         pad = self._pads(region, bone, affine)
@@ -139,7 +141,7 @@ class SidewaysFall:
         displacement = np.zeros((*nodes, 3))
         fixed[ground | head, 2] = True
         displacement[head, 2] = -1.0
-        fixed[self._distal_nodes(specimen), :2] = True
+        fixed[shaft_end_nodes(specimen, self.shaft_direction, self.distal_support), :2] = True
         return Boundary(
             fixed=fixed,
             displacement=displacement,
@@ -153,11 +155,7 @@ class SidewaysFall:
 
     def _axes(self, region: BoneRegion) -> Float[Array, "3 3"]:
         """Return the specimen's axes as columns in patient LPS, of a right femur."""
-        shaft = region.frame.axes[:, 2]
-        neck = region.landmarks["head_centre"] - region.landmarks["neck_centre"]
-        medial = neck - float(neck @ shaft) * shaft
-        medial = medial / np.linalg.norm(medial)
-        front = np.cross(medial, shaft)
+        medial, front, shaft = neck_shaft_axes(region)
         turn, lift = np.radians(self.internal_rotation_deg), np.radians(self.adduction_deg)
         # The neck leans to the back by the rotation: what was medial and front turn about the shaft ...
         across, to_front = np.cos(turn) * medial + np.sin(turn) * front, np.cos(turn) * front - np.sin(turn) * medial
@@ -165,68 +163,19 @@ class SidewaysFall:
         load, along = np.cos(lift) * across - np.sin(lift) * shaft, np.sin(lift) * across + np.cos(lift) * shaft
         return np.column_stack([along, to_front, load])
 
-    def _grid(self, region: BoneRegion) -> tuple[tuple[int, int, int], Affine]:
-        """Return shape and affine of a grid in the fall pose with room for the pads, voxel centres counted from the head's."""
-        axes, origin = self._axes(region), region.landmarks["head_centre"]
-        local = (to_patient(region.mask.affine, np.argwhere(region.mask.array).astype(float)) - origin) @ axes
-        distal = (local - _local_point(region, axes)) @ self.shaft_direction
-        local = local[distal >= -STANDARD_SHAFT - 5.0]
-        room = float(region.mask.spacing.max()) + 2 * self.voxel + np.array([0.0, 0.0, self.pad])
-        first = np.floor((local.min(axis=0) - room) / self.voxel).astype(int)
-        last = np.ceil((local.max(axis=0) + room) / self.voxel).astype(int)
-        affine = np.eye(4)
-        affine[:3, :3] = axes * self.voxel
-        affine[:3, 3] = origin + axes @ (first * self.voxel)
-        i, j, k = (int(n) for n in last - first + 1)
-        return (i, j, k), affine
-
-    def _bone(self, region: BoneRegion, shape: tuple[int, int, int], affine: Affine) -> tuple[Bool[Array, "i j k"], float]:
-        """Return the bone on the model grid, cut across its shaft, and by which share its volume changed."""
-        length = min(STANDARD_SHAFT, region.lengths["shaft_below_lesser_trochanter"])
-        shaft = region.frame.axes[:, 2]
-        bottom = float(region.landmarks["lesser_trochanter_axis"] @ shaft) - length
-        inside = resample(region.mask, shape, affine, order=1).array >= 0.5
-        inside &= along(shape, affine, shaft) >= bottom
-        native = region.mask.array & (along(region.mask.shape, region.mask.affine, shaft) >= bottom)
-        change = float(inside.sum()) * self.voxel**3 / (float(native.sum()) * region.mask.voxel_volume) - 1.0
-        return inside, change
-
     def _pads(self, region: BoneRegion, bone: Bool[Array, "i j k"], affine: Affine) -> Bool[Array, "i j k"]:
         """Return cement between a flat outer face and the surface, where the surface is less than ``intrusion`` from its tip."""
         over, under = round(self.intrusion / self.voxel), round((self.pad - self.intrusion) / self.voxel)
         inverse = np.linalg.inv(affine)
-        head = (inverse @ np.append(region.landmarks["head_centre"], 1.0))[:3]
         trochanter = (inverse @ np.append(region.landmarks["lesser_trochanter_axis"], 1.0))[:3]
-        i, j = np.indices(bone.shape[:2])
-        near_head = np.hypot(i - head[0], j - head[1]) * self.voxel <= region.lengths["head_radius"] + self.voxel
-        pad = _pad(f"the head of {region.bone}", bone, near_head, over, under, self.voxel)
+        i, _ = np.indices(bone.shape[:2])
+        near_head = columns_near_head(region, bone.shape, affine, self.voxel)
+        pad = flat_pad(f"the head of {region.bone}", bone, near_head, over, under, self.voxel)
         above = i > trochanter[0]
-        flipped = _pad(f"the greater trochanter of {region.bone}", bone[:, :, ::-1], above, over, under, self.voxel)
+        flipped = flat_pad(f"the greater trochanter of {region.bone}", bone[:, :, ::-1], above, over, under, self.voxel)
         return np.asarray(pad | flipped[:, :, ::-1])
 
-    def _distal_nodes(self, specimen: Specimen) -> Bool[Array, "i1 j1 k1"]:
-        """Return the nodes of bone within ``distal_support`` of the plane across the shaft where it was cut."""
-        step = self.shaft_direction * specimen.spacing
-        bone = np.argwhere(specimen.mask)
-        # The plane goes through the model's lowest node, half a voxel below the lowest centre.
-        cut = min(float(((bone + corner) @ step).min()) for corner in np.ndindex(2, 2, 2))
-        nodes = np.zeros(tuple(n + 1 for n in specimen.mask.shape), dtype=bool)
-        low = bone[bone @ step <= cut + self.distal_support + 2.0 * specimen.spacing]
-        for corner in np.ndindex(2, 2, 2):
-            place = low + corner
-            at = place[place @ step - cut <= self.distal_support]
-            nodes[at[:, 0], at[:, 1], at[:, 2]] = True
-        return nodes
-
     def _describe(self, region: BoneRegion, *, loose: float, change: float) -> Step:
-        cautions = []
-        if abs(change) > VOLUME_CAUTION:
-            cautions.append(
-                f"{region.bone}: the model holds {100 * change:+.1f} % more bone than the label (expected within "
-                f"{100 * VOLUME_CAUTION:g} %); its voxels are coarse for this shape."
-            )
-        if loose > 0.005:
-            cautions.append(f"{region.bone}: {100 * loose:.1f} % of the bone were loose on the model grid and were left out.")
         sentence = (
             f"The femur was posed for a sideways fall ({self.adduction_deg:g} degrees adduction, {self.internal_rotation_deg:g} degrees "
             f"internal rotation; left femora mirrored), its density interpolated once to cubes of {self.voxel:g} mm, its shaft cut at most "
@@ -234,31 +183,4 @@ class SidewaysFall:
             f"{self.intrusion:g} mm over the surface, lay on the head and the greater trochanter, and the last {self.distal_support:g} mm "
             "of the shaft were held across the load."
         )
-        return Step("loadcase", sentence, REFERENCES, tuple(cautions))
-
-
-def _local_point(region: BoneRegion, axes: Float[Array, "3 3"]) -> Float[Array, "3"]:
-    """Return the shaft axis at the lesser trochanter from the head centre, in specimen axes."""
-    return np.asarray((region.landmarks["lesser_trochanter_axis"] - region.landmarks["head_centre"]) @ axes)
-
-
-def _pad(
-    place: str, bone: Bool[Array, "i j k"], allowed: Bool[Array, "i j"], over: int, under: int, voxel: float
-) -> Bool[Array, "i j k"]:
-    """Return a pad above the bone's highest layer in the allowed columns; ``over`` and ``under`` in voxels."""
-    n = bone.shape[2]
-    footprint = bone.any(axis=2) & allowed
-    top = np.where(footprint, n - 1 - np.argmax(bone[:, :, ::-1], axis=2), -1)
-    tip = int(top.max())
-    # Whiskers and slits at the rim of the patch are staircases of the voxels, not contact.
-    patch = ndimage.binary_fill_holes(ndimage.binary_opening(top > tip - over)) & footprint
-    labels, _ = ndimage.label(patch)
-    patch = (labels > 0) & (labels == labels[np.unravel_index(int(np.argmax(top)), top.shape)])
-    area = float(patch.sum()) * voxel**2
-    if tip < 0 or area < SMALLEST_PATCH:
-        raise SegmentationError(
-            f"found {max(area, 0.0):.0f} mm² of bone under the pad on {place}, expected at least {SMALLEST_PATCH:g} mm²; the label "
-            "has a spike there or the pose is wrong: check it in three planes"
-        )
-    k = np.arange(n)
-    return np.asarray(patch[:, :, None] & (k > top[:, :, None]) & (k <= tip + under))
+        return Step("loadcase", sentence, REFERENCES, doubts_of_grid(region.bone, change=change, loose=loose))
