@@ -33,9 +33,13 @@ class Kernel:
         wide = np.exp(-2 * (np.pi * self.wide_fwhm / FWHM * frequency) ** 2)
         return np.asarray((1 + self.boost) * narrow - self.boost * wide)
 
-    def noise_integral(self, pixel: float) -> float:
-        """Return the integral of squared frequency times squared transfer [1/mm³], up to what a pixel [mm] can show."""
-        frequency = np.linspace(0.0, 0.5 / pixel, 2001)
+    @property
+    def noise_integral(self) -> float:
+        """Integral of squared frequency times squared transfer [1/mm³].
+
+        Pixels too coarse for the kernel fold its high frequencies back: they change the grain of noise, not its strength.
+        """
+        frequency = np.linspace(0.0, 4.0, 4001)
         return float(2 * np.trapezoid((frequency * self.transfer(frequency)) ** 2, frequency))
 
     @property

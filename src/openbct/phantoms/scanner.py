@@ -103,7 +103,7 @@ def expose(canvas: Canvas, settings: ScannerSettings, body: Canvas | None = None
     image = canvas.hu.copy()
     _each_slice(image.shape[2], lambda k: _before_blur(canvas, settings, exposure, image, k))
     _blur(image, spacing, kernel, settings.slice_fwhm)
-    gain = _noise_gain(settings, exposure, kernel, spacing)
+    gain = _noise_gain(settings, exposure, kernel)
     out = np.empty(image.shape, dtype=np.int16)
     circle = _outside(canvas) if settings.padding is not None else None
 
@@ -133,13 +133,12 @@ def _trace(body: Canvas, settings: ScannerSettings, thickness: float) -> Exposur
     )
 
 
-def _noise_gain(settings: ScannerSettings, exposure: Exposure | None, kernel: Kernel, spacing: Array) -> float:
+def _noise_gain(settings: ScannerSettings, exposure: Exposure | None, kernel: Kernel) -> float:
     """Return what the grains, of the strength that the rays give, are multiplied by."""
     if exposure is None:
         return settings.noise or 0.0
-    integral = kernel.noise_integral(float(spacing[0]))
     if settings.noise is None:
-        return float(np.sqrt(integral))
+        return float(np.sqrt(kernel.noise_integral))
     return settings.noise / float(np.sqrt(exposure.central_variance()))
 
 
