@@ -28,7 +28,7 @@ class BoneField:
     shell: Field
     """Thickness of the cortex [mm]."""
     compact: Field
-    """Density of the cortex as an ideal K2HPO4 calibration reads it at 120 kVp behind 20 cm of water [mg/cm³]."""
+    """Density of the cortex as an ideal K2HPO4 calibration reads it in the reference beam (120 kVp, slim trunk) [mg/cm³]."""
     cancellous: Field
     """The same inside the cortex [mg/cm³]; marrow without bone reads below zero where it is fatty. What the bone is made of
     follows from it, and from that what any other beam reads."""

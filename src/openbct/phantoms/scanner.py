@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from scipy import fft, ndimage
 
 from ..errors import SettingsError
+from .beam import BODY_CM
 from .canvas import Canvas
 from .exposure import SECTORS, Exposure, trace_rays
 from .kernels import FWHM, KERNELS, Kernel
@@ -32,7 +33,7 @@ class ScannerSettings:
     """How the image is made from the body."""
 
     kvp: float = 120.0
-    water_cm: float = 20.0
+    water_cm: float = BODY_CM
     """Water that hardens the effective beam, in which the body is drawn."""
     mas: float = 80.0
     """Tube charge per slice; noise follows from it, from the slice and from the body, unless ``noise`` is given."""
@@ -46,8 +47,8 @@ class ScannerSettings:
     """Standard deviation in the middle of the body [HU], whatever the dose; 0 for none."""
     hardening: bool = True
     """Errors that a water correction leaves behind bone, contrast agent and metal."""
-    scatter: float = 0.002
-    """Scattered signal that the correction leaves, over the primary behind the body [-]; the default darkens the middle of a slim body by 3 HU [D]."""
+    scatter: float = 0.001
+    """Scattered signal that the correction leaves, over the primary behind the body [-]; the default darkens the middle of a slim body by 2 HU [D]."""
     motion_mm: float = 0.0
     """Amplitude of a periodic movement forwards and backwards, with double contours."""
     padding: float | None = None
