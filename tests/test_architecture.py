@@ -30,11 +30,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": LEAVES,
     "femodel": LEAVES | {"density"},
     "strength": LEAVES | {"fe"},
+    "sweep": LEAVES | {"fe", "femodel", "loadcases", "strength"},
     "settings": {"errors"},
     "plugins": {"errors"},
     "plan": LEAVES | {"anatomy", "calibration", "loadcases", "materials", "measures", "plugins", "settings", "strength"},
     "patient": LEAVES,
-    "pipeline": LEAVES | {"assessment", "femodel", "plan", "settings", "strength", "versions"},
+    "pipeline": LEAVES | {"assessment", "femodel", "loadcases", "plan", "settings", "strength", "sweep", "versions"},
 }
 """``cli`` and the package itself may import everything."""
 

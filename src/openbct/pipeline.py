@@ -6,17 +6,19 @@ One bone's refusal never loses another bone, and what a bone had reached before 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from .assessment import assess
-from .errors import CalibrationError, InputError, ModelError, OpenBCTError, SolveError
+from .errors import CalibrationError, InputError, ModelError, OpenBCTError, SettingsError, SolveError
 from .femodel import build_model
+from .loadcases import SidewaysFall
 from .plan import Plan, Recipe, make_plan
 from .records import BoneMask, BoneResult, CalibratedVolume, Case, Scan, Segmenter, Step
 from .settings import Settings, to_tables
 from .strength import measure_strength
+from .sweep import FallSweep, sweep_fall
 from .versions import versions
 
 Observer = Callable[[str, str], None]
@@ -132,6 +134,51 @@ def analyze_bone(
     if status == "ok" and (cautions or doubts):
         status = "caution"
     return BoneResult(bone, status, reason, cautions, steps, seconds=seconds, **reached)  # type: ignore[arg-type]
+
+
+def sweep_femora(
+    scan: Scan,
+    segmenter: Segmenter,
+    *,
+    plan: Plan,
+    span_deg: float,
+    directions: int,
+    nonlinear: bool = True,
+    observe: Observer = lambda stage, bone: None,
+) -> tuple[Mapping[str, FallSweep | str], tuple[str, ...]]:
+    """Return each femur's sweep of fall directions, or why it has none; and the doubts of the scan as a whole.
+
+    Raises
+    ------
+    InputError
+        The scan holds no bone that was asked for, or cannot be calibrated.
+    SettingsError
+        The plan's femoral load case is no sideways fall.
+    """
+    loadcase = plan.femur.loadcase
+    if not isinstance(loadcase, SidewaysFall):
+        raise SettingsError(f"found the femoral load case {loadcase.name!r}, expected a sideways fall: only falls are swept")
+    segmentation = segmenter(scan)
+    calibration = plan.calibrator(scan, segmentation)
+    swept: dict[str, FallSweep | str] = {name: reason for name, reason in segmentation.absent.items() if name.startswith("femur")}
+    for name, mask in segmentation.bones.items():
+        if not name.startswith("femur"):
+            continue
+        try:
+            region = plan.femur.locate(mask, calibration)
+            swept[name] = sweep_fall(
+                region,
+                loadcase,
+                plan.femur.law,
+                span_deg=span_deg,
+                directions=directions,
+                test=plan.femur.test if nonlinear else None,
+                threads=plan.threads,
+                progress=lambda done, of, name=name: observe(f"direction {done + 1} of {of}", name),  # type: ignore[misc]
+            )
+        except (InputError, ModelError, SolveError) as error:
+            swept[name] = str(error)
+    return swept, (*scan.step.cautions, *segmentation.step.cautions, *calibration.step.cautions)
 
 
 def _timed(stage: str, bone: str, function: Callable[[], T], observe: Observer, seconds: dict[str, float]) -> T:

@@ -155,6 +155,36 @@ def strength(
 
 
 @app.command()
+def sweep(
+    density: Annotated[Path, typer.Argument(metavar="DENSITY", help="Already calibrated image (NIfTI), in mg/cm³.")],
+    out: Out,
+    labels: Labels = None,
+    label_map: LabelMapFile = None,
+    mineral: Annotated[
+        str | None,
+        typer.Option("--mineral", help="What the image is calibrated to: K2HPO4 or CHA; unstated: K2HPO4, with a caution."),
+    ] = None,
+    bones: Annotated[
+        str, typer.Option("--bones", help="femur_left, femur_right, or both with a comma.")
+    ] = "femur_left,femur_right",
+    protocol: Protocol = "default",
+    span_deg: Annotated[float, typer.Option("--span-deg", help="Half the side of the square of directions, in degrees.")] = 30.0,
+    directions: Annotated[int, typer.Option("--directions", help="Directions along each side of the square.")] = 10,
+    voxel_mm: Annotated[float, typer.Option("--voxel-mm", help="Edge of the elements of the sweep, in mm.")] = 1.5,
+    linear_only: Annotated[
+        bool, typer.Option("--linear-only", help="Leave out the nonlinear tests in the default and the weakest direction.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Strength of a femur over many directions of a sideways fall, and the weakest of them."""
+    from .request import stage_request
+    from .sweep import run_sweep
+
+    request = stage_request(density, out, labels, label_map, mineral=mineral, bones=bones, protocol=protocol, calibrated=True)
+    run_sweep(request, span_deg=span_deg, directions=directions, voxel_mm=voxel_mm, nonlinear=not linear_only, as_json=json)
+
+
+@app.command()
 def batch(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder with one scan per entry, or a CSV table of scans.")],
     out: Out,

@@ -7,6 +7,7 @@ from datetime import date
 from ..records import Case
 from .bones import bone_section, calibration, has_pictures, overview_figure
 from .content import Figure, Report
+from .directions import direction_map
 from .html import to_html
 from .pdf import to_pdf
 from .references import Numbering, methods, provenance, references
@@ -15,7 +16,7 @@ from .summary import shorten, summary
 from .texts import ENGLISH
 from .wording import Texts, clean, person
 
-__all__ = ["case_overview", "make_report", "to_html", "to_pdf"]
+__all__ = ["case_overview", "direction_map", "make_report", "to_html", "to_pdf"]
 
 
 def make_report(case: Case, *, texts: Texts = Texts(ENGLISH), made_on: date | None = None) -> Report:  # noqa: B008  frozen

@@ -213,6 +213,12 @@ ENGLISH: Final[Mapping[str, str]] = {
     "curve.travel": "travel [mm]",
     "curve.force": "force [kN]",
     "curve.strength": "{value}",
+    # Directions of fall
+    "sweep.rotation": "internal rotation [degrees]",
+    "sweep.adduction": "adduction [degrees]",
+    "sweep.bar": "strength, % of the default direction",
+    "sweep.default": "default direction",
+    "sweep.weakest": "weakest direction",
     # Calibration
     "calibration.method": "Method",
     "calibration.line": "Line",
