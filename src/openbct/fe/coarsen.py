@@ -80,16 +80,16 @@ def _join(parent: Any, first: Any, second: Any) -> None:
 
 @kernel()
 def _group_children(
-    cells: Any, nodes: Any, f: Any, size_j: Any, size_k: Any, slot: Any, order: Any, last: Any, piece: Any, coarse_cells: Any,
-    first_child: Any, children: Any,
+    cells: Any, nodes: Any, halving: Any, size_j: Any, size_k: Any, plain: Any, slot: Any, order: Any, last: Any, piece: Any,
+    coarse_cells: Any, first_child: Any, children: Any,
 ) -> Any:  # fmt: skip
     """Parents of the fine elements: one per coarse cell and connected piece of material inside it; returns their number.
 
-    ``slot`` comes in as zeros, ``last`` as -1, ``piece`` as 0 1 2 …
+    ``halving`` is 1 along the axes to coarsen; ``slot`` comes in as zeros, ``last`` as -1, ``piece`` as 0 1 2 …
     """
     n_fine = cells.shape[0]
     for e in range(n_fine):
-        order[e] = ((cells[e, 0] // f[0]) * size_j + cells[e, 1] // f[1]) * size_k + cells[e, 2] // f[2]
+        order[e] = ((cells[e, 0] >> halving[0]) * size_j + (cells[e, 1] >> halving[1])) * size_k + (cells[e, 2] >> halving[2])
         slot[order[e]] += 1
     total = 0
     for c in range(slot.size):
@@ -100,37 +100,35 @@ def _group_children(
         children[slot[order[e]]] = e
     for position in range(n_fine):
         order[position] = children[position]
-    begin = 0
     n_coarse = 0
     done = 0
-    while begin < n_fine:
-        e0 = order[begin]
-        end = begin
-        while end < n_fine:
-            e = order[end]
-            same = True
-            for axis in range(3):
-                same &= cells[e, axis] // f[axis] == cells[e0, axis] // f[axis]
-            if not same:
-                break
-            for n in range(8):
-                other = last[nodes[e, n]]
-                if other >= begin:
-                    _join(piece, np.int64(e), np.int64(order[other]))
-                last[nodes[e, n]] = end
-            end += 1
+    for cell in range(slot.size):
+        begin = slot[cell]
+        end = slot[cell + 1] if cell + 1 < slot.size else n_fine
+        # A cell full of voxels is one piece; ``children`` has them already.
+        whole = plain and end - begin == 8
+        if not whole:
+            for position in range(begin, end):
+                e = order[position]
+                for n in range(8):
+                    other = last[nodes[e, n]]
+                    if other >= begin:
+                        _join(piece, np.int64(e), np.int64(order[other]))
+                    last[nodes[e, n]] = position
         for lead in range(begin, end):
-            if _find(piece, np.int64(order[lead])) != order[lead]:
+            if not whole and _find(piece, np.int64(order[lead])) != order[lead]:
                 continue
             first_child[n_coarse] = done
             for axis in range(3):
-                coarse_cells[n_coarse, axis] = cells[e0, axis] // f[axis]
+                coarse_cells[n_coarse, axis] = cells[order[begin], axis] >> halving[axis]
+            n_coarse += 1
+            if whole:
+                done = end
+                break
             for member in range(begin, end):
                 if _find(piece, np.int64(order[member])) == order[lead]:
                     children[done] = order[member]
                     done += 1
-            n_coarse += 1
-        begin = end
     first_child[n_coarse] = done
     return n_coarse
 
@@ -158,17 +156,27 @@ def _join_corners(parent: Any, e: Any, place: Any, e0: Any, place0: Any) -> None
 
 @kernel()
 def _number_nodes(
-    cells: Any, nodes: Any, f: Any, first_child: Any, children: Any, code: Any, last: Any, parent: Any, number: Any, out: Any
-) -> Any:
+    cells: Any, nodes: Any, halving: Any, plain: Any, first_child: Any, children: Any, code: Any, last: Any, parent: Any,
+    number: Any, out: Any,
+) -> Any:  # fmt: skip
     """Coarse nodes: fills the place ``code`` of every fine node and the nodes ``out`` of each coarse element; returns their number.
 
     ``code``, ``last`` and ``number`` come in as -1, ``parent`` as 0 1 2 …
     """
     n_coarse = first_child.size - 1
     for e in range(n_coarse):
-        for child in range(first_child[e], first_child[e + 1]):
-            fine = children[child]
-            for n in range(8):
+        begin = np.int64(first_child[e])
+        whole = plain and first_child[e + 1] - begin == 8
+        for step in range(27 if whole else 8 * (first_child[e + 1] - begin)):
+            if whole:
+                # The children are in the order of their bits: each place is a corner of one of them.
+                place = step
+                a, b, c = step // 9, step // 3 % 3, step % 3
+                fine = children[begin + 4 * (a >> 1) + 2 * (b >> 1) + (c >> 1)]
+                node = nodes[fine, 4 * (a - (a >> 1)) + 2 * (b - (b >> 1)) + c - (c >> 1)]
+                corner = (a | b | c) & 1 == 0
+            else:
+                fine, n = children[begin + (step >> 3)], step & 7
                 node = nodes[fine, n]
                 if last[node] == e:
                     continue
@@ -176,11 +184,15 @@ def _number_nodes(
                 place = 0
                 for axis in range(3):
                     bit = (n >> (2 - axis)) & 1
-                    place = 3 * place + (cells[fine, axis] % 2 + bit if f[axis] == 2 else 2 * bit)
-                if code[node] < 0:
-                    code[node] = 27 * e + place
-                else:
-                    _join_corners(parent, e, place, np.int64(code[node] // 27), np.int64(code[node] % 27))
+                    place = 3 * place + ((cells[fine, axis] & 1) + bit if halving[axis] else 2 * bit)
+                corner = False
+            if code[node] < 0:
+                code[node] = 27 * e + place
+                continue
+            other = np.int64(code[node] // 27)
+            # Two whole neighbours share the corners of their common edge or face too: joining these is enough.
+            if corner or not whole or first_child[other + 1] - first_child[other] != 8:
+                _join_corners(parent, e, place, other, np.int64(code[node] % 27))
     count = 0
     for e in range(n_coarse):
         for corner in range(8):
@@ -228,22 +240,27 @@ def _cut(cells: IntArray, nodes: IntArray, n_nodes: int) -> Slabs:
     return Slabs(ends[cuts].astype(np.int64), node_cuts, phases)
 
 
-def coarsen(cells: IntArray, nodes: IntArray, n_nodes: int, factor: tuple[int, int, int] = (2, 2, 2)) -> Coarsening:
-    """The next coarser level of a set of elements; ``factor`` is 2 along the axes to coarsen and 1 along the others."""
-    f = np.array(factor, dtype=np.int32)
-    size = [int(n) for n in cells.max(axis=0) // f + 1]
+def coarsen(
+    cells: IntArray, nodes: IntArray, n_nodes: int, factor: tuple[int, int, int] = (2, 2, 2), *, voxels: bool = False
+) -> Coarsening:
+    """The next coarser level of a set of elements; ``factor`` is 2 along the axes to coarsen and 1 along the others.
+
+    ``voxels`` tells that there is one element at most in a cell and that neighbours share all nodes of their common face.
+    """
+    halving = np.array(factor, dtype=np.int32) - 1
+    plain = voxels and factor == (2, 2, 2)
+    size = [int(n) for n in (cells.max(axis=0) >> halving) + 1]
     n_fine = len(cells)
     order, children = np.empty(n_fine, np.int32), np.empty(n_fine, np.int32)
     last, piece = np.full(n_nodes, -1, np.int32), np.arange(n_fine, dtype=np.int32)
     coarse_cells, first_child = np.empty((n_fine, 3), np.int32), np.empty(n_fine + 1, np.int32)
     slot = np.zeros(size[0] * size[1] * size[2], np.int32)
-    n_coarse = int(
-        _group_children(cells, nodes, f, size[1], size[2], slot, order, last, piece, coarse_cells, first_child, children)
-    )
+    grown = (coarse_cells, first_child, children)
+    n_coarse = int(_group_children(cells, nodes, halving, size[1], size[2], plain, slot, order, last, piece, *grown))
     first_child, coarse_cells = first_child[: n_coarse + 1].copy(), coarse_cells[:n_coarse].copy()
     last[:] = -1
     code, number = np.full(n_nodes, -1, np.int32), np.full(8 * n_coarse, -1, np.int32)
     coarse_nodes, parent = np.empty((n_coarse, 8), np.int32), np.arange(8 * n_coarse, dtype=np.int32)
-    count = int(_number_nodes(cells, nodes, f, first_child, children, code, last, parent, number, coarse_nodes))
+    count = int(_number_nodes(cells, nodes, halving, plain, first_child, children, code, last, parent, number, coarse_nodes))
     slabs = _cut(coarse_cells, coarse_nodes, count)
     return Coarsening(coarse_cells, coarse_nodes, count, children, first_child, code, factor, slabs)

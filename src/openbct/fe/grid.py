@@ -19,9 +19,6 @@ from openbct.fe.simd import LANES
 IntArray = NDArray[np.int32]
 LongArray = NDArray[np.int64]
 
-CHUNK = 1 << 20
-"""Nodes at a time where temporary arrays would otherwise cost more memory than the result [D]."""
-
 
 @dataclass(frozen=True)
 class Grid:

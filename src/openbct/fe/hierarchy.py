@@ -36,7 +36,8 @@ def _coarsenings(
     while 3 * n_nodes > COARSEST_DOF:
         # Point smoothing only works where the coupling is strong, along short edges; long ones wait until the others catch up.
         short = edge < MAX_ASPECT * edge.min()
-        step = coarsen(cells, nodes, n_nodes, (1 + int(short[0]), 1 + int(short[1]), 1 + int(short[2])))
+        factor = (1 + int(short[0]), 1 + int(short[1]), 1 + int(short[2]))
+        step = coarsen(cells, nodes, n_nodes, factor, voxels=not steps)
         if steps and step.n_nodes > 0.75 * n_nodes and short.all():
             break
         steps.append((step, galerkin.parents(step, cells)))

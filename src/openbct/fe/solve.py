@@ -13,12 +13,12 @@ from openbct.errors import SolveError
 from openbct.fe.checks import check_load_lands, check_model, check_nodal
 from openbct.fe.grid import number_voxels
 from openbct.fe.hex8 import Orthotropy
-from openbct.fe.motions import less_motion, mean_motion, rigid_modes
+from openbct.fe.motions import without_free_motion
 from openbct.fe.multigrid import SMOOTHING_DEGREE
+from openbct.fe.nodal import node_reader, node_values
 from openbct.fe.rigid import RigidFace, check_ties, prescribed, solve_faces, tie
 from openbct.fe.solution import Solution
-from openbct.fe.supports import RANK_TOLERANCE
-from openbct.fe.system import LinearSystem, Outcome, build_system, node_values
+from openbct.fe.system import LinearSystem, Outcome, build_system
 
 FloatArray = NDArray[np.float64]
 
@@ -131,35 +131,26 @@ def _right_side(
     system: LinearSystem, held: ArrayLike, values: ArrayLike, load: ArrayLike | None
 ) -> tuple[FloatArray, FloatArray | None]:
     """Displacement with its prescribed values, and the load vector if there is a load."""
-    fixed_nodes = node_values(held, system.grid).astype(bool)
-    x = system.pack(np.where(fixed_nodes, node_values(values, system.grid), 0.0))
-    b = None if load is None else system.pack(np.where(fixed_nodes, 0.0, node_values(load, system.grid)))
+    is_held, moved = node_reader(held, system.grid), node_reader(values, system.grid)
+    pushed = None if load is None else node_reader(load, system.grid)
+    x = np.zeros(3 * system.stride)
+    b = None if pushed is None else np.zeros_like(x)
+
+    def fill(begin: int, end: int) -> None:
+        here = is_held(begin, end) != 0
+        x.reshape(3, -1)[:, begin:end] = np.where(here, moved(begin, end), 0.0).T
+        if b is not None and pushed is not None:
+            b.reshape(3, -1)[:, begin:end] = np.where(here, 0.0, pushed(begin, end)).T
+
+    system.team.chunks(fill, system.grid.n_nodes)
     return x, b
-
-
-def _without_free_motion(system: LinearSystem, u: FloatArray, fixed: NDArray[np.bool_], spacing: Sequence[float]) -> FloatArray:
-    """The displacement less its mean motion along the rigid motions that the supports leave to the whole body."""
-    grid = system.grid
-    points = grid.points()
-    points *= np.asarray(spacing, dtype=float)
-    points -= points.mean(axis=0)
-    points /= max(float(np.abs(points).max()), 1e-300)
-    node, axis = np.nonzero(fixed)
-    rows = rigid_modes(points[node])[np.arange(node.size), axis]
-    value, vector = np.linalg.eigh(rows.T @ rows)
-    free = vector[:, value <= RANK_TOLERANCE * max(float(value[-1]), 1e-300)]
-    if free.shape[1] == 0:
-        return u
-    out = less_motion(points, u, mean_motion(points, u, free))
-    out[node, axis] = u[node, axis]
-    return out
 
 
 def _solution(
     system: LinearSystem, x: FloatArray, internal: FloatArray, held: ArrayLike, outcome: Outcome, spacing: Sequence[float]
 ) -> Solution:
     grid = system.grid
-    fixed = node_values(held, grid).astype(bool, copy=False)
+    fixed = node_values(held, grid, system.team).astype(bool, copy=False)
     u, nodal = system.unpack(x), system.unpack(internal)
     pinned = system.supports.modes
     lost = float(np.abs(nodal.reshape(-1)[system.supports.pins]).max()) if pinned else 0.0
@@ -182,7 +173,7 @@ def _solution(
     if converged and system.dropped:
         status += f"; {system.dropped} voxels that touch nothing held were left out"
     if pinned:
-        u = _without_free_motion(system, u, fixed, spacing)
+        u = without_free_motion(grid, u, fixed, spacing, system.team)
     reaction = np.where(fixed, nodal, 0.0)
     cycles = outcome.iterations
     stats: dict[str, float] = {

@@ -17,12 +17,9 @@ from scipy import ndimage
 from openbct.errors import ModelError
 from openbct.fe.grid import Grid
 from openbct.fe.hex8 import CORNERS
-from openbct.fe.motions import rigid_modes
+from openbct.fe.motions import RANK_TOLERANCE, rigid_modes
 
 FloatArray = NDArray[np.float64]
-
-RANK_TOLERANCE = 1e-10
-"""Eigenvalue of a Gram matrix of rigid motions, relative to its largest, below which a motion is free [D]."""
 
 MAX_JOINT = 1800
 """Size of the joint eigenvalue problem of loosely attached pieces, six per piece, that is still worth its time [D]."""
@@ -62,14 +59,15 @@ def face_bodies(active: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
     return np.asarray(label[active[box]] - 1), int(count)
 
 
-def drop_loose_pieces(active: NDArray[np.bool_], anchored: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int]:
-    """Voxels without the pieces that share no node with anything anchored, and how many voxels were dropped.
+def drop_loose_pieces(active: NDArray[np.bool_], anchored: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int, bool]:
+    """Voxels without the pieces that share no node with anything anchored, how many were dropped, and whether one body is left.
 
     ``anchored`` marks the nodes ``(i+1 j+1 k+1)`` that carry a fixed degree of freedom.
     """
     box = _box(active)
     some = active[box]
     label, count = ndimage.label(some)
+    whole = count == 1
     if count > 1:
         label, count = ndimage.label(some, structure=np.ones((3, 3, 3), dtype=bool))
     held = np.zeros(count + 1, dtype=bool)
@@ -78,10 +76,10 @@ def drop_loose_pieces(active: NDArray[np.bool_], anchored: NDArray[np.bool_]) ->
         held[label[part]] = True
     held[0] = False
     if held[1:].all():
-        return active, 0
+        return active, 0, whole
     kept = np.zeros_like(active)
     kept[box] = held[label]
-    return kept, int(some.sum() - kept.sum())
+    return kept, int(some.sum() - kept.sum()), whole
 
 
 def _gram(rows: FloatArray, owner: NDArray[np.int64], count: int) -> FloatArray:
@@ -152,8 +150,9 @@ def _check_load(modes: FloatArray, nodes: NDArray[np.int64], points: FloatArray,
 
 
 def find_supports(
-    grid: Grid, active: NDArray[np.bool_], fixed: NDArray[np.bool_], load: FloatArray, stiffness: FloatArray, spacing: FloatArray
-) -> Supports:
+    grid: Grid, active: NDArray[np.bool_], fixed: NDArray[np.bool_], load: FloatArray, stiffness: FloatArray, spacing: FloatArray,
+    *, whole: bool = False,
+) -> Supports:  # fmt: skip
     """Pins for every rigid motion that nothing prevents.
 
     Parameters
@@ -162,6 +161,8 @@ def find_supports(
         Fixed degrees of freedom and nodal forces ``(n_nodes 3)``.
     stiffness
         Stiffness at each node; pins go to stiff ones.
+    whole
+        Known to be one face-connected body.
 
     Raises
     ------
@@ -169,7 +170,9 @@ def find_supports(
         A load does work on a free motion.
     """
     box = _box(active)
-    label, count = face_bodies(active)
+    count = 1
+    if not whole:
+        label, count = face_bodies(active)
     if count == 1:
         node = np.flatnonzero(fixed.any(axis=1))
         held_rows = rigid_modes(_normalised(grid, spacing, box, node))[fixed[node]]

@@ -28,12 +28,13 @@ from numpy.typing import ArrayLike, NDArray
 from openbct.errors import ModelError
 from openbct.fe import multigrid, voxel
 from openbct.fe.direct import DENSE_DOF, SPARSE_DOF, DirectCycle, factorise
-from openbct.fe.grid import CHUNK, Grid, Rows, find_rows, number_voxels
+from openbct.fe.grid import Grid, Rows, find_rows, number_voxels
 from openbct.fe.hex8 import Orthotropy
 from openbct.fe.hierarchy import find_structure
 from openbct.fe.krylov import Outcome, Product, pcg
 from openbct.fe.materials import Materials, build_materials
 from openbct.fe.multigrid import Fine, Multigrid
+from openbct.fe.nodal import node_values
 from openbct.fe.simd import LANES
 from openbct.fe.supports import Supports, drop_loose_pieces, find_supports
 from openbct.fe.team import ALONE, Team, default_threads
@@ -44,7 +45,7 @@ Float32Array = NDArray[np.float32]
 PATIENCE = 200
 """Multigrid iterations after which a small model is factorised instead [D]."""
 
-__all__ = ["LinearSystem", "Outcome", "Product", "build_system", "node_values", "pcg"]
+__all__ = ["LinearSystem", "Outcome", "Product", "build_system", "pcg"]
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,14 @@ class LinearSystem:
     def residual(self, b: FloatArray | None, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """b - K x at the free degrees of freedom, and K x; no ``b`` means zero."""
         force = self.apply(x)
-        r = -force if b is None else b - force
-        r[self.free == 0] = 0.0
+        r = np.empty_like(force)
+
+        def rest(begin: int, end: int) -> None:
+            part = force[begin:end]
+            gap = -part if b is None else b[begin:end] - part
+            r[begin:end] = np.where(self.free[begin:end] == 0, 0.0, gap)
+
+        self.team.chunks(rest, r.size)
         return r, force
 
     def solve(
@@ -181,27 +188,14 @@ class LinearSystem:
         return Outcome(converged, len(history) - 1, tuple(history), "" if converged else breakdown, tolerance * scale), force
 
 
-def node_values(values: ArrayLike, grid: Grid) -> NDArray[np.generic]:
-    """Rows of a node array ``(i+1 j+1 k+1 3)``, or of anything that broadcasts to it, at the active nodes ``(n_nodes 3)``."""
-    given = np.asarray(values)
-    full = np.broadcast_to(given, (*grid.node_shape, 3))
-    if given.shape == full.shape and given.flags.c_contiguous:
-        return np.asarray(given.reshape(-1, 3)[grid.nodes])
-    out = np.empty((grid.n_nodes, 3), given.dtype)
-    for begin in range(0, grid.n_nodes, CHUNK):
-        part = grid.nodes[begin : begin + CHUNK]
-        out[begin : begin + CHUNK] = full[np.unravel_index(part, grid.node_shape)]
-    return out
-
-
 def _diagonal(rows: Rows, modulus: FloatArray, materials: Materials, stride: int) -> FloatArray:
     out = np.zeros(3 * stride)
     voxel.diagonal(rows.nodes, rows.first, rows.group, modulus, materials.diagonals, rows.length, out)
     return out
 
 
-def _active(modulus: NDArray[np.floating], fixed: ArrayLike, load: ArrayLike | None) -> tuple[NDArray[np.bool_], int]:
-    """Voxels that take part: stiff and connected to something fixed."""
+def _active(modulus: NDArray[np.floating], fixed: ArrayLike, load: ArrayLike | None) -> tuple[NDArray[np.bool_], int, bool]:
+    """Voxels that take part (stiff and connected to something fixed), how many others there are, and whether they are one body."""
     active = np.asarray(modulus > 0)
     if not active.any():
         raise ModelError(
@@ -210,7 +204,7 @@ def _active(modulus: NDArray[np.floating], fixed: ArrayLike, load: ArrayLike | N
     node_shape = tuple(n + 1 for n in modulus.shape)
     marked = np.broadcast_to(np.asarray(fixed), (*node_shape, 3))
     held = marked[..., 0] | marked[..., 1] | marked[..., 2]
-    kept, dropped = drop_loose_pieces(active, held)
+    kept, dropped, whole = drop_loose_pieces(active, held)
     if not kept.any() or (dropped == 0 and not held.any()):
         raise ModelError(
             f"nothing is held: `fixed` marks {int(held.sum())} nodes and none of them belongs to a voxel with a positive modulus; "
@@ -218,7 +212,7 @@ def _active(modulus: NDArray[np.floating], fixed: ArrayLike, load: ArrayLike | N
         )
     if dropped and load is not None:
         _refuse_lost_load(active & ~kept, kept, load, node_shape)
-    return kept, dropped
+    return kept, dropped, whole
 
 
 def _refuse_lost_load(loose: NDArray[np.bool_], kept: NDArray[np.bool_], load: ArrayLike, node_shape: tuple[int, ...]) -> None:
@@ -253,7 +247,7 @@ def build_system(
     ModelError
         Nothing is stiff, nothing is held, or a load acts on a free rigid motion.
     """
-    active, dropped = _active(youngs_modulus, fixed, load)
+    active, dropped, whole = _active(youngs_modulus, fixed, load)
     grid = number_voxels(active)
     n = grid.n_nodes
     team = Team(default_threads(3 * n) if threads is None else threads)
@@ -267,11 +261,11 @@ def build_system(
     # Room for the last vector of a row to read past its end.
     stride = -(-(n + 2 * LANES) // 16) * 16
     diagonal = _diagonal(rows, row_modulus, materials, stride)
-    held = node_values(fixed, grid).astype(bool, copy=False)
+    held = node_values(fixed, grid, team).astype(bool, copy=False)
     if not held.any():
         raise ModelError("nothing is held: no fixed degree of freedom belongs to the body; expected at least six. Check `fixed`.")
     nodal_load = np.broadcast_to(np.zeros(1), (n, 3)) if load is None else np.where(held, 0.0, node_values(load, grid))
-    supports = find_supports(grid, active, held, nodal_load, diagonal[:n], np.asarray(spacing, dtype=float))
+    supports = find_supports(grid, active, held, nodal_load, diagonal[:n], np.asarray(spacing, dtype=float), whole=whole)
     del nodal_load, active
     held.reshape(-1)[supports.pins] = True
     free = np.zeros((3, stride), np.float32)

@@ -34,6 +34,9 @@ LEAST_ITEMS = 4096
 LEAST_SHARE = 64
 """Smallest slab: eight vectors [D]."""
 
+CHUNK = 1 << 15
+"""Items at a time of a loop that makes temporary arrays [C]: these then stay in the cache, and cost little memory."""
+
 
 @cache
 def _helpers(count: int) -> ThreadPoolExecutor:
@@ -82,6 +85,15 @@ class Team:
             for one in helping:
                 if not one.cancel():
                     one.result()
+
+    def chunks(self, work: Callable[[int, int], object], items: int) -> None:
+        """Call ``work(begin, end)`` for stretches of at most :data:`CHUNK` of the ``items``, in any order."""
+
+        def some(first: int, last: int) -> None:
+            for begin in range(first * CHUNK, min(last * CHUNK, items), CHUNK):
+                work(begin, min(begin + CHUNK, items))
+
+        self.each(some, -(-items // CHUNK))
 
     def aside(self, work: Callable[[], T]) -> Callable[[], T]:
         """Start ``work`` beside the caller if there is another thread; the function returned gives its result.
