@@ -76,17 +76,20 @@ def load_lean(folder: Path) -> tuple[Any, Any, Any, float]:
     return arrays[0], arrays[1], arrays[2], float((folder / "spacing").read_text())
 
 
-def solve_lean(folder: Path, threads: int) -> dict[str, Any]:
-    """One solve with its times, memory and answer."""
+def solve_lean(folder: Path, threads: int, repeat: int) -> dict[str, Any]:
+    """A solve with its times (the quickest of ``repeat``), memory and answer."""
     from openbct import fe
 
     warm_up()
     baseline = peak_mb()
     modulus, fixed, displacement, spacing = load_lean(folder)
     given = (modulus.nbytes + fixed.nbytes + displacement.nbytes) / 2**20
-    wall, cpu = time.perf_counter(), time.process_time()
-    solution = fe.solve(modulus, spacing=(spacing,) * 3, fixed=fixed, displacement=displacement, threads=threads)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    times = []
+    for _ in range(repeat):
+        started, used = time.perf_counter(), time.process_time()
+        solution = fe.solve(modulus, spacing=(spacing,) * 3, fixed=fixed, displacement=displacement, threads=threads)
+        times.append((time.perf_counter() - started, time.process_time() - used))
+    wall, cpu = min(times)
     peak = peak_mb() - baseline
     force = solution.nodal_force
     return {
@@ -125,9 +128,8 @@ def threads() -> None:
         runs: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
         for _ in range(4):
             for count in runs:
-                runs[count].append(
-                    in_new_process([str(Path(__file__)), "--worker", "solve", "--folder", name, "--threads", str(count)])
-                )
+                command = ["--worker", "solve", "--folder", name, "--threads", str(count), "--repeat", "4"]
+                runs[count].append(in_new_process([str(Path(__file__)), *command]))
     if len({run["digest"] for count in runs for run in runs[count]}) != 1:
         raise SystemExit("the answer depends on the number of threads")
     best = {count: min(run["wall_s"] for run in runs[count]) for count in runs}
@@ -135,14 +137,14 @@ def threads() -> None:
     cpu = {count: statistics.median(run["cpu_s"] for run in runs[count]) for count in runs}
     speed = best[1] / best[2]
     table(
-        ["threads", "wall s, best of 4", "wall s, median", "CPU s, median", "speed-up, best", "goal", ""],
+        ["threads", "wall s, best of 4 processes", "wall s, median", "CPU s, median", "speed-up, best", "goal", ""],
         [[1, f"{best[1]:.2f}", f"{middle[1]:.2f}", f"{cpu[1]:.2f}", "", "", ""],
          [2, f"{best[2]:.2f}", f"{middle[2]:.2f}", f"{cpu[2]:.2f}", f"**{speed:.2f}×**", f"≥ {THREAD_GOAL:g}× with a free core, ≥ 0.9× without",
           "met" if speed >= THREAD_GOAL else ("met under load only" if middle[1] / middle[2] >= 0.9 else "missed")]],
     )  # fmt: skip
     load = os.getloadavg()
     print(
-        f"Vertebra split 2³, {runs[1][0]['dof'] / 1e6:.2f} M dof; identical answers. Load of the {os.cpu_count()} cores while measuring: {load[0]:.1f}.\n"
+        f"Vertebra split 2³, {runs[1][0]['dof'] / 1e6:.2f} M dof; identical answers; the quickest of four solves in each process, alternately with one and two threads. Load of the {os.cpu_count()} cores while measuring: {load[0]:.1f}.\n"
     )
 
 
@@ -261,10 +263,11 @@ def main() -> None:
     parser.add_argument("--worker")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeat", type=int, default=1)
     chosen = parser.parse_args()
     if not DATA.is_dir():
         raise SystemExit(f"no data in {DATA}: set OPENBCT_TEST_DATA to the folder with vertebra_l2")
-    workers = {"solve": lambda: solve_lean(chosen.folder, chosen.threads), "first": first_solve, "roofline": measure_roofline}
+    workers = {"solve": lambda: solve_lean(chosen.folder, chosen.threads, chosen.repeat), "first": first_solve, "roofline": measure_roofline}
     if chosen.worker:
         print(json.dumps(workers[chosen.worker]()))
         return

@@ -50,6 +50,10 @@ class Coarsening:
     """Fine elements, ordered by coarse element."""
     first_child: IntArray
     """Where the children of each coarse element start in ``children`` ``(n + 1)``."""
+    parent: IntArray
+    """Coarse element of each fine element."""
+    place: NDArray[np.int8]
+    """Place of each fine element in its parent: the bits of i j k."""
     code: IntArray
     """For each fine node ``27 * e + 9 * a + 3 * b + c``: it sits at ``(a b c)`` in {0, 1, 2} of coarse element ``e``."""
     factor: tuple[int, int, int]
@@ -58,7 +62,7 @@ class Coarsening:
     """Parts of the coarse level that can be worked on at the same time."""
 
 
-@kernel()
+@kernel(inner=True)
 def _find(parent: Any, item: Any) -> Any:
     above = np.int64(parent[item])
     while above != item:
@@ -68,7 +72,7 @@ def _find(parent: Any, item: Any) -> Any:
     return item
 
 
-@kernel()
+@kernel(inner=True)
 def _join(parent: Any, first: Any, second: Any) -> None:
     a = _find(parent, first)
     b = _find(parent, second)
@@ -81,7 +85,7 @@ def _join(parent: Any, first: Any, second: Any) -> None:
 @kernel()
 def _group_children(
     cells: Any, nodes: Any, halving: Any, size_j: Any, size_k: Any, plain: Any, slot: Any, order: Any, last: Any, piece: Any,
-    coarse_cells: Any, first_child: Any, children: Any,
+    coarse_cells: Any, first_child: Any, children: Any, parent: Any, place: Any,
 ) -> Any:  # fmt: skip
     """Parents of the fine elements: one per coarse cell and connected piece of material inside it; returns their number.
 
@@ -100,12 +104,16 @@ def _group_children(
         children[slot[order[e]]] = e
     for position in range(n_fine):
         order[position] = children[position]
+    for e in range(n_fine):
+        place[e] = 0
+        for axis in range(3):
+            place[e] = 2 * place[e] + (cells[e, axis] & halving[axis])
     n_coarse = 0
     done = 0
     for cell in range(slot.size):
         begin = slot[cell]
         end = slot[cell + 1] if cell + 1 < slot.size else n_fine
-        # A cell full of voxels is one piece; ``children`` has them already.
+        # A cell full of voxels is one piece.
         whole = plain and end - begin == 8
         if not whole:
             for position in range(begin, end):
@@ -121,19 +129,19 @@ def _group_children(
             first_child[n_coarse] = done
             for axis in range(3):
                 coarse_cells[n_coarse, axis] = cells[order[begin], axis] >> halving[axis]
+            for member in range(begin, end):
+                if whole or _find(piece, np.int64(order[member])) == order[lead]:
+                    children[done] = order[member]
+                    parent[order[member]] = n_coarse
+                    done += 1
             n_coarse += 1
             if whole:
-                done = end
                 break
-            for member in range(begin, end):
-                if _find(piece, np.int64(order[member])) == order[lead]:
-                    children[done] = order[member]
-                    done += 1
     first_child[n_coarse] = done
     return n_coarse
 
 
-@kernel()
+@kernel(inner=True)
 def _join_corners(parent: Any, e: Any, place: Any, e0: Any, place0: Any) -> None:
     """Unite the corners of two coarse elements that interpolate the same fine node."""
     for corner in range(8):
@@ -174,7 +182,7 @@ def _number_nodes(
                 a, b, c = step // 9, step // 3 % 3, step % 3
                 fine = children[begin + 4 * (a >> 1) + 2 * (b >> 1) + (c >> 1)]
                 node = nodes[fine, 4 * (a - (a >> 1)) + 2 * (b - (b >> 1)) + c - (c >> 1)]
-                corner = (a | b | c) & 1 == 0
+                at_corner = (a | b | c) & 1 == 0
             else:
                 fine, n = children[begin + (step >> 3)], step & 7
                 node = nodes[fine, n]
@@ -185,13 +193,13 @@ def _number_nodes(
                 for axis in range(3):
                     bit = (n >> (2 - axis)) & 1
                     place = 3 * place + ((cells[fine, axis] & 1) + bit if halving[axis] else 2 * bit)
-                corner = False
+                at_corner = False
             if code[node] < 0:
                 code[node] = 27 * e + place
                 continue
             other = np.int64(code[node] // 27)
             # Two whole neighbours share the corners of their common edge or face too: joining these is enough.
-            if corner or not whole or first_child[other + 1] - first_child[other] != 8:
+            if at_corner or not whole or first_child[other + 1] - first_child[other] != 8:
                 _join_corners(parent, e, place, other, np.int64(code[node] % 27))
     count = 0
     for e in range(n_coarse):
@@ -205,7 +213,7 @@ def _number_nodes(
 
 
 @kernel()
-def _renumber(cells: Any, nodes: Any, position: Any, number: Any, cuts: Any) -> None:
+def _renumber(cells: Any, nodes: Any, position: Any, number: Any, cuts: Any, following: Any) -> None:
     """Number the nodes by the ``position`` of their slab, otherwise in their old order; ``cuts`` comes in as zeros."""
     for e in range(cells.shape[0]):
         for corner in range(8):
@@ -214,7 +222,7 @@ def _renumber(cells: Any, nodes: Any, position: Any, number: Any, cuts: Any) -> 
         cuts[number[n] + 1] += 1
     for slab in range(cuts.size - 1):
         cuts[slab + 1] += cuts[slab]
-    following = cuts.copy()
+        following[slab] = cuts[slab]
     for n in range(number.size):
         slab = number[n]
         number[n] = following[slab]
@@ -234,7 +242,7 @@ def _cut(cells: IntArray, nodes: IntArray, n_nodes: int) -> Slabs:
     place = np.empty(count, np.int32)
     place[order] = np.arange(count)
     node_cuts = np.zeros(count + 1, np.int64)
-    _renumber(cells, nodes, np.repeat(place, np.diff(cuts)), np.empty(n_nodes, np.int32), node_cuts)
+    _renumber(cells, nodes, np.repeat(place, np.diff(cuts)), np.empty(n_nodes, np.int32), node_cuts, np.empty_like(node_cuts))
     borders = [0, len(range(0, count, 2)), len(range(0, count, 2)) + len(range(1, count, 4)), count]
     phases = tuple((a, b) for a, b in pairwise(borders) if b > a)
     return Slabs(ends[cuts].astype(np.int64), node_cuts, phases)
@@ -255,7 +263,8 @@ def coarsen(
     last, piece = np.full(n_nodes, -1, np.int32), np.arange(n_fine, dtype=np.int32)
     coarse_cells, first_child = np.empty((n_fine, 3), np.int32), np.empty(n_fine + 1, np.int32)
     slot = np.zeros(size[0] * size[1] * size[2], np.int32)
-    grown = (coarse_cells, first_child, children)
+    above, place = np.empty(n_fine, np.int32), np.empty(n_fine, np.int8)
+    grown = (coarse_cells, first_child, children, above, place)
     n_coarse = int(_group_children(cells, nodes, halving, size[1], size[2], plain, slot, order, last, piece, *grown))
     first_child, coarse_cells = first_child[: n_coarse + 1].copy(), coarse_cells[:n_coarse].copy()
     last[:] = -1
@@ -263,4 +272,4 @@ def coarsen(
     coarse_nodes, parent = np.empty((n_coarse, 8), np.int32), np.arange(8 * n_coarse, dtype=np.int32)
     count = int(_number_nodes(cells, nodes, halving, plain, first_child, children, code, last, parent, number, coarse_nodes))
     slabs = _cut(coarse_cells, coarse_nodes, count)
-    return Coarsening(coarse_cells, coarse_nodes, count, children, first_child, code, factor, slabs)
+    return Coarsening(coarse_cells, coarse_nodes, count, children, first_child, above, place, code, factor, slabs)

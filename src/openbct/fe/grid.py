@@ -63,18 +63,9 @@ class Grid:
     def points(self, some: NDArray[np.integer] | slice = slice(None)) -> NDArray[np.float64]:
         """Grid index ``(n 3)`` of some of the nodes, or of all."""
         nodes = self.nodes[some]
-        out = np.empty((nodes.size, 3))
-        _find_points(nodes, self.node_shape[1], self.node_shape[2], out)
-        return out
-
-
-@kernel()
-def _find_points(nodes: Any, size_j: Any, size_k: Any, out: Any) -> None:
-    for n in range(nodes.size):
-        row = nodes[n] // size_k
-        out[n, 0] = row // size_j
-        out[n, 1] = row % size_j
-        out[n, 2] = nodes[n] % size_k
+        out = np.empty((nodes.size, 3), np.int32)
+        _find_cells(nodes, self.node_shape[1], self.node_shape[2], out)
+        return out.astype(np.float64)
 
 
 @kernel()

@@ -16,13 +16,13 @@ from numba.extending import intrinsic
 Function = Callable[..., Any]
 
 
-def kernel(*, sums: bool = False, part: bool = False) -> Callable[[Function], Function]:
+def kernel(*, sums: bool = False, part: bool = False, inner: bool = False) -> Callable[[Function], Function]:
     """Decorator that compiles a function.
 
     With ``sums`` it may reorder additions, so that dot products use vectors. A ``part`` is compiled with its callers only, which
-    saves the time of compiling it on its own.
+    saves the time of compiling it on its own. An ``inner`` one is called by compiled functions only.
     """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "no_cpython_wrapper": inner}
     if part:
         options["inline"] = "always"
     if sums:

@@ -51,7 +51,7 @@ def without_free_motion(
     step /= size
 
     def points(some: NDArray[np.integer] | slice) -> FloatArray:
-        return (grid.points(some) - centre) * step
+        return np.asarray((grid.points(some) - centre) * step)
 
     free = _free_modes(points, fixed)
     if free.shape[1] == 0:

@@ -14,17 +14,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from openbct.fe import galerkin, smoother, transfer, voxel
-from openbct.fe.coarsen import Coarsening, Slabs
+from openbct.fe import smoother, transfer, voxel
+from openbct.fe.coarsen import Slabs
 from openbct.fe.galerkin import BlockMatrix
 from openbct.fe.grid import Rows
-from openbct.fe.hierarchy import Structure
-from openbct.fe.materials import Materials
 from openbct.fe.simd import LANES
 from openbct.fe.team import ALONE, Team, part_count, plane_cuts
 
@@ -241,84 +238,3 @@ class Multigrid:
             np.add(total, level.x, out=total)
             level.take_off()
         level.x[:] = total
-
-
-def _links(step: Coarsening) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int8], NDArray[np.int32]]:
-    start = np.zeros(len(step.nodes) + 1, np.int32)
-    order, place = np.zeros(step.code.size, np.int32), np.zeros(step.code.size, np.int8)
-    transfer.order_nodes(step.code, start, order, place)
-    return start, order, place, step.nodes
-
-
-def _dense_inverse(matrix: BlockMatrix, n_nodes: int) -> Float32Array | None:
-    if n_nodes > 800:
-        return None
-    row = np.repeat(np.arange(n_nodes), np.diff(matrix.start))
-    full = np.zeros((n_nodes, 3, n_nodes, 3))
-    blocks = matrix.value[:-3].reshape(-1, 3, 3)
-    full[matrix.column, :, row, :] = blocks
-    full[row, :, matrix.column, :] = blocks.transpose(0, 2, 1)
-    compact = full.reshape(3 * n_nodes, 3 * n_nodes)
-    # Single-precision rounding may have cost the matrix its definiteness: a relative shift gives it back.
-    compact[np.diag_indices_from(compact)] *= 1 + 1e-6
-    smoother.invert_dense(compact, 1e-7 * compact.diagonal(), np.empty(len(compact)))
-    padded = np.zeros((n_nodes, 4, n_nodes, 4), dtype=np.float32)
-    padded[:, :3, :, :3] = compact.reshape(n_nodes, 3, n_nodes, 3)
-    return padded.reshape(4 * n_nodes, 4 * n_nodes)
-
-
-def build(
-    fine: Fine, structure: Callable[[], Structure], fixed: NDArray[np.bool_], materials: Materials, modulus: NDArray[np.float64]
-) -> Multigrid:
-    """Multigrid of the voxels; ``structure`` gives what :func:`find_structure` found, ``fixed`` is ``(n_nodes 3)``."""
-    nodes, steps = structure()
-    group = np.zeros(1, np.int32) if materials.group is None else materials.reference_of[materials.group]
-    levels: list[Level] = []
-    matrices = np.zeros((0, 576), np.float32)
-    for number, (step, (_, place, axes)) in enumerate(steps):
-        start, column, slots = galerkin.block_pattern(step.nodes, step.n_nodes)
-        value = np.zeros(9 * column.size + 3, np.float32)
-        above = np.zeros((0, 576), np.float32)
-        up: tuple[Any, ...] = (np.zeros(0, np.int32), np.zeros(0, np.int8), 0)
-        if number + 1 < len(steps):
-            following, up = steps[number + 1]
-            above = np.zeros((len(following.cells), 576), np.float32)
-        target = (slots, *up, value, above)
-        if number == 0:
-            voxels = (step.first_child, step.children, nodes, modulus, group)
-            _gather_voxels(fine.team, step, voxels, materials.references, (fixed, place, axes), target)
-            del nodes, voxels
-        else:
-            _gather_elements(fine.team, step, matrices, target)
-        matrices = above
-        diagonal = np.zeros(12 * step.n_nodes, np.float32)
-        galerkin.invert_diagonal(start, value, diagonal)
-        vectors = np.zeros((3, 4 * step.n_nodes), np.float32)
-        matrix = BlockMatrix(start, column, value, diagonal)
-        b, x, r = vectors
-        levels.append(Level(matrix, _links(step), step.slabs, step.n_nodes, b, x, r, fine.team))
-    inverse = _dense_inverse(levels[-1].matrix, levels[-1].n_nodes) if levels else None
-    return Multigrid(fine, tuple(levels), inverse)
-
-
-def _gather_voxels(
-    team: Team, step: Coarsening, voxels: tuple[Any, ...], references: NDArray[np.float64], support: tuple[Any, ...],
-    target: tuple[Any, ...],
-) -> None:  # fmt: skip
-    single = references.astype(np.float32).reshape(-1, 576)
-    table = np.zeros((8 * len(single), 576), np.float32)
-    fixed, place, axes = support
-    galerkin.halve_table(single, axes, np.zeros(576, np.float32), table)
-
-    def gather(begin: int, end: int) -> None:
-        work = np.zeros((3, 576), np.float32)
-        galerkin.gather_first(*voxels, single, table, fixed, work, target[0], place, axes, *target[1:], begin, end)
-
-    for_each_slab(team, step.slabs, gather)
-
-
-def _gather_elements(team: Team, step: Coarsening, matrices: Float32Array, target: tuple[Any, ...]) -> None:
-    def gather(begin: int, end: int) -> None:
-        galerkin.gather_next(matrices, np.zeros((3, 576), np.float32), *target, begin, end)
-
-    for_each_slab(team, step.slabs, gather)

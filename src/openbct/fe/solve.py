@@ -152,9 +152,15 @@ def _solution(
     grid = system.grid
     fixed = node_values(held, grid, system.team).astype(bool, copy=False)
     u, nodal = system.unpack(x), system.unpack(internal)
+    reaction = np.empty_like(u, order="C")
+
+    def fill(begin: int, end: int) -> None:
+        reaction[begin:end] = np.where(fixed[begin:end], nodal[begin:end], 0.0)
+
+    system.team.chunks(fill, grid.n_nodes)
     pinned = system.supports.modes
     lost = float(np.abs(nodal.reshape(-1)[system.supports.pins]).max()) if pinned else 0.0
-    largest = float(np.abs(nodal).max())
+    largest = max(float(nodal.max()), -float(nodal.min()))
     converged, status = outcome.converged, "converged"
     if not converged:
         reason = outcome.breakdown or "the iterations ran out"
@@ -174,7 +180,6 @@ def _solution(
         status += f"; {system.dropped} voxels that touch nothing held were left out"
     if pinned:
         u = without_free_motion(grid, u, fixed, spacing, system.team)
-    reaction = np.where(fixed, nodal, 0.0)
     cycles = outcome.iterations
     stats: dict[str, float] = {
         "n_elements": grid.n_elements,

@@ -7,7 +7,9 @@ motion is undetermined but harmless, and one degree of freedom per free motion i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import scipy.linalg
@@ -29,6 +31,12 @@ INDEPENDENT = 0.1
 
 PIN_CANDIDATES = 2000
 """Nodes of a body among which the pins are chosen [D]."""
+
+PIN_SHARES = (1.0, 0.5, 0.2)
+"""Shares of the stiffest nodes that are tried in turn for them [D]."""
+
+Points = Callable[[NDArray[np.integer]], FloatArray]
+"""Positions ``(n 3)`` of some nodes, centred on the body and scaled to about one."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +82,9 @@ def drop_loose_pieces(active: NDArray[np.bool_], anchored: NDArray[np.bool_]) ->
     for corner in CORNERS:
         part = anchored[tuple(slice(s.start + c, s.stop + c) for s, c in zip(box, corner.tolist(), strict=True))]
         held[label[part]] = True
+        if held[1:].all():
+            return active, 0, whole
     held[0] = False
-    if held[1:].all():
-        return active, 0, whole
     kept = np.zeros_like(active)
     kept[box] = held[label]
     return kept, int(some.sum() - kept.sum()), whole
@@ -94,9 +102,7 @@ def _free_modes(gram: FloatArray) -> FloatArray:
     return np.asarray(vector[:, value <= RANK_TOLERANCE * max(float(value[-1]), 1e-300)])
 
 
-def _normalised(
-    grid: Grid, spacing: FloatArray, box: tuple[slice, slice, slice], some: NDArray[np.integer] | slice
-) -> FloatArray:
+def _normalised(grid: Grid, spacing: FloatArray, box: tuple[slice, slice, slice], some: NDArray[np.integer]) -> FloatArray:
     """Positions of some nodes, centred on the ``box`` of the body and scaled to about one."""
     low, high = (np.array([getattr(s, end) for s in box]) * spacing for end in ("start", "stop"))
     points = grid.points(some)
@@ -106,13 +112,14 @@ def _normalised(
     return points
 
 
-def _spread(nodes: NDArray[np.int64], stiffness: FloatArray, count: int, share: float) -> NDArray[np.int64]:
-    """Some of the stiffest nodes (a ``share`` of all), spread over all of them."""
-    stiff = nodes[stiffness[nodes] >= np.quantile(stiffness[nodes], 1 - share)]
-    return stiff[:: max(1, len(stiff) // count)]
+def _spread(nodes: NDArray[np.int64], stiffness: FloatArray, count: int) -> list[NDArray[np.int64]]:
+    """Some of the stiffest nodes (all, half, a fifth of them), spread over all of them."""
+    values = stiffness[nodes]
+    stiff = [nodes[values >= least] for least in np.quantile(values, [1 - share for share in PIN_SHARES])]
+    return [some[:: max(1, len(some) // count)] for some in stiff]
 
 
-def _pins(pieces: list[NDArray[np.int64]], modes: FloatArray, points: FloatArray, stiffness: FloatArray) -> Supports:
+def _pins(pieces: list[NDArray[np.int64]], modes: FloatArray, points: Points, stiffness: FloatArray) -> Supports:
     """As many degrees of freedom as there are free modes ``(pieces 6 modes)``, as independent as possible.
 
     A pin on a soft tip would hold the body through a spring and spoil the convergence: stiff nodes are preferred.
@@ -121,9 +128,8 @@ def _pins(pieces: list[NDArray[np.int64]], modes: FloatArray, points: FloatArray
     n_modes = modes.shape[2]
     reach = 0.0
     chosen = np.zeros(0, np.int64)
-    for share in (1.0, 0.5, 0.2):
-        nodes = [_spread(piece, stiffness, count, share) for piece in pieces]
-        rows = np.concatenate([(rigid_modes(points[some]) @ mode).reshape(-1, n_modes) for some, mode in zip(nodes, modes)])
+    for nodes in zip(*(_spread(piece, stiffness, count) for piece in pieces), strict=True):
+        rows = np.concatenate([(rigid_modes(points(some)) @ mode).reshape(-1, n_modes) for some, mode in zip(nodes, modes)])
         if len(rows) < n_modes:
             break
         _, triangle, order = scipy.linalg.qr(rows.T, mode="economic", pivoting=True)
@@ -137,10 +143,10 @@ def _pins(pieces: list[NDArray[np.int64]], modes: FloatArray, points: FloatArray
     return Supports(chosen, n_modes)
 
 
-def _check_load(modes: FloatArray, nodes: NDArray[np.int64], points: FloatArray, load: FloatArray) -> None:
+def _check_load(modes: FloatArray, nodes: NDArray[np.int64], points: Points, load: FloatArray) -> None:
     if not load.any():
         return
-    work = np.einsum("na,nam->m", load[nodes], rigid_modes(points[nodes]) @ modes)
+    work = np.einsum("na,nam->m", load[nodes], rigid_modes(points(nodes)) @ modes)
     largest = float(np.abs(load[nodes]).sum())
     if largest > 0 and np.abs(work).max() > 1e-8 * largest:
         raise ModelError(
@@ -169,18 +175,16 @@ def find_supports(
     ModelError
         A load does work on a free motion.
     """
-    box = _box(active)
+    points = partial(_normalised, grid, spacing, _box(active))
     count = 1
     if not whole:
         label, count = face_bodies(active)
     if count == 1:
-        node = np.flatnonzero(fixed.any(axis=1))
-        held_rows = rigid_modes(_normalised(grid, spacing, box, node))[fixed[node]]
+        node = np.flatnonzero(fixed[:, 0] | fixed[:, 1] | fixed[:, 2])
+        held_rows = rigid_modes(points(node))[fixed[node]]
         modes = _free_modes(held_rows.T @ held_rows)
         if modes.shape[1] == 0:
             return Supports(np.zeros(0, np.int64), 0)
-    points = _normalised(grid, spacing, box, slice(None))
-    if count == 1:
         nodes = np.arange(grid.n_nodes)
         _check_load(modes, nodes, points, load)
         return _pins([nodes], modes[None], points, stiffness)
@@ -193,21 +197,22 @@ def find_supports(
     members = np.unique(table[others].ravel().astype(np.int64) * count + np.repeat(body[others], 8))
     node = np.concatenate([members // count, np.flatnonzero(of_main)])
     owner = np.concatenate([members % count, np.full(int(of_main.sum()), main)])
-    return _many_bodies(node, owner, fixed, load, points, stiffness)
+    # So many single nodes are asked for there that it pays to have them all.
+    return _many_bodies(node, owner, fixed, load, points(np.arange(grid.n_nodes)).__getitem__, stiffness)
 
 
 def _many_bodies(
-    node: NDArray[np.int64], body: NDArray[np.int64], fixed: NDArray[np.bool_], load: FloatArray, points: FloatArray,
+    node: NDArray[np.int64], body: NDArray[np.int64], fixed: NDArray[np.bool_], load: FloatArray, points: Points,
     stiffness: FloatArray,
 ) -> Supports:  # fmt: skip
     """Pins for bodies that touch in nodes: first everything that moves as one with the largest body, then the rest together."""
     count = int(body.max()) + 1
     held = fixed[node]
     member, axis = np.nonzero(held)
-    own = _gram(rigid_modes(points[node[member]])[np.arange(member.size), axis], body[member], count)
+    own = _gram(rigid_modes(points(node[member]))[np.arange(member.size), axis], body[member], count)
     by_body = np.split(node[np.argsort(body, kind="stable")], np.cumsum(np.bincount(body, minlength=count))[:-1])
     sharing: dict[int, list[int]] = {}
-    at_contact = (np.bincount(node, minlength=len(points)) > 1)[node]
+    at_contact = (np.bincount(node, minlength=len(stiffness)) > 1)[node]
     for one, other in zip(node[at_contact].tolist(), body[at_contact].tolist(), strict=True):
         sharing.setdefault(one, []).append(other)
     main = int(np.argmax([len(nodes) for nodes in by_body]))
@@ -225,7 +230,7 @@ def _many_bodies(
         gram[cluster[loose], :, cluster[loose], :] += own[loose]
     for contact, pieces in sharing.items():
         groups = sorted({int(cluster[piece]) for piece in pieces})
-        mode = rigid_modes(points[contact : contact + 1])[0]
+        mode = rigid_modes(points(np.array([contact])))[0]
         square = mode.T @ mode
         for group in groups[1:]:
             gram[groups[0], :, groups[0], :] += square
@@ -238,7 +243,7 @@ def _many_bodies(
     moved = np.flatnonzero(np.abs(modes).max(axis=(1, 2)) > 1e-7)
     parts: list[NDArray[np.int64]] = []
     for group in moved.tolist():
-        mine = np.zeros(len(points), dtype=bool)
+        mine = np.zeros(len(stiffness), dtype=bool)
         for piece in np.flatnonzero(cluster == group).tolist():
             mine[by_body[piece]] = True
         nodes = np.flatnonzero(mine)
@@ -249,7 +254,7 @@ def _many_bodies(
 
 
 def _attach(
-    main: int, by_body: list[NDArray[np.int64]], sharing: dict[int, list[int]], own: FloatArray, points: FloatArray
+    main: int, by_body: list[NDArray[np.int64]], sharing: dict[int, list[int]], own: FloatArray, points: Points
 ) -> tuple[NDArray[np.bool_], FloatArray]:
     """Bodies that cannot move relative to the main one, and the Gram matrix of what holds them all.
 
@@ -272,7 +277,7 @@ def _attach(
         ):
             others = [other for other in sharing.get(node, ()) if not attached[other]]
             if others:
-                mode = rigid_modes(points[node : node + 1])[0]
+                mode = rigid_modes(points(np.array([node])))[0]
                 for other in others:
                     contact[other] += mode.T @ mode
                     touched.add(other)

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from openbct.errors import ModelError
-from openbct.fe import multigrid, voxel
+from openbct.fe import multigrid_setup, voxel
 from openbct.fe.direct import DENSE_DOF, SPARSE_DOF, DirectCycle, factorise
 from openbct.fe.grid import Grid, Rows, find_rows, number_voxels
 from openbct.fe.hex8 import Orthotropy
@@ -281,6 +281,6 @@ def build_system(
     preconditioner = direct() if small else None
     return LinearSystem(
         grid, rows, row_modulus, np.ascontiguousarray(materials.coefficients).ravel(), stride, free.ravel(),
-        preconditioner or multigrid.build(fine, structure, held, materials, row_modulus[rows.place]), supports, dropped, direct,
+        preconditioner or multigrid_setup.build(fine, structure, held, materials, row_modulus[rows.place]), supports, dropped, direct,
         fine.cuts, team,
     )  # fmt: skip

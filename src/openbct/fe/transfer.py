@@ -84,7 +84,7 @@ def prolong(
     start: Any, order: Any, place: Any, nodes: Any, coarse: Any, node_stride: Any, axis_stride: Any, x: Any, begin: Any, end: Any
 ) -> None:
     """x += P coarse for the elements ``begin`` to ``end``; e interpolates the fine nodes ``order[start[e] : start[e + 1]]``."""
-    work = np.zeros(108, np.float32)
+    work = np.empty(108, np.float32)
     for e in range(begin, end):
         if start[e] == start[e + 1]:
             continue
@@ -102,7 +102,9 @@ def restrict(
     start: Any, order: Any, place: Any, nodes: Any, r: Any, node_stride: Any, axis_stride: Any, out: Any, begin: Any, end: Any
 ) -> None:
     """out += P' r for the elements ``begin`` to ``end``."""
-    work = np.zeros(108, np.float32)
+    work = np.empty(108, np.float32)
+    for lane in range(work.size):
+        work[lane] = 0
     for e in range(begin, end):
         if start[e] == start[e + 1]:
             continue

@@ -19,7 +19,7 @@ from openbct.fe.jit import kernel
 from openbct.fe.simd import LANES, element_block
 
 
-@kernel(sums=True)
+@kernel(sums=True, inner=True)
 def _plane_energy(plane_nodes: Any, plane: Any, p: Any, y: Any) -> Any:
     stride = p.size // 3
     energy = 0.0
@@ -350,9 +350,6 @@ def two_dots(gain: Any, z: Any, r: Any, y: Any, begin: Any, end: Any, sums: Any)
         sums[part, 1] = second
 
 
-@kernel()
-def clear_fixed(inverse: Any, x: Any, begin: Any, end: Any) -> None:
+def clear_fixed(inverse: Any, x: Any, begin: int, end: int) -> None:
     """x = 0 at the degrees of freedom that are held (those without an inverse diagonal), for some of them."""
-    for n in range(begin, end):
-        if inverse[n] == 0:
-            x[n] = 0
+    np.copyto(x[begin:end], 0, where=inverse[begin:end] == 0)
