@@ -2,6 +2,7 @@
 
 from .case_json import anonymise, calibration_to_json, csv_rows
 from .dicom_write import write_ct_series
+from .faults import FAULTS, Fault, apply_fault
 from .files import prepare_folder, write_bytes, write_json, write_table, write_volume
 from .inspect import SeriesSummary, inspect_path
 from .labels import check_grid, read_labels
@@ -10,8 +11,11 @@ from .store import read_case, read_result, result_schema, start_folder, write_bo
 from .toml_text import to_toml
 
 __all__ = [
+    "FAULTS",
+    "Fault",
     "SeriesSummary",
     "anonymise",
+    "apply_fault",
     "calibration_to_json",
     "check_grid",
     "csv_rows",

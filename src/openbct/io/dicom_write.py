@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 from jaxtyping import Float
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from ..errors import OutputError
 from ..records import Acquisition, Patient
@@ -62,7 +64,7 @@ def write_ct_series(
             dataset = _plane(image, k)
             _describe_series(dataset, acquisition, uids, float(image.spacing[2]))
             _describe_patient(dataset, patient)
-            dataset.SOPInstanceUID = generate_uid(entropy_srcs=[uids["series"], str(k)])
+            dataset.SOPInstanceUID = derived_uid(uids["series"], str(k))
             _set_extra(dataset, extra or {})
             dataset.file_meta = _file_meta(dataset.SOPInstanceUID)
             with quiet(), path.open("wb") as stream:
@@ -100,7 +102,13 @@ def _make_uids(acquisition: Acquisition, seed: int) -> dict[str, str]:
         "series": acquisition.series_uid,
         "frame": acquisition.frame_of_reference_uid,
     }
-    return {name: uid or str(generate_uid(entropy_srcs=["openbct", str(seed), name])) for name, uid in given.items()}
+    return {name: uid or derived_uid("openbct", str(seed), name) for name, uid in given.items()}
+
+
+def derived_uid(*parts: str) -> UID:
+    """Return the UID that some texts always give, below 2.25 (a UUID as a number), which needs no registered root."""
+    digest = sha256("\0".join(parts).encode()).digest()[:16]
+    return UID(f"2.25.{UUID(bytes=digest, version=5).int}")
 
 
 def _file_meta(instance: UID) -> FileMetaDataset:
