@@ -9,6 +9,7 @@ from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 import report_cases
@@ -349,6 +350,11 @@ def test_overview_shows_what_was_found():
 def test_every_text_is_used():
     for name in report_cases.CASES:
         made(name)
+    line = np.linspace(-20.0, 40.0, 3)
+    fallen = (10.0, 15.0, 4000.0)
+    report.direction_map(
+        line, line, 4000.0 + line[:, None] + line, default=fallen, weakest=fallen, texts=report.Texts(Recorder(ENGLISH))
+    )
     by_content = (
         "quantity.",
         "stage.",
@@ -359,6 +365,7 @@ def test_every_text_is_used():
         "short.",
         "sex.",
         "bone.",
+        "site.",
         "view.",
         "none",
         "scale.highest",

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from .assessment import assess
 from .errors import CalibrationError, InputError, ModelError, OpenBCTError, SettingsError, SolveError
+from .failure import predict_site
 from .femodel import build_model
 from .loadcases import SidewaysFall
 from .plan import Plan, Recipe, make_plan
@@ -121,7 +122,11 @@ def analyze_bone(
         specimen = run("mount", "specimen", lambda: recipe.loadcase.mount(region))
         boundary = recipe.loadcase.constrain(specimen)
         model = run("model", "model", lambda: build_model(specimen, boundary, recipe.law))
-        run("strength", "strength", lambda: measure_strength(model, recipe.test, threads=plan.threads))
+        run(
+            "strength",
+            "strength",
+            lambda: predict_site(measure_strength(model, recipe.test, threads=plan.threads), model, region),
+        )
     except (InputError, ModelError, SolveError) as error:
         status, reason = "refused", str(error)
     except MemoryError:

@@ -303,6 +303,8 @@ class StrengthResult:
     """``"n_elements"``, ``"n_nodes"``, ``"n_dof"``, ``"voxel_mm"``."""
     seconds: float
     step: Step
+    site: str | None = None
+    """Predicted fracture site of a femur: ``"head"``, ``"neck"``, ``"intertrochanteric"``, ``"subtrochanteric"``; ``None``: not said."""
 
 
 @dataclass(frozen=True)

@@ -187,6 +187,7 @@ def bone_to_table(result: BoneResult, files: Mapping[str, str], mineral: str | N
         "stiffness_n_per_mm": strength.stiffness if strength else None,
         "curve": {"travel_mm": strength.curve[:, 0].tolist(), "force_n": strength.curve[:, 1].tolist()} if strength else None,
         "failure_criterion": strength.criterion if strength else None,
+        "fracture_site": strength.site if strength else None,
         "boundary_conditions": strength.boundary_conditions if strength else None,
         "quantities": dict(strength.quantities) if strength else {},
         "vbmd_mg_cm3": vbmd.value if vbmd else None,

@@ -129,6 +129,10 @@ def _test_facts(bone: BoneResult, texts: Texts) -> tuple[Fact, ...]:
     share = views.failed_share(bone)
     if share is not None:
         facts.append(Fact(texts("bone.failed"), texts("unit.percent", value=texts.number(100 * share))))
+    if strength.site is not None:
+        part = strength.quantities.get(f"plastic_work_{strength.site}", float("nan"))
+        text = texts("bone.site_text", site=texts.find(f"site.{strength.site}", strength.site), share=texts.number(100 * part))
+        facts.append(Fact(texts("bone.site"), text))
     elements, voxel = strength.mesh.get("n_elements"), strength.mesh.get("voxel_mm")
     if elements is not None and voxel is not None:
         text = texts(
