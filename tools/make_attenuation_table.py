@@ -11,7 +11,7 @@ import sys
 
 import xraylib
 
-ELEMENTS = ("H", "C", "N", "O", "Na", "Mg", "Al", "P", "S", "Cl", "K", "Ca", "Ti", "Fe", "Cu", "I", "Gd", "W")
+ELEMENTS = ("H", "C", "N", "O", "Na", "Mg", "Al", "P", "S", "Cl", "K", "Ca", "Ti", "Fe", "Cu", "I", "Ba", "Gd", "W")
 ENERGIES = range(10, 151)
 """[keV]"""
 

@@ -48,6 +48,8 @@ class Bone:
     upper: tuple[float, float, float]
     yellow: float
     """Fatty share of its marrow by volume [-]."""
+    iodine: float = 0.0
+    """Contrast agent in its marrow [mg/cm³]."""
 
 
 @dataclass(frozen=True)
@@ -188,10 +190,14 @@ class Canvas:
         )  # fmt: skip
         hu, mineral, share, inside = painter.voxels(index)
         where = (index[0], index[1], index[2])
+        marrow = np.maximum(share - mineral / np.float32(MATRIX_MINERAL), 0) * np.float32(bone.iodine)
+        if bone.iodine > 0:
+            hu = hu + marrow * np.float32(1000.0 * self.beam.relative("iodine"))
+            self.trace("iodine")
         self.hu[where] = self.hu[where] * (1 - share) + hu
         self.mineral[where] = self.mineral[where] * (1 - share) + mineral
-        for image in self.traces.values():
-            image[where] *= 1 - share
+        for name, image in self.traces.items():
+            image[where] = image[where] * (1 - share) + (marrow if name == "iodine" else np.float32(0))
         self.labels[where] = np.where(share > 0.5, label, self.labels[where])
         part[where] = inside & (share > 0.5)
         return part

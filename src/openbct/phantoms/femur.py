@@ -12,9 +12,12 @@ import numpy as np
 from jaxtyping import Float
 
 from .canvas import Bone, BoneField, sample_tile, texture_tile
-from .shapes import Coordinates, Field, cone, ellipsoid, sphere, union
+from .shapes import Coordinates, Field, cone, coverage, ellipsoid, sphere, union
 
 Array = np.ndarray
+
+NARROWEST = 0.62
+"""Where the neck is narrowest, from the shaft's axis to the head [-] [D]."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,30 @@ class Femur:
         return np.array([-np.sin(angle) * np.cos(turn), -np.sin(angle) * np.sin(turn), -np.cos(angle)])
 
     @property
+    def neck_frame(self) -> tuple[Float[Array, "3"], Float[Array, "3"], Float[Array, "3"]]:
+        """Unit vectors along the neck, across it from back to front, and up."""
+        n = self.neck_axis
+        across = np.cross(n, [0.0, 0.0, 1.0])
+        across /= np.linalg.norm(across)
+        return n, across, np.cross(across, n)
+
+    def neck_areal_density(self, step: float = 0.5) -> float:
+        """Return mass over area of the narrowest 15 mm of the neck, seen across it, marrow counted as nothing [g/cm²]."""
+        n, across, above = self.neck_frame
+        along = NARROWEST * self.neck_length + np.arange(-7.5 + step / 2, 7.5, step)
+        rest = np.arange(-30.0 + step / 2, 30.0, step)
+        grid = np.meshgrid(along, rest, rest, indexing="ij")
+        points = self.crossing[:, None] + sum(v[:, None] * value.ravel() for v, value in zip((n, above, across), grid))
+        x, y, z = (row.astype(np.float32) for row in points)
+        field = self.field((x, y, z))
+        outer = coverage(field.distance, step)
+        inner = coverage(field.distance + field.shell, step)
+        density = (outer - inner) * field.compact + inner * np.maximum(field.cancellous, 0)
+        areal = density.reshape(grid[0].shape).sum(axis=2) * step / 10.0 / 1000.0
+        seen = outer.reshape(grid[0].shape).max(axis=2) > 0.5
+        return float(areal[seen].mean())
+
+    @property
     def neck_length(self) -> float:
         """From the shaft axis to the head centre [mm]."""
         return self.shape.offset / float(np.sin(np.radians(self.shape.neck_shaft_angle_deg)))
@@ -87,17 +114,13 @@ class Femur:
 
     def neck(self, points: Coordinates) -> tuple[Field, Field, Field]:
         """Return distance to the neck, position along it (0 shaft, 1 head centre) and height across it (-1 to 1)."""
-        s = self.shape
-        n = self.neck_axis
-        across = np.cross(n, [0.0, 0.0, 1.0])
-        across /= np.linalg.norm(across)
-        above = np.cross(across, n)
-        o = self.crossing
+        s, o = self.shape, self.crossing
+        n, across, above = self.neck_frame
         x, y, z = (value - np.float32(start) for value, start in zip(points, o))
         along, width, height = ((x * np.float32(v[0]) + y * np.float32(v[1]) + z * np.float32(v[2])) for v in (n, across, above))
         t = along / np.float32(self.neck_length)
-        # Narrowest at 60 % of the way to the head, widening to the trochanters and to the head.
-        flare = 1 + np.float32(1.0) * (np.clip(t, -0.2, 1) - np.float32(0.62)) ** 2
+        # Narrowest at two thirds of the way to the head, widening to the trochanters and to the head.
+        flare = 1 + np.float32(1.0) * (np.clip(t, -0.2, 1) - np.float32(NARROWEST)) ** 2
         r_height, r_width = s.neck_radius * flare, np.float32(0.86 * s.neck_radius) * flare
         level = np.sqrt((height / r_height) ** 2 + (width / r_width) ** 2) + np.float32(1e-3)
         slope = np.sqrt((height / r_height**2) ** 2 + (width / r_width**2) ** 2) / level

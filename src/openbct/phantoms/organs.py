@@ -5,18 +5,20 @@ Coordinates are patient LPS from the midpoint between the femoral heads [mm]; po
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float
 
 from .canvas import Canvas
+from .column import Placed
 from .labels import LABELS
 from .shapes import Coordinates, Field, Point, cone, ellipsoid, intersection, sphere, tube, union
 from .softtissue import bounds_of, cavity
-from .spine import Placed, disc_distance
+from .spine import disc_distance
 
 Array = np.ndarray
 
@@ -33,9 +35,21 @@ _ORGANS: tuple[tuple[str, str, tuple[tuple[Point, Point], ...]], ...] = (
 """Name, tissue, and ellipsoids (centre, radii) whose union is the organ; the nameless are pancreas and uterus."""
 
 
-def paint_organs(canvas: Canvas, seed: int) -> None:
-    """Paint organs, bowel with its content, and gas where it rises to: the front."""
+_AGENT: Mapping[str, str] = MappingProxyType(
+    {"liver": "liver", "spleen": "spleen", "kidney_left": "kidney", "kidney_right": "kidney", "stomach": "wall", "": "wall"}
+)
+"""Where an organ's contrast agent stands in the table of phases."""
+
+
+def paint_organs(canvas: Canvas, seed: int, phase: Mapping[str, float] = MappingProxyType({})) -> None:
+    """Paint lungs, organs, bowel with its content, and gas where it rises to: the front."""
     generator = np.random.default_rng(seed)
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        centre, radii = np.array([sign * 70.0, 18.0, 438.0]), np.array([56.0, 78.0, 118.0])
+        shape = partial(_organ, lobes=((centre, radii),), inside=True)
+        canvas.paint(
+            shape, (centre - radii - 3, centre + radii + 3), (0, "lung", LABELS[f"lung_lower_lobe_{side}"]), texture=25.0
+        )
     _paint_mesentery(canvas, generator)
     _paint_bowel(canvas, generator)
     _paint_colon(canvas)
@@ -43,11 +57,13 @@ def paint_organs(canvas: Canvas, seed: int) -> None:
         low = np.min([np.subtract(centre, radii) for centre, radii in lobes], axis=0) - 4
         high = np.max([np.add(centre, radii) for centre, radii in lobes], axis=0) + 4
         shape = partial(_organ, lobes=lobes, inside=float(low[2]) > 60)
-        canvas.paint(shape, (low, high), (-2.0, "adipose", 0), (0, tissue, LABELS[name] if name else 0), texture=4.0)
+        agent = phase.get(_AGENT.get(name, ""), 0.0) if name != "urinary_bladder" else 0.0
+        layers = ((-2.0, "adipose", 0), (0, tissue, LABELS[name] if name else 0))
+        canvas.paint(shape, (low, high), *layers, texture=4.0, iodine=agent)
     _ellipsoid(canvas, (42, -52, 320), (27, 9, 24), "air", LABELS["stomach"])
-    for side, height in ((1.0, 252.0), (-1.0, 238.0)):
+    for flank, height in ((1.0, 252.0), (-1.0, 238.0)):
         # Renal sinus fat opens towards the midline.
-        _ellipsoid(canvas, (side * 47.0, 16.0, height), (12.0, 6.0, 24.0), "adipose", 0)
+        _ellipsoid(canvas, (flank * 47.0, 16.0, height), (12.0, 6.0, 24.0), "adipose", 0)
 
 
 def _organ(points: Coordinates, lobes: Sequence[tuple[Point, Point]], inside: bool) -> Field:
@@ -67,10 +83,15 @@ def _capsule(points: Coordinates, start: Point, end: Point, radius: float) -> Fi
 
 
 def _pipe(
-    canvas: Canvas, ends: tuple[Point, Point], radius: float, *layers: tuple[float, str, int], texture: float = 0.0
+    canvas: Canvas,
+    ends: tuple[Point, Point],
+    radius: float,
+    *layers: tuple[float, str, int],
+    texture: float = 0.0,
+    iodine: float = 0.0,
 ) -> None:
     bounds = (np.minimum(*ends) - radius - 4, np.maximum(*ends) + radius + 4)
-    canvas.paint(partial(_capsule, start=ends[0], end=ends[1], radius=radius), bounds, *layers, texture=texture)
+    canvas.paint(partial(_capsule, start=ends[0], end=ends[1], radius=radius), bounds, *layers, texture=texture, iodine=iodine)
 
 
 def _paint_mesentery(canvas: Canvas, generator: np.random.Generator) -> None:
@@ -124,8 +145,11 @@ def _paint_colon(canvas: Canvas) -> None:
     _ellipsoid(canvas, (0.0, 40.0, 8.0), (7.0, 4.0, 14.0), "air", label)
 
 
-def paint_vessels(canvas: Canvas, column: Sequence[Placed]) -> None:
+def paint_vessels(
+    canvas: Canvas, column: Sequence[Placed], phase: Mapping[str, float] = MappingProxyType({}), *, plaque: bool = True
+) -> None:
     """Paint aorta and vena cava in front of the column, and their branches to the thighs."""
+    artery, vein = phase.get("artery", 0.0), phase.get("vein", 0.0)
     chain = [placed for placed in column if placed.level != "L5"]
     heights = [float(placed.frame[2, 3]) for placed in chain] + [420.0]
     heights[0] -= 8
@@ -134,9 +158,10 @@ def paint_vessels(canvas: Canvas, column: Sequence[Placed]) -> None:
     for name, x, reach, rx, ry in (("aorta", 11.0, 11.5, 9.0, 9.0), ("inferior_vena_cava", -13.0, 10.5, 11.5, 8.0)):
         rows = [(x, y - reach, rx, ry) for y in front]
         shape = partial(tube, heights=heights, rows=rows)
-        canvas.paint(shape, bounds_of(heights, rows), (-2.0, "adipose", 0), (0, "blood", LABELS[name]), texture=1.5)
-    # Plaque in the wall of the aorta, as is usual at this age.
-    for height, turn in ((176.0, 1.0), (190.0, -0.8), (214.0, 0.4), (240.0, 1.2)):
+        layers = ((-2.0, "adipose", 0), (0, "blood", LABELS[name]))
+        canvas.paint(shape, bounds_of(heights, rows), *layers, texture=1.5, iodine=artery if name == "aorta" else vein)
+    # Plaque in the wall of the aorta, as is usual at a higher age.
+    for height, turn in ((176.0, 1.0), (190.0, -0.8), (214.0, 0.4), (240.0, 1.2)) if plaque else ():
         y = float(np.interp(height, heights, front)) - 11.5
         _ellipsoid(canvas, (11.0 + 8.4 * np.sin(turn), y + 8.4 * np.cos(turn), height), (1.6, 1.2, 3.0), "plaque", 0)
     fork = (heights[0] + 2, front[0])
@@ -153,7 +178,8 @@ def paint_vessels(canvas: Canvas, column: Sequence[Placed]) -> None:
             knots.append((knots[-1][0] + sign * 4, -58.0, -260.0))
             for start, end in pairwise(knots):
                 label = LABELS[f"iliac_{kind}_{side}"] if end[2] > -20 else 0
-                _pipe(canvas, (start, end), radius, (-1.3, "adipose", 0), (0, "blood", label))
+                agent = artery if kind == "artery" else vein
+                _pipe(canvas, (start, end), radius, (-1.3, "adipose", 0), (0, "blood", label), iodine=agent)
 
 
 def paint_column_surroundings(canvas: Canvas, column: Sequence[Placed]) -> None:
@@ -161,8 +187,9 @@ def paint_column_surroundings(canvas: Canvas, column: Sequence[Placed]) -> None:
     heights = [60.0] + [float(placed.frame[2, 3]) for placed in column] + [420.0]
     back = [66.0] + [float(placed.frame[1, 3]) + placed.disc_size[1] + 8.0 for placed in column]
     back.append(back[-1] + 22)
+    aside = [0.0] + [float(placed.frame[0, 3]) for placed in column] + [0.0]
     for tissue, width, depth in (("adipose", 11.5, 9.0), ("cerebrospinal", 7.5, 6.5)):
-        rows = [(0.0, y, width, depth) for y in back]
+        rows = [(x, y, width, depth) for x, y in zip(aside, back)]
         canvas.paint(partial(tube, heights=heights, rows=rows), bounds_of(heights, rows), (0, tissue, 0))
     for placed in column:
         centre, reach = placed.disc[:3, 3], placed.disc_size[0] + 4

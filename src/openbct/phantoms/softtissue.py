@@ -7,6 +7,7 @@ slim woman's proportions [D]; what matters is that reference tissues are where t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -19,7 +20,9 @@ Array = np.ndarray
 Row = tuple[float, float, float, float]
 
 BACK = 103.0
-"""Where the table flattens the back [mm]."""
+"""Where the table flattens the back of the slim body [mm]."""
+BACK_SHARE, THIGH_SHARE = 0.4, 0.6
+"""Of the fat added around the belly, what lies under the back and around the thighs [D]."""
 _TORSO_Z = (-92.0, -80.0, -60.0, -40.0, 20.0, 80.0, 130.0, 190.0, 250.0, 300.0, 420.0)
 _TORSO: tuple[Row, ...] = (
     (0, -4, 20, 30), (0, -4, 90, 74), (0, -2, 158, 97), (0, 0, 174, 105), (0, -1, 168, 110), (0, -4, 157, 112), (0, -8, 147, 114),
@@ -69,52 +72,83 @@ _PLANE = 1.3
 """Thickness of the fat around each muscle [mm]."""
 
 
-def outline(points: Coordinates) -> Field:
+@dataclass(frozen=True)
+class Girth:
+    """Fat beyond that of the slim body that is drawn [mm]; negative for less."""
+
+    subcutaneous: float = 0.0
+    visceral: float = 0.0
+    """By which the wall of the belly stands further in front."""
+
+    @property
+    def back(self) -> float:
+        """Where the table flattens the back [mm]: fat gives way under the weight."""
+        return BACK + BACK_SHARE * max(self.subcutaneous, 0.0)
+
+
+SLIM = Girth()
+
+
+def outline(points: Coordinates, girth: Girth = SLIM) -> Field:
     """Distance to the skin."""
     mirrored = (np.abs(points[0]), points[1], points[2])
     body = union(tube(points, _TORSO_Z, _TORSO, 2.4), tube(mirrored, _THIGH_Z, _THIGH, 2.1), 10.0)
-    return intersection(body, points[1] - np.float32(BACK) + 0 * body, 14.0)
+    if girth.subcutaneous or girth.visceral:
+        high = np.clip((points[2] - np.float32(10)) / np.float32(80), 0, 1)
+        body = body - np.float32(girth.subcutaneous) * (np.float32(THIGH_SHARE) + np.float32(1 - THIGH_SHARE) * high)
+        body = body - np.float32(girth.visceral) * high * _front(points)
+    return intersection(body, points[1] - np.float32(girth.back) + 0 * body, 14.0)
 
 
-def wall(points: Coordinates) -> Field:
+def _front(points: Coordinates) -> Field:
+    """1 at the front of the belly, 0 at the back."""
+    return np.asarray(np.clip((np.float32(25) - points[1]) / np.float32(70), 0, 1))
+
+
+def wall(points: Coordinates, girth: Girth = SLIM) -> Field:
     """Distance to the outside of the abdominal wall."""
-    return tube(points, _WALL_Z, _WALL, 2.3)
+    return np.asarray(tube(points, _WALL_Z, _WALL, 2.3) - np.float32(girth.visceral) * _front(points))
 
 
-def cavity(points: Coordinates) -> Field:
+def cavity(points: Coordinates, girth: Girth = SLIM) -> Field:
     """Distance to the inside of the abdominal wall."""
-    return tube(points, _CAVITY_Z, _CAVITY, 2.3)
+    return np.asarray(tube(points, _CAVITY_Z, _CAVITY, 2.3) - np.float32(girth.visceral) * _front(points))
 
 
 def _hips(points: Coordinates) -> Field:
+    # Of the slim body, whatever the fat around it.
     return intersection(tube(points, _BUTTOCK_Z, _BUTTOCK, 2.3), outline(points) + np.float32(14), 4.0)
 
 
-def paint_table(canvas: Canvas) -> None:
-    """Paint the mattress and the table top: a shallow trough of two thin skins around foam."""
+def paint_table(canvas: Canvas, top: float = BACK) -> None:
+    """Paint the mattress and the table under a back at ``top`` [mm]: a shallow trough of two thin skins around foam."""
 
     def sag(points: Coordinates) -> Field:
-        return np.asarray(points[1] - np.float32(BACK + 1) + (points[0] / np.float32(190)) ** 2 * np.float32(42))
+        return np.asarray(points[1] - np.float32(top + 1) + (points[0] / np.float32(190)) ** 2 * np.float32(42))
 
     def slab(points: Coordinates, top: float, bottom: float) -> Field:
         depth = sag(points) + 0 * points[2]
         across = np.abs(points[0]) - np.float32(195)
         return np.asarray(np.maximum(np.maximum(np.float32(top) - depth, depth - np.float32(bottom)), across))
 
-    bounds = ((-200.0, 40.0, -1000.0), (200.0, 200.0, 1000.0))
+    bounds = ((-200.0, top - 63.0, -1000.0), (200.0, top + 97.0, 1000.0))
     canvas.paint(partial(slab, top=-18, bottom=20), bounds, (0, "mattress", 0))
     canvas.paint(partial(slab, top=20, bottom=60), bounds, (0, "table_skin", 0), (1.8, "table_core", 0))
 
 
-def paint_body(canvas: Canvas) -> None:
-    """Paint skin, fat, the abdominal wall, the cavities and the muscles."""
-    everything = ((-220.0, -140.0, -1000.0), (220.0, BACK + 3, 1000.0))
-    canvas.paint(outline, everything, (0, "skin", 0), (1.8, "adipose", 0), texture=3.0)
-    canvas.paint(_hips, bounds_of(_BUTTOCK_Z, _BUTTOCK), (0, "muscle", 0), texture=7.0)
+def paint_body(canvas: Canvas, girth: Girth = SLIM, iodine: float = 0.0) -> None:
+    """Paint skin, fat, the abdominal wall, the cavities and the muscles; ``iodine`` [mg/cm³] is that of the muscles."""
+    wide, deep = 220.0 + max(girth.subcutaneous, 0.0), 140.0 + max(girth.subcutaneous, 0.0) + girth.visceral
+    everything = ((-wide, -deep, -1000.0), (wide, girth.back + 3, 1000.0))
+    canvas.paint(partial(outline, girth=girth), everything, (0, "skin", 0), (1.8, "adipose", 0), texture=3.0)
+    canvas.paint(_hips, bounds_of(_BUTTOCK_Z, _BUTTOCK), (0, "muscle", 0), texture=7.0, iodine=iodine)
     # Three flat muscles with fat between them.
     sheets = ((0, "muscle", 0), (4.0, "adipose", 0), (4.9, "muscle", 0), (8.2, "adipose", 0), (9.0, "muscle", 0))
-    canvas.paint(wall, bounds_of(_WALL_Z, _WALL), *sheets, texture=5.0)
-    canvas.paint(cavity, bounds_of(_CAVITY_Z, _CAVITY), (0, "adipose", 0), texture=4.0)
+    belly = np.array([0.0, girth.visceral, 0.0])
+    low, high = bounds_of(_WALL_Z, _WALL)
+    canvas.paint(partial(wall, girth=girth), (low - belly, high), *sheets, texture=5.0)
+    low, high = bounds_of(_CAVITY_Z, _CAVITY)
+    canvas.paint(partial(cavity, girth=girth), (low - belly, high), (0, "adipose", 0), texture=4.0)
     pelvis = partial(tube, heights=_PELVIS_Z, rows=_PELVIS, exponent=2.2)
     canvas.paint(pelvis, bounds_of(_PELVIS_Z, _PELVIS), (0, "adipose", 0), texture=4.0)
     for name, heights, rows in _MUSCLES:
@@ -122,12 +156,14 @@ def paint_body(canvas: Canvas) -> None:
             placed = [(sign * x, y, rx, ry) for x, y, rx, ry in rows]
             label = LABELS[f"{name}_{side}"] if name else 0
             shape = partial(tube, heights=heights, rows=placed, exponent=2.2)
-            canvas.paint(shape, bounds_of(heights, placed), (-_PLANE, "adipose", 0), (0, "muscle", label), texture=7.0)
+            canvas.paint(
+                shape, bounds_of(heights, placed), (-_PLANE, "adipose", 0), (0, "muscle", label), texture=7.0, iodine=iodine
+            )
     for sign in (1, -1):
         _paint_planes(canvas, sign)
 
 
-def bounds_of(heights: Sequence[float], rows: Sequence[Row]) -> tuple[Point, Point]:
+def bounds_of(heights: Sequence[float], rows: Sequence[Row]) -> tuple[Array, Array]:
     """Return a box around a tube [mm]."""
     table = np.array(rows, dtype=float)
     low = (table[:, :2] - table[:, 2:]).min(axis=0) - 4

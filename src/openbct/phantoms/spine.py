@@ -1,4 +1,4 @@
-"""Simulated vertebrae: the shape of one, and how they stand on the sacrum.
+"""Simulated vertebrae: the shape of one.
 
 Own frame of a vertebra: x left, y posterior, z along the mean endplate normal, origin at the centre of the body. Sizes are
 of the order of published lumbar morphometry of women (body 40-50 mm wide, 30-35 mm deep, 25-29 mm high) [R]; the exact
@@ -7,9 +7,7 @@ numbers are our choice [D].
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +16,10 @@ from .canvas import Bone, BoneField, sample_tile, texture_tile
 from .shapes import Coordinates, Field, cone, ellipsoid, flat_cone, intersection, superellipse, union
 
 Array = np.ndarray
+
+
+LOSS_PLACES = (0.0, 0.2, 0.5, 0.8, 1.0)
+"""Along the body from front to back [-]: front and back heights hold over a fifth each, where six-point morphometry reads them [D]."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,36 @@ class VertebraShape:
     """Trabecular density at the endplates over that at mid-height, less one [-]."""
     texture: float = 0.12
     """Relative deviation of the trabecular density over distances of some millimetres [-]."""
+    losses: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Height that the upper endplate has lost to a fracture in front, in the middle and behind, as a share of ``height`` [-]."""
     yellow_marrow: float = 0.55
+    iodine: float = 0.0
+    """In the marrow [mg/cm³]."""
     seed: int = 1
+
+    @property
+    def endplates(self) -> dict[str, Float[Array, "3"]]:
+        """Points on both endplates, own frame [mm]: the middle of the rims' planes, and where six-point morphometry reads heights."""
+        half, slope = self.height / 2, np.tan(np.radians(self.wedge_deg / 2))
+        found = {"inferior_endplate": np.array([0.0, 0.0, -half])}
+        found["superior_endplate"] = np.array([0.0, 0.0, half - self.height * (self.losses[0] + self.losses[2]) / 2])
+        for name, place, lost in (
+            ("anterior", 0.15, self.losses[0]),
+            ("middle", 0.5, self.losses[1]),
+            ("posterior", 0.85, self.losses[2]),
+        ):
+            y = (place - 0.5) * self.depth
+            sunk = self.concavity if name == "middle" else 0.0
+            edge = half - slope * y - sunk
+            found[f"{name}_superior"] = np.array([0.0, y, edge - self.height * lost])
+            found[f"{name}_inferior"] = np.array([0.0, y, -edge])
+        return found
+
+    @property
+    def compaction(self) -> float:
+        """What the trabecular density is multiplied by where a fracture has pressed the bone together: its mass is kept."""
+        front, middle, back = self.losses
+        return 1.0 / (1.0 - (front + 2 * middle + back) / 4)
 
 
 @dataclass(frozen=True)
@@ -60,12 +90,17 @@ class Vertebra:
     shape: VertebraShape
     tile: Float[Array, "i j k"] = field(repr=False)
 
-    def _limits(self, y: Field, plan: Field) -> Field:
-        """Return half the local height of the body: wedge and concavity of both endplates, mirror images."""
+    def _limits(self, y: Field, plan: Field) -> tuple[Field, Field]:
+        """Return the local height above and below the centre: wedge and concavity of both endplates, and what a fracture took."""
         shape = self.shape
         wedge = np.float32(np.tan(np.radians(shape.wedge_deg / 2))) * y
         bowl = np.clip(1 - (plan + 1) ** 2, 0, 1)
-        return np.asarray(np.float32(shape.height / 2) - wedge - np.float32(shape.concavity) * bowl)
+        whole = np.float32(shape.height / 2) - wedge - np.float32(shape.concavity) * bowl
+        if not any(shape.losses):
+            return whole, whole
+        place = (y + np.float32(shape.depth / 2)) / np.float32(shape.depth)
+        lost = np.interp(place, LOSS_PLACES, np.repeat(shape.losses, (2, 1, 2))).astype(np.float32)
+        return np.asarray(whole - np.float32(shape.height) * lost), np.asarray(whole)
 
     def body(self, points: Coordinates) -> tuple[Field, Field]:
         """Return the distance to the body, and relative height (-1 lower to 1 upper endplate)."""
@@ -79,8 +114,10 @@ class Vertebra:
         hollow = np.float32(0.85 * half_width) - np.sqrt(x * x + (y - np.float32(half_depth - 3.2 + 0.85 * half_width)) ** 2)
         side = intersection(side, hollow, 2.5)
         plan = np.clip(side / np.float32(half_depth), -1, 0)
-        limit = self._limits(y, plan)
-        return intersection(side, np.abs(z) - limit, 1.3), np.clip(z / limit, -1, 1)
+        upper, lower = self._limits(y, plan)
+        limit = np.where(z > 0, upper, lower)
+        ends = np.maximum(z - upper, -z - lower)
+        return intersection(side, ends, 1.3), np.clip(z / limit, -1, 1)
 
     def arch(self, points: Coordinates) -> Field:
         """Return the distance to pedicles, laminae and processes."""
@@ -125,7 +162,7 @@ class Vertebra:
         shell = (s.cortex + (s.endplate - s.cortex) * endplate) * (1 - posterior) + np.float32(0.8) * posterior
         # Bowls of density towards the endplates, of unit mean over the height; strands run along z.
         graded = (1 + np.float32(s.endplate_gradient) * level**2) / np.float32(1 + s.endplate_gradient / 3)
-        trabecular = s.trabecular_density * graded * (1 + np.float32(s.texture) * sample_tile(self.tile, points))
+        trabecular = s.trabecular_density * s.compaction * graded * (1 + np.float32(s.texture) * sample_tile(self.tile, points))
         vein = cone(points, (0, s.depth / 2, 0), (0, 1.0, 0), 3.2, 0.8)
         trabecular = np.where(vein < 0, np.minimum(trabecular, np.float32(-5.0)), trabecular)
         cancellous = trabecular * (1 - posterior) + np.float32(1.4 * s.trabecular_density) * posterior
@@ -140,83 +177,12 @@ class Vertebra:
         reach = s.process_reach + 5
         lower = (-reach, -s.depth / 2 - 2, -1.0 * s.height - 6)
         upper = (reach, s.depth / 2 + 20 + s.spinous_length + 6, 0.8 * s.height + 6)
-        return Bone(self.field, self.distance, lower, upper, s.yellow_marrow)
+        return Bone(self.field, self.distance, lower, upper, s.yellow_marrow, s.iodine)
 
 
 def vertebra(shape: VertebraShape) -> Vertebra:
     """Return a vertebra with its own trabecular texture."""
     return Vertebra(shape, texture_tile(shape.seed, 3.0))
-
-
-@dataclass(frozen=True)
-class _Level:
-    width: float
-    depth: float
-    height: float
-    wedge_deg: float
-    disc: float
-    """Height of the disc below [mm]."""
-    disc_deg: float
-    """Wedge of the disc below [degrees]."""
-    reach: float
-
-
-LEVELS: Mapping[str, _Level] = MappingProxyType(
-    {
-        "L5": _Level(50.0, 34.0, 27.0, 8.0, 10.0, 12.0, 44.0),
-        "L4": _Level(48.0, 34.0, 27.5, 2.0, 11.5, 8.0, 41.0),
-        "L3": _Level(46.0, 33.5, 28.0, 0.0, 10.5, 8.0, 45.0),
-        "L2": _Level(44.0, 33.0, 28.0, -1.0, 9.5, 6.0, 42.0),
-        "L1": _Level(42.5, 32.0, 27.5, -2.0, 8.5, 4.0, 38.0),
-        "T12": _Level(41.0, 31.0, 26.0, -3.0, 7.0, 2.0, 26.0),
-        "T11": _Level(39.0, 30.0, 24.5, -3.0, 6.0, 1.0, 26.0),
-    }
-)
-"""From below; a woman's spine [D]."""
-SACRAL_ENDPLATE = (0.0, 28.0, 102.0)
-"""Centre of the upper face of S1, from the midpoint between the femoral heads [mm] [D]."""
-SACRAL_SLOPE_DEG = 36.0
-
-
-@dataclass(frozen=True)
-class Placed:
-    """One level of the column, in patient LPS less the origin between the femoral heads."""
-
-    level: str
-    frame: Float[Array, "4 4"]
-    """Own frame of the vertebra to patient."""
-    disc: Float[Array, "4 4"]
-    """Frame at the centre of the disc below."""
-    disc_size: tuple[float, float, float]
-    """Half-width, half-depth, half-height [mm]."""
-
-
-def _frame(centre: Array, tilt_deg: float) -> Float[Array, "4 4"]:
-    """Return a frame tilted forwards about x by ``tilt_deg``."""
-    c, s = np.cos(np.radians(tilt_deg)), np.sin(np.radians(tilt_deg))
-    frame = np.eye(4)
-    frame[:3, :3] = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
-    frame[:3, 3] = centre
-    return frame
-
-
-def column(scale: float = 1.0) -> tuple[Placed, ...]:
-    """Return the levels from L5 up to T11, standing on the sacrum with lumbar lordosis; ``scale`` sizes everything."""
-    centre, tilt = np.array(SACRAL_ENDPLATE) * scale, SACRAL_SLOPE_DEG
-    placed = []
-    for level, size in LEVELS.items():
-        centre, tilt, disc = _advance(centre, tilt, size.disc * scale, size.disc_deg)
-        centre, tilt, frame = _advance(centre, tilt, size.height * scale, size.wedge_deg)
-        half = (size.width * scale / 2, size.depth * scale / 2, size.disc * scale / 2)
-        placed.append(Placed(level, frame, disc, half))
-    return tuple(placed)
-
-
-def _advance(start: Array, tilt: float, height: float, wedge: float) -> tuple[Array, float, Float[Array, "4 4"]]:
-    """Return the far end, its tilt, and the frame at the middle of a block that bends by ``wedge`` degrees."""
-    middle = _frame(np.zeros(3), tilt - wedge / 2)
-    up = middle[:3, 2]
-    return start + up * height, tilt - wedge, _frame(start + up * height / 2, tilt - wedge / 2)
 
 
 def disc_distance(size: tuple[float, float, float], points: Coordinates) -> Field:

@@ -16,7 +16,7 @@ ATOMIC_MASS = MappingProxyType(
     {
         "H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999, "Na": 22.990, "Mg": 24.305, "Al": 26.982, "P": 30.974,
         "S": 32.06, "Cl": 35.45, "K": 39.098, "Ca": 40.078, "Ti": 47.867, "Fe": 55.845, "Cu": 63.546, "I": 126.904,
-        "Gd": 157.25, "W": 183.84,
+        "Ba": 137.327, "Gd": 157.25, "W": 183.84,
     }
 )  # fmt: skip
 """IUPAC standard atomic weights [g/mol]."""
@@ -96,6 +96,9 @@ MATRIX_MINERAL = 1000.0 * MATRIX["hydroxyapatite"] * TISSUES["hydroxyapatite"].d
 """Hydroxyapatite in one volume of matrix [mg/cm³]."""
 
 TISSUES["bone_matrix"] = mix(MATRIX)
+TISSUES["lung"] = mix({"blood": 0.24, "air": 0.76})
+TISSUES["barium_sulfate"] = from_formula({"Ba": 1, "S": 1, "O": 4}, 4.5)
+TISSUES["cement"] = mix({"pmma": 0.93, "barium_sulfate": 0.07})
 TISSUES["soft_organ"] = mix({"muscle": 0.75, "water": 0.25})
 TISSUES["bowel_content"] = mix({"muscle": 0.45, "water": 0.45, "adipose": 0.10})
 TISSUES["faeces"] = mix({"muscle": 0.66, "adipose": 0.26, "air": 0.08})

@@ -15,15 +15,19 @@ from ..errors import SettingsError
 from ..records import Acquisition, LabelMap, Patient, Scan, Step
 from ..volume import Volume, to_patient
 from .beam import Beam, scanner_beam
+from .body import BodyShape, check_body
 from .canvas import Canvas, empty
+from .column import LEVELS, Placed, column
+from .contrast import PHASES
 from .femur import FemurShape, femur, femur_frame
+from .implants import paint_implants
 from .labels import BODY_LABELS, LABELS
 from .organs import paint_column_surroundings, paint_joints, paint_organs, paint_vessels
 from .pelvis import PelvisShape, hip_bone, sacrum
 from .ribs import rib
 from .scanner import ScannerSettings, check_scanner, expose
 from .softtissue import paint_body, paint_table
-from .spine import LEVELS, Placed, VertebraShape, column, vertebra
+from .spine import VertebraShape, vertebra
 
 Array = np.ndarray
 Side = Literal["left", "right"]
@@ -60,6 +64,8 @@ class TorsoSettings:
     """Of L1."""
     level_densities: Mapping[str, float] = field(default_factory=dict)
     """Of single levels, overriding ``trabecular_density``: ``{"L3": 40.0}``."""
+    body: BodyShape = field(default_factory=BodyShape)
+    """Size, fat, spine, agents and metal. Lengths of the shapes below, cortices too, are multiplied by its size."""
     vertebra: VertebraShape = field(default_factory=VertebraShape)
     """Cortex, waist and texture of every vertebra; sizes come from the column."""
     femur_left: FemurShape = field(default_factory=FemurShape)
@@ -106,24 +112,35 @@ def simulate_torso(settings: TorsoSettings | None = None) -> SimulatedScan:
         A voxel edge, field of view or range of slices that cannot be an image.
     """
     chosen = settings if settings is not None else TorsoSettings()
-    canvas, landmarks = _blank(chosen), dict[str, Array]()
+    size, landmarks = chosen.body.size, dict[str, Array]()
+    canvas = _blank(chosen)
     bodies = _paint(canvas, chosen, landmarks)
     around = _blank(_around(chosen))
     _paint(around, chosen, {})
+    canvas, around = _true_size(canvas, size), _true_size(around, size)
     image = expose(canvas, replace(chosen.scanner, seed=chosen.scanner.seed + 7919 * chosen.seed), around)
-    return _scan(canvas, chosen, image, bodies, landmarks)
+    return _scan(canvas, chosen, image, bodies, {name: size * point for name, point in landmarks.items()})
 
 
 def _paint(canvas: Canvas, settings: TorsoSettings, landmarks: dict[str, Array]) -> Integer[Array, "i j k"]:
     """Paint the whole body, from outside to inside, and return the integers of the vertebral bodies."""
-    levels = column()
-    paint_table(canvas)
-    paint_body(canvas)
-    paint_organs(canvas, settings.seed)
-    paint_vessels(canvas, levels)
+    body = settings.body
+    phase = PHASES[body.phase]
+    levels = column(body.fractures, cobb_deg=body.cobb_deg, breadth=body.breadth)
+    paint_table(canvas, body.girth.back)
+    paint_body(canvas, body.girth, phase.get("muscle", 0.0))
+    paint_organs(canvas, settings.seed, phase)
+    paint_vessels(canvas, levels, phase, plaque=body.plaque)
     paint_column_surroundings(canvas, levels)
     _paint_hips(canvas, settings, landmarks)
-    return _paint_spine(canvas, settings, levels, landmarks)
+    bodies = _paint_spine(canvas, settings, levels, landmarks)
+    paint_implants(canvas, body.implants, levels, landmarks)
+    return bodies
+
+
+def _true_size(canvas: Canvas, size: float) -> Canvas:
+    """Return a canvas that was painted in the drawn body's coordinates in those of the patient."""
+    return replace(canvas, affine=np.diag([size, size, size, 1.0]) @ canvas.affine)
 
 
 def _around(settings: TorsoSettings) -> TorsoSettings:
@@ -155,20 +172,22 @@ def simulate_vertebra(level: str = "L1", settings: TorsoSettings | None = None) 
     if level not in LEVELS:
         raise SettingsError(f"found the level {level!r}, expected one of {', '.join(LEVELS)}; choose one of these")
     chosen = settings if settings is not None else TorsoSettings()
-    centre = next(placed.frame[2, 3] for placed in column() if placed.level == level)
+    body = chosen.body
+    centre = next(placed.frame[2, 3] for placed in column(body.fractures, cobb_deg=body.cobb_deg) if placed.level == level)
     height = LEVELS[level].height
-    return simulate_torso(replace(chosen, bottom=float(centre - height - 10), top=float(centre + 0.75 * height + 8)))
+    bottom, top = centre - height - 10, centre + 0.75 * height + 8
+    return simulate_torso(replace(chosen, bottom=float(body.size * bottom), top=float(body.size * top)))
 
 
 def simulate_hip(settings: TorsoSettings | None = None) -> SimulatedScan:
     """Return the slices of a torso that hold both femora, from above the heads to the lower end of the shafts."""
     chosen = settings if settings is not None else TorsoSettings()
-    return simulate_torso(replace(chosen, top=40.0))
+    return simulate_torso(replace(chosen, top=40.0 * chosen.body.size))
 
 
 def _blank(settings: TorsoSettings) -> Canvas:
     """Return the empty image, refusing settings that cannot be one."""
-    _check_body(settings)
+    _check_settings(settings)
     spacing = np.array(settings.spacing, dtype=float)
     size = np.array([settings.field_of_view, settings.field_of_view, settings.top - settings.bottom])
     possible = np.all((spacing >= 0.2) & (spacing <= 10.0)) and np.all((size >= spacing) & (size <= 2000.0))
@@ -181,11 +200,13 @@ def _blank(settings: TorsoSettings) -> Canvas:
     affine = np.diag([*spacing, 1.0])
     affine[:2, 3] = np.array(settings.centre) - spacing[:2] * (counts[:2] - 1) / 2
     affine[2, 3] = settings.bottom
+    affine[:3] /= settings.body.size
     beam = scanner_beam(settings.scanner.kvp, settings.scanner.water_cm)
     return empty((int(counts[0]), int(counts[1]), int(counts[2])), affine, beam)
 
 
-def _check_body(settings: TorsoSettings) -> None:
+def _check_settings(settings: TorsoSettings) -> None:
+    check_body(settings.body)
     unknown = sorted(set(settings.level_densities) - set(LEVELS))
     if unknown:
         raise SettingsError(f"found a density for {', '.join(unknown)}, expected levels among {', '.join(LEVELS)}; rename them")
@@ -220,19 +241,20 @@ def _paint_spine(
     for number in ("10", "11", "12"):
         for side in ("left", "right"):
             canvas.paint_bone(rib(number, side), np.eye(4), LABELS[f"rib_{side}_{number}"])
-    bodies = np.zeros(canvas.hu.shape, dtype=np.uint8)
+    body, bodies = settings.body, np.zeros(canvas.hu.shape, dtype=np.uint8)
     for order, placed in enumerate(levels):
         size = LEVELS[placed.level]
         density = settings.level_densities.get(placed.level, settings.trabecular_density)
+        fracture = body.fractures.get(placed.level)
         shape = replace(
-            settings.vertebra, width=size.width, depth=size.depth, height=size.height, wedge_deg=size.wedge_deg,
-            process_reach=size.reach, trabecular_density=density, seed=settings.vertebra.seed + order,
+            settings.vertebra, width=body.breadth * size.width, depth=body.breadth * size.depth, height=size.height,
+            wedge_deg=size.wedge_deg, process_reach=size.reach, trabecular_density=density, seed=settings.vertebra.seed + order,
+            losses=fracture.losses if fracture else (0.0, 0.0, 0.0), iodine=PHASES[body.phase].get("marrow", 0.0),
         )  # fmt: skip
         part = canvas.paint_bone(vertebra(shape).bone(), placed.frame, LABELS[f"vertebrae_{placed.level}"])
         bodies[part] = BODY_LABELS[placed.level]
         landmarks[f"{placed.level}_centre"] = placed.frame[:3, 3].copy()
-        for name, end in (("superior", 0.5), ("inferior", -0.5)):
-            landmarks[f"{placed.level}_{name}_endplate"] = to_patient(placed.frame, np.array([0.0, 0.0, end * size.height]))
+        landmarks |= {f"{placed.level}_{name}": to_patient(placed.frame, point) for name, point in shape.endplates.items()}
     return bodies
 
 
@@ -246,6 +268,7 @@ def _scan(canvas: Canvas, settings: TorsoSettings, image: Array, bodies: Array, 
         kvp=settings.scanner.kvp, kernel=settings.scanner.point_spread().name, slice_thickness=float(settings.spacing[2]), manufacturer="OpenBCT",
         model="Simulator", study_date="2024-01-15", image_type=("ORIGINAL", "PRIMARY", "AXIAL"),
         series_description="Simulated CT, no patient",
+        contrast=None if settings.body.phase == "none" else f"iodine, {settings.body.phase} phase",
     )  # fmt: skip
     density = canvas.hu / np.float32(canvas.beam.phosphate_slope)
     return SimulatedScan(
