@@ -12,7 +12,7 @@ from scipy import ndimage
 from ..volume import to_index
 from .beam import Beam, scanner_beam
 from .shapes import Coordinates, Field, Point, coverage
-from .tissues import MATRIX_MINERAL, TISSUES, iodinated, mix
+from .tissues import MATRIX_MINERAL, TISSUES, Tissue, iodinated, mix
 
 Array = np.ndarray
 Shape = Callable[[Coordinates], Field]
@@ -105,9 +105,10 @@ class Canvas:
         self,
         shape: Shape,
         bounds: tuple[Point, Point],
-        *layers: tuple[float, str, int],
+        *layers: tuple[float, str | Tissue, int],
         texture: float = 0.0,
         iodine: float = 0.0,
+        mineral: float = 0.0,
     ) -> None:
         """Blend soft tissues over what is there.
 
@@ -121,7 +122,9 @@ class Canvas:
         texture
             Amplitude of slow variations within the tissues [HU].
         iodine
-            Dissolved in the innermost layer [mg/cm³].
+            Dissolved in the innermost layer [mg/cm³]; only where that is a tissue by name.
+        mineral
+            Hydroxyapatite in the innermost layer, part of its tissue already [mg/cm³].
         """
         box = self.box(*bounds)
         if box is None:
@@ -134,18 +137,20 @@ class Canvas:
             ripple = np.float32(texture) * _ripple(points) if texture else np.float32(0)
             for order, (depth, tissue, label) in enumerate(layers):
                 share = coverage(distance + np.float32(depth), float(self.spacing[0]) * 1.2)
-                inner = iodine if order == len(layers) - 1 else 0.0
+                innermost = order == len(layers) - 1
+                inner = iodine if innermost else 0.0
                 target = self.hu[part]
                 target += share * (np.float32(self._reading(tissue, inner)) + ripple - target)
-                self.mineral[part] *= 1 - share
+                stone = self.mineral[part]
+                stone += share * (np.float32(mineral if innermost else 0.0) - stone)
                 if inner > 0:
                     self.trace("iodine")
                 for name, image in self.traces.items():
                     image[part] += share * (np.float32(inner if name == "iodine" else 0.0) - image[part])
                 np.copyto(self.labels[part], np.uint8(label), where=share > 0.5)
 
-    def _reading(self, tissue: str, iodine: float) -> float:
-        return self.beam.hounsfield(iodinated(tissue, iodine) if iodine > 0 else tissue)
+    def _reading(self, tissue: str | Tissue, iodine: float) -> float:
+        return self.beam.hounsfield(iodinated(tissue, iodine) if iodine > 0 and isinstance(tissue, str) else tissue)
 
     def paint_metal(self, shape: Shape, bounds: tuple[Point, Point], label: int = 0) -> None:
         """Put titanium over what is there."""

@@ -15,17 +15,23 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
 from ..errors import GeometryError, SettingsError
-from ..records import Acquisition, LabelMap
+from ..records import Patient
 from ..volume import Volume
-from .beam import Beam, scanner_beam
+from .beam import scanner_beam
 from .canvas import Bone, BoneField, Canvas, empty, sample_tile, texture_tile
 from .labeldistance import LabelDistance, label_distance
 from .scanner import ScannerSettings, check_scanner, expose
 from .shapes import Coordinates, Field
+from .simulated import SimulatedScan, record
 from .tissues import TISSUES
 
 Array = np.ndarray
 
+PATIENT = Patient(
+    name="Simulated^Labels", identifier="OPENBCT-SIM-LABELS",
+    sources=MappingProxyType({"name": "simulation", "identifier": "simulation"}),
+)  # fmt: skip
+"""Whose sex and age nobody knows."""
 RAY_VOXEL = (3.0, 3.0, 5.0)
 """Least voxels that rays are traced through [mm]: hardening, scatter and noise vary over centimetres [D]."""
 LARGEST = 200e6
@@ -81,24 +87,8 @@ class LabelSettings:
     """Deviation of the Gaussian that surfaces are smoothed with, over the longest edge of a voxel of the label map. A surface of
     radius r loses about (smoothing x edge)²/r, and what is thinner than about 1.4 deviations is lost."""
     scanner: ScannerSettings = field(default_factory=ScannerSettings)
+    patient: Patient = PATIENT
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class SimulatedLabels:
-    """A simulated image of a label map and what is true about it."""
-
-    image: Volume
-    """What a scanner stores [HU], 16-bit integers."""
-    labels: LabelMap
-    """The given integers on the image's grid, after smoothing and carving of joints."""
-    density: Volume
-    """What an ideal calibration with aqueous K2HPO4 rods would read before blur and noise [mg/cm³]."""
-    mineral: Volume
-    """Hydroxyapatite mass over volume [mg/cm³]."""
-    acquisition: Acquisition
-    beam: Beam
-    settings: LabelSettings
 
 
 def parts_from_tables(tables: Mapping[str, Mapping[str, Any]]) -> dict[int, Part]:
@@ -125,7 +115,7 @@ def parts_from_tables(tables: Mapping[str, Mapping[str, Any]]) -> dict[int, Part
     return parts
 
 
-def simulate_labels(labels: Volume, settings: LabelSettings, body: Volume | None = None) -> SimulatedLabels:
+def simulate_labels(labels: Volume, settings: LabelSettings, body: Volume | None = None) -> SimulatedScan:
     """Return a simulated CT of a label map.
 
     Parameters
@@ -299,20 +289,9 @@ class _BoneBody:
         return BoneField(distance, shell, compact, density.astype(np.float32), distance)
 
 
-def _record(canvas: Canvas, image: Array, settings: LabelSettings) -> SimulatedLabels:
-    affine, scanner = canvas.affine, settings.scanner
-    present = set(np.unique(canvas.labels).tolist())
-    names = MappingProxyType({label: part.name for label, part in settings.parts.items() if label in present})
-    acquisition = Acquisition(
-        kvp=scanner.kvp, kernel=scanner.point_spread().name, slice_thickness=float(canvas.spacing[2]), manufacturer="OpenBCT",
-        model="Simulator", image_type=("ORIGINAL", "PRIMARY", "AXIAL"), series_description="Simulated CT of a label map",
+def _record(canvas: Canvas, image: Array, settings: LabelSettings) -> SimulatedScan:
+    names = {label: part.name for label, part in settings.parts.items()}
+    return record(
+        canvas, image, names, source="simulation: drawn from a given label map", scanner=settings.scanner,
+        patient=settings.patient, settings=settings, description="Simulated CT of a label map",
     )  # fmt: skip
-    return SimulatedLabels(
-        image=Volume(image, affine, "HU"),
-        labels=LabelMap(Volume(canvas.labels, affine, "label"), names, "simulation: drawn from a given label map"),
-        density=Volume(canvas.hu / np.float32(canvas.beam.phosphate_slope), affine, "mg/cm3 K2HPO4"),
-        mineral=Volume(canvas.mineral, affine, "mg/cm3 CHA"),
-        acquisition=acquisition,
-        beam=canvas.beam,
-        settings=settings,
-    )

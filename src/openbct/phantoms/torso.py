@@ -9,12 +9,12 @@ from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Integer
 
 from ..errors import SettingsError
-from ..records import Acquisition, LabelMap, Patient, Scan, Step
+from ..records import LabelMap, Patient, Scan, Step
 from ..volume import Volume, to_patient
-from .beam import Beam, scanner_beam
+from .beam import scanner_beam
 from .body import BodyShape, check_body
 from .canvas import Canvas, empty
 from .column import LEVELS, Placed, column
@@ -25,7 +25,9 @@ from .labels import BODY_LABELS, LABELS
 from .organs import paint_column_surroundings, paint_joints, paint_organs, paint_vessels
 from .pelvis import PelvisShape, hip_bone, sacrum
 from .ribs import rib
+from .rods import CalibrationPhantom, paint_slab, slab_height, slab_rods
 from .scanner import ScannerSettings, check_scanner, expose
+from .simulated import SimulatedScan, record
 from .softtissue import paint_body, paint_table
 from .spine import VertebraShape, vertebra
 
@@ -74,31 +76,11 @@ class TorsoSettings:
     shaft_tilt_deg: float = 6.0
     """Lean of the femoral shafts towards the midline [degrees]."""
     scanner: ScannerSettings = field(default_factory=ScannerSettings)
+    calibration: CalibrationPhantom | None = None
+    """Under the back."""
     patient: Patient = PATIENT
     seed: int = 0
     """Of bowel and noise."""
-
-
-@dataclass(frozen=True)
-class SimulatedScan:
-    """A simulated image and everything that is true about it; the truth never enters a stage."""
-
-    image: Volume
-    """What a scanner stores [HU], 16-bit integers."""
-    labels: LabelMap
-    """Structures by TotalSegmentator's names and numbers."""
-    bodies: LabelMap
-    """Vertebral bodies without arches."""
-    density: Volume
-    """What an ideal calibration with aqueous K2HPO4 rods would read before blur and noise [mg/cm³]."""
-    mineral: Volume
-    """Hydroxyapatite mass over volume [mg/cm³]."""
-    landmarks: Mapping[str, Float[Array, "3"]]
-    """Patient LPS [mm]: ``"L1_centre"``, ``"femur_left_head_centre"`` ..."""
-    acquisition: Acquisition
-    patient: Patient
-    beam: Beam
-    settings: TorsoSettings
 
 
 def simulate_torso(settings: TorsoSettings | None = None) -> SimulatedScan:
@@ -127,7 +109,10 @@ def _paint(canvas: Canvas, settings: TorsoSettings, landmarks: dict[str, Array])
     body = settings.body
     phase = PHASES[body.phase]
     levels = column(body.fractures, cobb_deg=body.cobb_deg, breadth=body.breadth)
-    paint_table(canvas, body.girth.back)
+    back, phantom = body.girth.back, settings.calibration
+    paint_table(canvas, back + (slab_height(phantom) / body.size if phantom else 0.0))
+    if phantom is not None:
+        paint_slab(canvas, phantom, back, true_size=body.size)
     paint_body(canvas, body.girth, phase.get("muscle", 0.0))
     paint_organs(canvas, settings.seed, phase)
     paint_vessels(canvas, levels, phase, plaque=body.plaque)
@@ -207,6 +192,10 @@ def _blank(settings: TorsoSettings) -> Canvas:
 
 def _check_settings(settings: TorsoSettings) -> None:
     check_body(settings.body)
+    if settings.calibration is not None and settings.calibration.separate:
+        raise SettingsError(
+            f"found the {settings.calibration.title} below a body, expected a phantom that is scanned with one; scan it separately"
+        )
     unknown = sorted(set(settings.level_densities) - set(LEVELS))
     if unknown:
         raise SettingsError(f"found a density for {', '.join(unknown)}, expected levels among {', '.join(LEVELS)}; rename them")
@@ -259,27 +248,13 @@ def _paint_spine(
 
 
 def _scan(canvas: Canvas, settings: TorsoSettings, image: Array, bodies: Array, landmarks: Mapping[str, Array]) -> SimulatedScan:
-    affine = canvas.affine
-    source = "simulation: drawn from the shapes themselves"
-    present = set(np.unique(canvas.labels).tolist())
-    names = {value: name for name, value in LABELS.items() if value in present}
+    source, body = "simulation: drawn from the shapes themselves", settings.body
     body_names = {value: f"vertebral_body_{level}" for level, value in BODY_LABELS.items() if np.any(bodies == value)}
-    acquisition = Acquisition(
-        kvp=settings.scanner.kvp, kernel=settings.scanner.point_spread().name, slice_thickness=float(settings.spacing[2]), manufacturer="OpenBCT",
-        model="Simulator", study_date="2024-01-15", image_type=("ORIGINAL", "PRIMARY", "AXIAL"),
-        series_description="Simulated CT, no patient",
-        contrast=None if settings.body.phase == "none" else f"iodine, {settings.body.phase} phase",
+    phantom = settings.calibration
+    rods = () if phantom is None else slab_rods(canvas, phantom, body.girth.back, true_size=body.size)
+    return record(
+        canvas, image, {value: name for name, value in LABELS.items()}, source=source, scanner=settings.scanner,
+        patient=settings.patient, settings=settings, description="Simulated CT, no patient",
+        contrast=None if body.phase == "none" else f"iodine, {body.phase} phase",
+        bodies=LabelMap(Volume(bodies, canvas.affine, "label"), body_names, source), landmarks=landmarks, rods=rods,
     )  # fmt: skip
-    density = canvas.hu / np.float32(canvas.beam.phosphate_slope)
-    return SimulatedScan(
-        image=Volume(image, affine, "HU"),
-        labels=LabelMap(Volume(canvas.labels, affine, "label"), names, source),
-        bodies=LabelMap(Volume(bodies, affine, "label"), body_names, source),
-        density=Volume(density, affine, "mg/cm3 K2HPO4"),
-        mineral=Volume(canvas.mineral, affine, "mg/cm3 CHA"),
-        landmarks=MappingProxyType(dict(landmarks)),
-        acquisition=acquisition,
-        patient=settings.patient,
-        beam=canvas.beam,
-        settings=settings,
-    )
