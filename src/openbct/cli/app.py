@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from . import Interrupted
+from .app_simulate import simulate
 
 
 class Commands(TyperGroup):
@@ -91,6 +92,9 @@ def demo(
     from .demo import run_demo
 
     run_demo(out, bones=bones, seed=seed, as_json=json)
+
+
+app.command()(simulate)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from .dicom_write import write_ct_series
 from .faults import FAULTS, Fault, apply_fault
 from .files import prepare_folder, write_bytes, write_json, write_table, write_volume
 from .inspect import SeriesSummary, inspect_path
-from .labels import check_grid, read_labels
+from .labels import check_grid, read_label_image, read_labels
 from .scan import read_density, read_scan
 from .store import read_case, read_result, result_schema, start_folder, write_bone, write_case, write_label_map, write_tables
 from .toml_text import to_toml
@@ -23,6 +23,7 @@ __all__ = [
     "prepare_folder",
     "read_case",
     "read_density",
+    "read_label_image",
     "read_labels",
     "read_result",
     "read_scan",

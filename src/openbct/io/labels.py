@@ -134,7 +134,7 @@ def builtin_tables() -> dict[str, dict[int, str]]:
     return {name: {int(key): value for key, value in table.items()} for name, table in tables.items()}
 
 
-def _read_integers(path: Path) -> Volume:
+def read_label_image(path: Path) -> Volume:
     """Return a label file in canonical orientation, as integers."""
     try:
         volume, _ = read_nifti(path, "label")
@@ -156,7 +156,7 @@ def _read_integers(path: Path) -> Volume:
 
 def _read_map(path: Path, given: Mapping[str, str] | None) -> LabelMap:
     """Return a label map of one file."""
-    volume = _read_integers(path)
+    volume = read_label_image(path)
     found = _numbers(volume.array)
     if not found:
         raise SegmentationError("found a label map without any label, expected at least one structure; check the segmentation")
@@ -228,7 +228,7 @@ def _read_folder(folder: Path, given: Mapping[str, str] | None) -> LabelMap:
     grid: Volume | None = None
     names: dict[int, str] = {}
     for number, (path, name) in enumerate(chosen, start=1):
-        volume = _read_integers(path)
+        volume = read_label_image(path)
         if grid is None or array is None:
             grid = volume.with_array(np.broadcast_to(np.uint8(0), volume.shape))  # its place, without its voxels
             array = np.zeros(volume.shape, dtype=np.uint8 if len(chosen) < 256 else np.int32)

@@ -105,10 +105,10 @@ def cohort(n: int, *, seed: int = 0, women: float = 0.5, ages: tuple[float, floa
             f"found {n} persons, {women:g} women, ages {ages[0]:g} to {ages[1]:g}; expected 1 to 100 000, 0 to 1, and rising ages within 20 to 100"
         )
     for number in range(n):
-        yield _person(np.random.default_rng([seed, number]), number, women, ages)
+        yield _person(np.random.default_rng([seed, number]), seed * 100_000 + number, women, ages)
 
 
-def _person(generator: np.random.Generator, number: int, women: float, ages: tuple[float, float]) -> Person:
+def _person(generator: np.random.Generator, own_seed: int, women: float, ages: tuple[float, float]) -> Person:
     sex: Sex = "F" if generator.uniform() < women else "M"
     age = float(np.round(generator.uniform(*ages), 1))
     mean, spread, index, index_spread = SIZES[sex]
@@ -130,7 +130,7 @@ def _person(generator: np.random.Generator, number: int, women: float, ages: tup
     )
     return Person(
         sex=sex, age=age, height_cm=height, weight_kg=weight, trabecular_density=round(spine, 1), hip_density=round(factor, 3),
-        cortex=round(float(np.clip(factor**CORTEX_SHARE, 0.4, 1.8)), 3), cobb_deg=curve, fractures=fractures, seed=number,
+        cortex=round(float(np.clip(factor**CORTEX_SHARE, 0.4, 1.8)), 3), cobb_deg=curve, fractures=fractures, seed=own_seed,
         neck_shaft_angle_deg=round(shape["neck_shaft_angle_deg"], 2), anteversion_deg=round(shape["anteversion_deg"], 2),
         neck_width=round(shape["neck_width"], 3), joint_space=round(shape["joint_space"], 2),
     )  # fmt: skip

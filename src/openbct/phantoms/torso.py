@@ -154,20 +154,37 @@ def simulate_vertebra(level: str = "L1", settings: TorsoSettings | None = None) 
     SettingsError
         An unknown level.
     """
-    if level not in LEVELS:
-        raise SettingsError(f"found the level {level!r}, expected one of {', '.join(LEVELS)}; choose one of these")
-    chosen = settings if settings is not None else TorsoSettings()
-    body = chosen.body
-    centre = next(placed.frame[2, 3] for placed in column(body.fractures, cobb_deg=body.cobb_deg) if placed.level == level)
-    height = LEVELS[level].height
-    bottom, top = centre - height - 10, centre + 0.75 * height + 8
-    return simulate_torso(replace(chosen, bottom=float(body.size * bottom), top=float(body.size * top)))
+    return simulate_torso(region_of(settings if settings is not None else TorsoSettings(), level))
 
 
 def simulate_hip(settings: TorsoSettings | None = None) -> SimulatedScan:
     """Return the slices of a torso that hold both femora, from above the heads to the lower end of the shafts."""
-    chosen = settings if settings is not None else TorsoSettings()
-    return simulate_torso(replace(chosen, top=40.0 * chosen.body.size))
+    return simulate_torso(region_of(settings if settings is not None else TorsoSettings(), "hip"))
+
+
+def region_of(settings: TorsoSettings, region: str) -> TorsoSettings:
+    """Return the same body with the slices of ``"torso"`` (as they are), ``"spine"``, ``"hip"`` or a level.
+
+    Raises
+    ------
+    SettingsError
+        Another region.
+    """
+    body = settings.body
+    if region == "torso":
+        return settings
+    if region == "hip":
+        return replace(settings, top=40.0 * body.size)
+    if region == "spine":
+        return replace(settings, bottom=75.0 * body.size)
+    if region not in LEVELS:
+        raise SettingsError(f"found the level {region!r}, expected one of {', '.join(LEVELS)}; choose one of these")
+    check_body(body)
+    levels = column(body.fractures, cobb_deg=body.cobb_deg)
+    centre = next(placed.frame[2, 3] for placed in levels if placed.level == region)
+    height, lean = LEVELS[region].height, 25.0 * float(np.sin(np.radians(abs(body.cobb_deg) / 2)))
+    bottom, top = centre - height - 10 - lean, centre + 0.75 * height + 8 + lean
+    return replace(settings, bottom=float(body.size * bottom), top=float(body.size * top))
 
 
 def _blank(settings: TorsoSettings) -> Canvas:

@@ -1,0 +1,283 @@
+"""Simulated scans on disk: one, or a cohort, each with its truth beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..errors import InputError, OutputError
+from ..phantoms import LabelSettings, Person, PhantomScan, SimulatedScan, cohort, parts_from_tables, simulate_labels
+from ..phantoms.beam import detected
+from ..phantoms.persons import torso_of
+from ..phantoms.phantomscan import simulate_phantom
+from ..phantoms.torso import region_of, simulate_torso
+from .simulate_request import Simulation, as_tables
+from .tell import Progress, print_json
+
+TRUTH = "truth.json"
+"""Written last: a folder that has it is complete."""
+COHORT = "cohort.csv"
+SETTINGS = "settings.toml"
+MINE = ("scan", "scan.nii.gz", "labels.nii.gz", "labels.toml", "truth")
+"""What a simulation writes into its folder."""
+
+
+@dataclass(frozen=True)
+class CohortRequest:
+    """How many persons, and which."""
+
+    n: int
+    women: float = 0.5
+    ages: tuple[float, float] = (50.0, 85.0)
+
+
+def run_simulate(out: Path, simulation: Simulation, many: CohortRequest | None, *, force: bool, as_json: bool) -> None:
+    """Simulate and write; with a cohort, one folder for each person."""
+    from ..io import prepare_folder
+
+    if many is None:
+        prepare_folder(out)
+        _make_way(out, force)
+        progress = Progress()
+        written = _one(out, simulation, progress)
+        if as_json:
+            print_json(written)
+        else:
+            _tell(out, written)
+        return
+    if simulation.labels is not None or simulation.alone:
+        raise InputError("found a cohort of a label map or a phantom, expected one of persons; leave one of them out")
+    people = list(cohort(many.n, seed=simulation.seed, women=many.women, ages=many.ages))
+    prepare_folder(out)
+    rows = _run_cohort(out, simulation, people, force)
+    if as_json:
+        print_json({"schema": "openbct-cohort/1", "out": str(out), "table": COHORT, "cases": rows})
+
+
+def _run_cohort(out: Path, simulation: Simulation, people: list[Person], force: bool) -> list[dict[str, Any]]:
+    from ..io import write_table
+
+    progress, rows = Progress(), []
+    for number, person in enumerate(people, start=1):
+        name = f"case_{number:04d}"
+        # A person's own numbers come from the cohort, everything else from what was asked.
+        asked = replace(simulation, person=replace(person, phase=simulation.person.phase), seed=person.seed)
+        asked = replace(asked, scanner=replace(simulation.scanner, seed=simulation.seed))
+        folder = out / name
+        if _complete(folder, asked):
+            progress("already there", name)
+        else:
+            _make_way(folder, force)
+            _one(folder, asked, progress, name)
+        rows.append({"case": name, **_row(asked.person)})
+        write_table(out / COHORT, rows)
+    progress(f"{len(rows)} persons, their parameters in {COHORT}")
+    return rows
+
+
+def _row(person: Person) -> dict[str, Any]:
+    table = person.as_tables()
+    table["fractures"] = " ".join(f"{level}:{item.kind}:{item.loss:g}" for level, item in person.fractures.items())
+    table["implants"] = " ".join(person.implants)
+    return table
+
+
+def _digest(simulation: Simulation) -> str:
+    return hashlib.sha256(json.dumps([as_tables(simulation), __version__], sort_keys=True).encode()).hexdigest()
+
+
+def _complete(folder: Path, simulation: Simulation) -> bool:
+    """Return whether this very simulation was finished here."""
+    try:
+        known = json.loads((folder / "truth" / TRUTH).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(known, dict) and known.get("digest") == _digest(simulation)
+
+
+def _make_way(out: Path, force: bool) -> None:
+    """Remove an earlier simulation, if that is wanted or it was cut short by an interruption.
+
+    Raises
+    ------
+    OutputError
+        There is one, complete, or something else that would be mixed up with it.
+    """
+    there = [out / name for name in MINE if (out / name).exists()]
+    unfinished = (out / "truth" / SETTINGS).exists() and not (out / "truth" / TRUTH).exists()
+    if there and not force and not unfinished:
+        raise OutputError(
+            f"found {', '.join(path.name for path in there)} in the output folder, expected one without; choose another, or write over "
+            "it with --force"
+        )
+    for path in there:
+        try:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except OSError as error:
+            raise OutputError(
+                f"found no way to remove {path.name} ({error.strerror}), expected permission; remove it by hand"
+            ) from error
+
+
+def _one(out: Path, simulation: Simulation, progress: Progress, name: str = "") -> dict[str, Any]:
+    """Simulate one scan and write it; returns what was written."""
+    from ..io import to_toml, write_bytes, write_json, write_label_map, write_volume
+
+    truth = out / "truth"
+    write_bytes(truth / SETTINGS, to_toml(as_tables(simulation)).encode("utf-8"))
+    progress("simulating", name)
+    simulated = _simulate(simulation)
+    progress(f"writing {simulated.image.shape[2]} slices of {simulated.image.shape[0]} x {simulated.image.shape[1]}", name)
+    scan, said = _write_scan(out, simulated, simulation)
+    if simulated.labels.names:
+        write_label_map(simulated.labels, out / "labels.nii.gz")
+    if simulated.bodies is not None and simulated.bodies.names:
+        write_label_map(simulated.bodies, truth / "bodies.nii.gz")
+    for kind, volume in (("density", simulated.density), ("mineral", simulated.mineral)):
+        # A tenth of a milligram is far below what anything can be told from; the file is a third of the size.
+        rounded = (np.rint(volume.array * np.float32(10)) / np.float32(10)).astype(np.float32)
+        write_volume(replace(volume, array=rounded), truth / f"{kind}.nii.gz")
+    tables = truth_tables(simulated, simulation)
+    write_json(truth / TRUTH, {**tables, "fault": said, "digest": _digest(simulation)})
+    progress("done", name)
+    return {"schema": "openbct-simulation/1", "scan": scan.name, "labels": "labels.nii.gz" if simulated.labels.names else None,
+            "truth": f"truth/{TRUTH}", "fault": said, "slices": simulated.image.shape[2],
+            "structures": list(simulated.labels.names.values())}  # fmt: skip
+
+
+def _simulate(simulation: Simulation) -> SimulatedScan:
+    """Draw and scan what is asked for."""
+    image = simulation.image
+    if simulation.labels is not None:
+        return _simulate_labels(simulation)
+    if simulation.alone:
+        return simulate_phantom(PhantomScan(simulation.phantom, spacing=image.spacing, scanner=simulation.scanner))
+    settings = region_of(torso_of(simulation.person, simulation.scanner, image.spacing), image.region)
+    if image.field_of_view is not None:
+        settings = replace(settings, field_of_view=image.field_of_view)
+    return simulate_torso(replace(settings, calibration=simulation.phantom))
+
+
+def _simulate_labels(simulation: Simulation) -> SimulatedScan:
+    from ..io import read_label_image
+
+    asked = simulation.labels
+    assert asked is not None
+    labels = read_label_image(Path(asked.file))
+    body = read_label_image(Path(asked.body)) if asked.body else None
+    settings = LabelSettings(
+        parts_from_tables(asked.parts), spacing=asked.spacing, filling=asked.filling, joint_gap=asked.joint_gap,
+        smoothing=asked.smoothing, scanner=simulation.scanner, seed=simulation.seed,
+    )  # fmt: skip
+    return simulate_labels(labels, settings, body)
+
+
+def _write_scan(out: Path, simulated: SimulatedScan, simulation: Simulation) -> tuple[Path, dict[str, str] | None]:
+    """Write the image in the format asked for; returns where, and what was damaged on purpose."""
+    from ..io import apply_fault, write_ct_series, write_volume
+
+    if simulation.output.format == "nifti":
+        path = out / "scan.nii.gz"
+        write_volume(simulated.image, path)
+        return path, None
+    files = write_ct_series(
+        simulated.image, out / "scan", patient=simulated.patient, acquisition=simulated.acquisition, seed=simulation.seed
+    )
+    if not simulation.output.fault:
+        return out / "scan", None
+    fault = apply_fault(simulation.output.fault, files)
+    return out / "scan", {"name": fault.name, "what": fault.said, "reading_it": fault.answer}
+
+
+def truth_tables(simulated: SimulatedScan, simulation: Simulation) -> dict[str, Any]:
+    """Return what is true about a simulated scan, as plain tables; positions are patient LPS."""
+    beam, image, scanner = simulated.beam, simulated.image, simulation.scanner
+    energies, spectrum = detected(scanner.kvp)
+    voxel = float(np.prod(image.spacing)) / 1000.0
+    structures = {}
+    for number, name in simulated.labels.names.items():
+        inside = simulated.labels.volume.array == number
+        structures[name] = {
+            "label": number,
+            "volume_cm3": float(inside.sum()) * voxel,
+            "mean_density_mg_cm3": float(simulated.density.array[inside].mean(dtype=np.float64)),
+            "mean_mineral_mg_cm3": float(simulated.mineral.array[inside].mean(dtype=np.float64)),
+        }
+    return {
+        "schema": "openbct-truth/1",
+        "openbct": __version__,
+        "simulated": True,
+        "person": simulation.person.as_tables() if simulation.labels is None and not simulation.alone else None,
+        "scanner": asdict(scanner),
+        "image": {
+            "shape": list(image.shape),
+            "spacing_mm": image.spacing.tolist(),
+            "affine_lps_mm": image.affine.tolist(),
+            "unit": image.unit,
+        },
+        "beam": {
+            "kvp": scanner.kvp,
+            "mean_energy_kev": beam.mean_energy,
+            "hu_per_mg_cm3_k2hpo4": beam.phosphate_slope,
+            "hu_per_mg_cm3_cha": beam.apatite_slope,
+            "energies_kev": beam.energies.tolist(),
+            "weights_behind_the_body": beam.weights.tolist(),
+            "signal_without_a_body": {"energies_kev": energies.tolist(), "share": (spectrum / spectrum.sum()).tolist()},
+        },
+        "units": {"density": simulated.density.unit, "mineral": simulated.mineral.unit},
+        "structures": structures,
+        "landmarks_lps_mm": {name: point.tolist() for name, point in simulated.landmarks.items()},
+        "levels": [name.removeprefix("vertebrae_") for name in structures if name.startswith("vertebrae_")],
+        "rods": [asdict(rod) for rod in simulated.rods],
+        "phantom": asdict(simulation.phantom) if simulation.phantom is not None else None,
+    }
+
+
+def _tell(out: Path, written: dict[str, Any]) -> None:
+    print(f"Scan    {out / written['scan']}  ({written['slices']} slices)")
+    if written["labels"]:
+        print(f"Labels  {out / written['labels']}")
+    print(f"Truth   {out / written['truth']}")
+    if written["fault"]:
+        print(f"Fault   {written['fault']['what']}")
+    if written["labels"]:
+        print(f"\nTo assess it:\n  openbct analyze {out / written['scan']} --labels {out / written['labels']} -o RESULT")
+
+
+def list_choices() -> dict[str, Any]:
+    """Return what can be chosen by name: calibration phantoms with their rods and source, faults, implants, contrast phases."""
+    from ..io import FAULTS
+    from ..phantoms import calibration_phantoms
+    from ..phantoms.contrast import PHASES
+    from ..phantoms.implants import KINDS
+
+    phantoms = {
+        name: {"title": item.title, "unit": item.unit, "rods": dict(item.rods), "source": item.source, "mark": item.mark,
+               "alone": item.separate} for name, item in calibration_phantoms().items()
+    }  # fmt: skip
+    faults = {name: {"what": fault.said, "reading_it": fault.answer} for name, fault in FAULTS.items()}
+    return {"phantoms": phantoms, "faults": faults, "implants": list(KINDS), "phases": list(PHASES)}
+
+
+def run_list(*, as_json: bool) -> None:
+    """Print what can be chosen by name."""
+    choices = list_choices()
+    if as_json:
+        print_json({"schema": "openbct-simulation-choices/1", **choices})
+        return
+    print("Calibration phantoms (rods in mg/cm³; the certificate of a real one wins)")
+    for name, item in choices["phantoms"].items():
+        rods = ", ".join(f"{value:g}" for value in item["rods"].values())
+        print(f"  {name:20} {item['title']}, {item['unit']}: {rods}{'; scanned alone' if item['alone'] else ''}")
+    print("\nFaults of a series, and what reading it leads to")
+    for name, item in choices["faults"].items():
+        print(f"  {name:20} {item['what']} ({item['reading_it']})")
+    print(f"\nImplants  {', '.join(choices['implants'])}")
+    print(f"Contrast  {', '.join(choices['phases'])}")
