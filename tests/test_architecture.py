@@ -29,14 +29,30 @@ MAY_IMPORT: dict[str, set[str]] = {
     "io": LEAVES | {"versions"},
     "report": LEAVES,
     "femodel": LEAVES | {"density"},
-    "strength": LEAVES | {"fe"},
+    "bounds": LEAVES,
+    "strength": LEAVES | {"bounds", "fe"},
+    "linear": LEAVES | {"bounds", "fe", "strength"},
     "failure": LEAVES,
     "sweep": LEAVES | {"fe", "femodel", "loadcases", "strength"},
-    "settings": {"errors"},
+    "protocol_rules": {"errors"},
+    "settings": {"errors", "protocol_rules"},
     "plugins": {"errors"},
-    "plan": LEAVES | {"anatomy", "calibration", "loadcases", "materials", "measures", "plugins", "settings", "strength"},
+    "plan": LEAVES
+    | {
+        "anatomy",
+        "calibration",
+        "linear",
+        "loadcases",
+        "materials",
+        "measures",
+        "plugins",
+        "protocol_rules",
+        "settings",
+        "strength",
+    },
     "patient": LEAVES,
-    "pipeline": LEAVES | {"assessment", "failure", "femodel", "loadcases", "plan", "settings", "strength", "sweep", "versions"},
+    "pipeline": LEAVES
+    | {"assessment", "failure", "femodel", "linear", "loadcases", "plan", "settings", "strength", "sweep", "versions"},
 }
 """``cli`` and the package itself may import everything."""
 
@@ -44,7 +60,7 @@ FE_BANNED = {"pathlib", "logging", "pydicom", "nibabel", "matplotlib", "os.path"
 FILE_MODULES = {"pathlib", "tempfile", "shutil", "zipfile", "nibabel", "pydicom"}
 MAY_TOUCH_FILES = {"io", "cli", "plugins"}
 MODULE_LINES = 320
-LONGER = {"records.py": 490, "report/texts.py": 450, "assessment.py": 330, "fe/voxel.py": 360}
+LONGER = {"records.py": 530, "report/texts.py": 450, "assessment.py": 330, "fe/voxel.py": 360}
 """Named exceptions: the page that holds every record, the catalogue of the report's words, the rules that read one table,
 and the emitted loops over voxels, whose halves cannot be read apart."""
 

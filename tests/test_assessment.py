@@ -94,7 +94,7 @@ def test_classes_begin_at_fifty(age: float, sex: Any) -> None:
     assert assess(Patient(sex=sex, age=age), *EVERYTHING).category == "osteoporosis"
 
 
-@pytest.mark.parametrize("scale", ["published", "mapped", "", "Provisional", "none"])
+@pytest.mark.parametrize("scale", ["published", "mapped", "", "Provisional", "None"])
 def test_no_other_strength_scale_can_be_asked_for(scale: str) -> None:
     with pytest.raises(SettingsError, match="expected 'provisional'"):
         assess(WOMAN, *EVERYTHING, scale=scale)

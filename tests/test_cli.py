@@ -189,9 +189,11 @@ def test_segment_cuts_bodies_from_whole_vertebrae(openbct: Command, small: Small
 
 
 def test_protocols(openbct: Command, tmp_path: Path) -> None:
+    from openbct.settings import protocol_names
+
     assert "kopperdahl2002" in openbct("protocols").out
     listed = openbct("protocols", "--json").json
-    assert [one["name"] for one in listed["protocols"]] == ["default"] and {"name", "density", "reference"} <= set(
+    assert [one["name"] for one in listed["protocols"]] == list(protocol_names()) and {"name", "density", "reference"} <= set(
         listed["materials"][0]
     )
     shown = openbct("protocols", "--show", "default")
@@ -199,6 +201,10 @@ def test_protocols(openbct: Command, tmp_path: Path) -> None:
     from openbct.settings import built_in, parse
 
     assert parse(shown.out, "shown") == built_in()
+    told = openbct("protocols").out
+    for name in protocol_names():
+        about = built_in(name).about
+        assert all(words in told for words in (built_in(name).title, about.summary, about.validity, about.differs)), name
     assert openbct("protocols", "--show", "default", "--json").json["protocol"]["name"] == "default"
     wrong = openbct("protocols", "--show", "nope")
     assert wrong.status == 2 and "'nope'" in wrong.error and "default" in wrong.error and wrong.out == ""

@@ -23,7 +23,8 @@ from openbct import errors
 from openbct.cli import app as commands
 from openbct.io import write_volume
 from openbct.phantoms import TorsoSettings, simulate_vertebra
-from openbct.settings import _CHOICES, _RANGES, parse
+from openbct.protocol_rules import CHOICES, RANGES
+from openbct.settings import parse
 from small_scans import Command, Small, openbct, small  # noqa: F401  fixtures
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -270,11 +271,11 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_protocol_page_states_the_ranges_of_the_program() -> None:
     page = (DOCS / "how-to" / "choose-a-protocol.md").read_text(encoding="utf-8").replace("−", "-")
     rows = {key: row for row in page.splitlines() if row.startswith("|") for key in re.findall(r"`(\w+)`", row.split("|")[2])}
-    for key, (low, high) in _RANGES.items():
+    for key, (low, high) in RANGES.items():
         assert key in rows, f"the page does not name {key}"
         for end in (low, high):
             assert re.search(rf"(?<![\d.]){re.escape(f'{end:g}')}(?![\d.])", rows[key]), f"{key}: {end:g} is not in {rows[key]}"
-    for key, values in _CHOICES.items():
+    for key, values in CHOICES.items():
         assert all(value in rows[key] for value in values), key
 
 

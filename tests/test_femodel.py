@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from openbct.errors import ModelError
-from openbct.femodel import PMMA_YOUNGS_MODULUS, build_model
+from openbct.femodel import build_model
 from openbct.materials import KEYAK_2005, KOPPERDAHL_2002, MORGAN_2003_NECK
-from openbct.records import Boundary, Specimen, Step
+from openbct.records import Boundary, Pads, Specimen, Step
 
 SHAPE = (4, 4, 6)
 
@@ -65,7 +65,7 @@ def test_one_bright_voxel_leaves_the_rest_alone() -> None:
 
 def test_pads_are_elastic_cement() -> None:
     model = build_model(specimen(), boundary(), KOPPERDAHL_2002)
-    assert (model.youngs_modulus[specimen().pad] == PMMA_YOUNGS_MODULUS).all()
+    assert (model.youngs_modulus[specimen().pad] == Pads().youngs_modulus).all()
     assert np.isinf(model.yield_stress[specimen().pad]).all()
     assert np.isfinite(model.yield_stress[specimen().mask]).all()
 

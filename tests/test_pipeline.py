@@ -119,10 +119,10 @@ def test_calibration_refused_is_a_case(scan: Scan, monkeypatch: pytest.MonkeyPat
 def test_bugs_are_raised_or_collected(scan: Scan, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     real = pipeline.build_model
 
-    def build(specimen, *args):
+    def build(specimen, *args, **more):
         if specimen.bone == "L1":
             raise error
-        return real(specimen, *args)
+        return real(specimen, *args, **more)
 
     monkeypatch.setattr(pipeline, "build_model", build)
     with pytest.raises(type(error)):
@@ -137,10 +137,10 @@ def test_bugs_are_raised_or_collected(scan: Scan, monkeypatch: pytest.MonkeyPatc
 def test_too_little_memory_is_said_and_loses_no_other_bone(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
     real = pipeline.build_model
 
-    def build(specimen, *args):
+    def build(specimen, *args, **more):
         if specimen.bone == "L1":
             raise MemoryError
-        return real(specimen, *args)
+        return real(specimen, *args, **more)
 
     monkeypatch.setattr(pipeline, "build_model", build)
     case = analyze(scan, labels("L1", "L2"), settings=QUICKLY)

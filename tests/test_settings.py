@@ -10,8 +10,11 @@ import pytest
 from openbct import plugins
 from openbct.calibration import Phantomless
 from openbct.errors import SettingsError
+from openbct.linear import LinearTest
+from openbct.loadcases import AxialCompression, SidewaysFall, Stance
+from openbct.materials import TRANSVERSE
 from openbct.plan import make_calibrator, make_plan
-from openbct.records import MaterialLaw
+from openbct.records import MaterialLaw, Pads
 from openbct.settings import built_in, override, parse, protocol_names, to_tables
 
 
@@ -133,3 +136,120 @@ def test_a_law_from_a_file(tmp_path: Path) -> None:
         plugins.load(f"{path}:MY_LAW")
     with pytest.raises(SettingsError):
         plugins.load(f"{tmp_path / 'absent.py'}:MY_LAW")
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("[vertebra]\ntest = 'linear'", "needs rule"),
+        ("[vertebra]\ntest = 'linear'\nrule = 'height'", "needs coefficient"),
+        ("[femur]\ntest = 'linear'\nrule = 'principal_strain'\ntension_strain = 0.007", "needs compression_strain, averaging_mm"),
+        (
+            "[femur]\ntest = 'linear'\nrule = 'height'\ncoefficient = 0.0068\ncritical_share = 0.1",
+            'expected it beside "critical_volume" only',
+        ),
+        (
+            "[vertebra]\ntest = 'linear'\nrule = 'height'\ncoefficient = 0.0068\nstrains = [0.01]",
+            'expected it beside "nonlinear" only',
+        ),
+        ("[vertebra]\nrule = 'height'", "rule = 'height' beside .vertebra. test \"nonlinear\""),
+        ("[vertebra]\nsuperior = 'tilting'", 'expected test = "linear"'),
+        ("[vertebra]\nelasticity = 'transverse'", 'expected test = "linear"'),
+        ("[femur]\nelasticity = 'transverse'", "unknown setting"),
+        ("[femur]\nloadcase = 'stance'", "needs load_angle_deg"),
+        ("[femur]\nloadcase = 'stance'\nload_angle_deg = 20", 'expected "none"'),
+        ("[femur]\nload_angle_deg = 20", 'expected it beside "stance" only'),
+        ("[femur]\nloadcase = 'fall'", "sideways_fall, stance"),
+        ("[femur]\nhead = 'glued'", "free, bonded"),
+        ("[vertebra]\ninferior = 'free'", "clamped, sliding"),
+        ("[vertebra]\npad_mpa = 0", "expected a number from 1"),
+        ("[about]\nsites = ['hip']", "vertebra, femur"),
+        ("[about]\nsites = []", "empty"),
+        ("[about]\nreferences = [3]", "expected texts"),
+        ("[about]\nsites = ['femur']\n[run]\nbones = ['L1']", "is made for no other"),
+    ],
+)
+def test_refuses_what_does_not_go_together(text: str, match: str) -> None:
+    with pytest.raises(SettingsError, match=match):
+        parse(text, "mine.toml")
+
+
+STANCE = "[femur]\nloadcase = 'stance'\nload_angle_deg = 25\n[run]\nscale = 'none'"
+LINEAR = "[femur]\ntest = 'linear'\nrule = 'critical_volume'\ncritical_strain = 0.009\ncritical_share = 0.1\nbbar = false"
+
+
+def test_a_load_case_is_chosen_by_name_and_drops_the_former_s_keys() -> None:
+    settings = parse(STANCE, "mine.toml")
+    assert settings.femur.adduction_deg is None and override(settings, to_tables(settings), "again") == settings
+    plan = make_plan(settings)
+    assert plan.femur.loadcase == Stance(load_angle_deg=25.0) and "cup" in plan.femur.test.criterion and plan.scale == "none"
+    back = {
+        "femur": {
+            "loadcase": "sideways_fall",
+            "adduction_deg": 5.0,
+            "internal_rotation_deg": 0.0,
+            "trochanter": "bonded",
+            "pad_mm": 8.0,
+        }
+    }
+    fall = make_plan(override(settings, back, "again")).femur.loadcase
+    assert fall == SidewaysFall(adduction_deg=5.0, internal_rotation_deg=0.0, trochanter="bonded", pad=8.0)
+
+
+def test_a_linear_test_drops_the_load_history_and_is_planned() -> None:
+    settings = parse(LINEAR, "mine.toml")
+    assert settings.femur.strains is None and override(settings, to_tables(settings), "again") == settings
+    test = make_plan(settings).femur.test
+    assert isinstance(test, LinearTest) and (test.rule, test.critical_strain, test.critical_share, test.bbar) == (
+        "critical_volume",
+        0.009,
+        0.1,
+        False,
+    )
+    assert "10 %" in test.criterion and "0.9 %" in test.criterion
+    other = override(settings, {"femur": {"rule": "height", "coefficient": 0.005}}, "again").femur
+    assert other.critical_strain is None and other.coefficient == 0.005
+    with pytest.raises(SettingsError, match="needs strains, strength_strain, yield_criterion"):
+        override(settings, {"femur": {"test": "nonlinear"}}, "again")
+
+
+def test_supports_edge_and_pads_reach_the_plan() -> None:
+    text = "[vertebra]\nsuperior = 'bonded'\ninferior = 'sliding'\nedge = 'bone'\npad_mpa = 3000\npad_yield_mpa = 70\n[femur]\nhead = 'bonded'\nedge = 'bone'"
+    plan = make_plan(parse(text, "mine.toml"))
+    assert plan.vertebra.loadcase == AxialCompression(superior="bonded", inferior="sliding", edge="bone")
+    assert plan.vertebra.pads == Pads(3000.0, 70.0) and plan.femur.pads == Pads()
+    assert plan.femur.loadcase == SidewaysFall(head="bonded", edge="bone")
+    tilting = parse(
+        "[vertebra]\ntest = 'linear'\nrule = 'height'\ncoefficient = 0.0068\nsuperior = 'tilting'\nelasticity = 'transverse'",
+        "mine.toml",
+    )
+    assert (
+        make_plan(tilting).vertebra.loadcase == AxialCompression(superior="tilting")
+        and make_plan(tilting).vertebra.symmetry is TRANSVERSE
+    )
+
+
+def test_the_default_is_what_it_was() -> None:
+    plan = make_plan(built_in())
+    assert plan.vertebra.loadcase == AxialCompression() and plan.femur.loadcase == SidewaysFall()
+    assert plan.vertebra.pads == plan.femur.pads == Pads() and plan.vertebra.symmetry is None
+    assert plan.sites == ("vertebra", "femur") and built_in().bones is None
+
+
+def test_a_preset_for_one_site_looks_for_that_site() -> None:
+    stance = built_in("femur-stance")
+    assert stance.bones == ("femur_left", "femur_right") and make_plan(stance).sites == ("femur",)
+    with pytest.raises(SettingsError, match="femur-stance 1 is made for no other"):
+        override(stance, {"run": {"bones": ["L1"]}}, "command line")
+
+
+def test_a_changed_protocol_does_not_keep_the_words_of_the_default() -> None:
+    assert built_in().about.summary and not parse("[vertebra]\nvoxel_mm = 2.0", "mine.toml").about.summary
+
+
+def test_every_preset_says_what_it_is() -> None:
+    for name in protocol_names():
+        settings = built_in(name)
+        about = settings.about
+        assert settings.name == name and settings.version and about.summary and about.validity and about.references, name
+        assert about.differs or not name.endswith("-like"), name

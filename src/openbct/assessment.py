@@ -27,6 +27,7 @@ SITES = {"femoral_neck_abmd": "femoral neck", "total_hip_abmd": "total hip"}
 
 NOT_DXA = "projected from CT and not compared with DXA at this site"
 PROVISIONAL = "the strength scale of this recipe is provisional: thresholds shown for orientation, no class"
+FOREIGN = "published thresholds belong to another test than this protocol's"
 
 
 def assess(
@@ -37,7 +38,7 @@ def assess(
     Parameters
     ----------
     scale
-        How the recipe's newtons relate to the published thresholds; only ``"provisional"`` exists so far.
+        ``"provisional"``: strength beside the published thresholds, without a class; ``"none"``: neither they nor a fall's load beside it.
 
     Raises
     ------
@@ -48,26 +49,30 @@ def assess(
     ----------
     Keaveny et al., Osteoporos Int 31:1025 (2020); Looker et al., Osteoporos Int 8:468 (1998). Fall: see ``_fall_force``.
     """
-    if scale != "provisional":
+    if scale not in ("provisional", "none"):
         raise SettingsError(
-            f"found strength scale {scale!r}, expected 'provisional': no recipe of this version is mapped to published thresholds"
+            f"found strength scale {scale!r}, expected 'provisional' or 'none': no recipe of this version is mapped to published thresholds"
         )
-    barrier = _barrier(patient)
+    alone, barrier = scale == "none", _barrier(patient)
     hip, spine = _hip_findings(measures, barrier), _spine_findings(measures, barrier)
-    strength = [_strength_finding(result, patient.sex) for result in strengths]
+    strength = [_strength_finding(result, patient.sex, alone=alone) for result in strengths]
     findings = (*hip, *spine, *strength)
     category, reason = _conclude(findings, barrier)
     load, doubts = _fall_force(patient)
     ratios = {
         result.bone: load / result.strength
         for result in strengths
-        if load is not None and result.bone.startswith("femur") and math.isfinite(result.strength) and result.strength > 0
+        if load is not None
+        and not alone
+        and result.bone.startswith("femur")
+        and math.isfinite(result.strength)
+        and result.strength > 0
     }
     cautions = [*_class_doubts(measures, findings), *doubts]
     if any(finding.t_score is not None for finding in hip):
         cautions.append(f"Hip T-scores are from areal density {NOT_DXA}.")
     if strengths:
-        cautions.append(f"Strength was not classified: {PROVISIONAL}.")
+        cautions.append(f"Strength was not classified: {FOREIGN if alone else PROVISIONAL}.")
     if ratios:
         cautions.append(
             "Load-to-strength sets a fall force from a recalled formula, not checked against its papers, against a strength "
@@ -150,11 +155,13 @@ def _spine_levels(measures: Sequence[BoneMeasures]) -> dict[str, Measure]:
     return {level: measure for level in wanted if (measure := by_bone.get(level)) is not None}
 
 
-def _strength_finding(result: StrengthResult, sex: str | None) -> Finding:
+def _strength_finding(result: StrengthResult, sex: str | None, *, alone: bool) -> Finding:
     """Return a strength beside its thresholds; never with a category."""
     table = _table()["strength"]["femur" if result.bone.startswith("femur") else "vertebra"]
     thresholds: tuple[float, ...] = ()
-    if sex not in ("F", "M"):
+    if alone:
+        against = f"no thresholds: {FOREIGN}"
+    elif sex not in ("F", "M"):
         against = "no thresholds: they differ between women and men, and the sex is unknown"
     elif "levels" in table and result.bone not in table["levels"]:
         against = f"no thresholds: published for {table['levels'][0]} to {table['levels'][-1]} only"

@@ -6,10 +6,9 @@ import numpy as np
 
 from .density import convert, convert_mineral
 from .errors import ModelError
-from .records import Array, Boundary, FEModel, MaterialLaw, Mineral, Reference, Specimen, Step
+from .records import Array, Boundary, ElasticSymmetry, FEModel, MaterialLaw, Mineral, Pads, Reference, Specimen, Step
 
-PMMA_YOUNGS_MODULUS = 2500.0
-"""Bone cement of the pads [MPa]; as in public voxel-FE code [SC]."""
+CEMENT = Pads()
 PMMA_REFERENCE = Reference("PMMA pads 2500 MPa, Poisson ratio 0.3, as constants in public voxel-FE code", "code")
 FLOOR_FRACTION = 0.05
 """Share of bone voxels raised to a law's floor above which a caution is due (fe-methods plausibility table, design)."""
@@ -20,8 +19,10 @@ EXTRAPOLATED_FRACTION = 0.5
 outside a trabecular law's range, so a smaller share would caution every bone and say nothing [design]."""
 
 
-def build_model(specimen: Specimen, boundary: Boundary, law: MaterialLaw) -> FEModel:
-    """Return the FE problem of a specimen: one modulus and one yield stress per voxel, pads elastic.
+def build_model(
+    specimen: Specimen, boundary: Boundary, law: MaterialLaw, *, pads: Pads = CEMENT, symmetry: ElasticSymmetry | None = None
+) -> FEModel:
+    """Return the FE problem of a specimen: one modulus and one yield stress per voxel.
 
     Density is interpolated and clipped before the law is applied, never the modulus: the law is not linear. No voxel is
     binned and none is dropped: the model has as many bone elements as the mask has voxels.
@@ -53,7 +54,10 @@ def build_model(specimen: Specimen, boundary: Boundary, law: MaterialLaw) -> FEM
     yield_stress = np.full(bone.shape, np.inf)
     youngs_modulus[bone] = law.youngs_modulus(clipped)
     yield_stress[bone] = law.yield_stress(clipped)
-    youngs_modulus[specimen.pad & ~bone] = PMMA_YOUNGS_MODULUS
+    pad = specimen.pad & ~bone
+    youngs_modulus[pad] = pads.youngs_modulus
+    if pads.yield_stress is not None:
+        yield_stress[pad] = pads.yield_stress
     return FEModel(
         bone=specimen.bone,
         youngs_modulus=youngs_modulus,
@@ -65,7 +69,8 @@ def build_model(specimen: Specimen, boundary: Boundary, law: MaterialLaw) -> FEM
         gauge_length=specimen.gauge_length,
         boundary=boundary,
         to_patient=specimen.to_patient,
-        step=_describe(specimen, law, rho, references, doubts),
+        step=_describe(specimen, law, rho, references, doubts, _pad_words(law, pads, symmetry)),
+        symmetry=symmetry,
     )
 
 
@@ -78,7 +83,12 @@ def _in_kind(density: Array, mineral: Mineral, law: MaterialLaw) -> tuple[Array,
 
 
 def _describe(
-    specimen: Specimen, law: MaterialLaw, rho: Array, references: tuple[Reference, ...], doubts: tuple[str, ...]
+    specimen: Specimen,
+    law: MaterialLaw,
+    rho: Array,
+    references: tuple[Reference, ...],
+    doubts: tuple[str, ...],
+    materials: tuple[str, tuple[Reference, ...]],
 ) -> Step:
     low, high = law.clip
     below, above = float((rho < low).mean()), float((rho > high).mean())
@@ -96,8 +106,21 @@ def _describe(
         )
     sentence = (
         f"Voxels became eight-node hexahedra of {specimen.spacing:g} mm; density ({law.density}) was mapped to stiffness and yield "
-        f"stress by {law.name} within {low:g} to {high:g} g/cm³, Poisson ratio {law.poisson_ratio:g}; pads were elastic PMMA of "
-        f"{PMMA_YOUNGS_MODULUS:g} MPa and the same Poisson ratio. In {specimen.bone} {100 * below:.1f} % of the voxels were raised and {100 * above:.1f} % "
+        f"stress by {law.name} within {low:g} to {high:g} g/cm³, Poisson ratio {law.poisson_ratio:g}; {materials[0]}. "
+        f"In {specimen.bone} {100 * below:.1f} % of the voxels were raised and {100 * above:.1f} % "
         "lowered to these bounds."
     )
-    return Step("model", sentence, (law.reference, *references, PMMA_REFERENCE), tuple(cautions))
+    return Step("model", sentence, (law.reference, *references, *materials[1]), tuple(cautions))
+
+
+def _pad_words(law: MaterialLaw, pads: Pads, symmetry: ElasticSymmetry | None) -> tuple[str, tuple[Reference, ...]]:
+    """Return what the pads are made of and how the elements are elastic, with the sources."""
+    cement = "PMMA" if pads.youngs_modulus == CEMENT.youngs_modulus else "a material"
+    words = f"pads were elastic {cement} of {pads.youngs_modulus:g} MPa and the same Poisson ratio"
+    if pads.yield_stress is not None:
+        words = words.replace("elastic ", "").replace(" MPa and", f" MPa, yielding at {pads.yield_stress:g} MPa, and")
+    references = (PMMA_REFERENCE,) if cement == "PMMA" else ()
+    if symmetry is None:
+        return words, references
+    words = words.replace(" and the same Poisson ratio", "")
+    return f"{words}; all elements, pads too, were {symmetry.name} about the load axis", (*references, symmetry.reference)

@@ -14,10 +14,11 @@ from .assessment import assess
 from .errors import CalibrationError, InputError, ModelError, OpenBCTError, SettingsError, SolveError
 from .failure import predict_site
 from .femodel import build_model
+from .linear import LinearTest, measure_linear
 from .loadcases import SidewaysFall
 from .plan import Plan, Recipe, make_plan
-from .records import BoneMask, BoneResult, CalibratedVolume, Case, Scan, Segmenter, Step
-from .settings import Settings, to_tables
+from .records import BoneMask, BoneResult, CalibratedVolume, Case, FEModel, Scan, Segmenter, Step, StrengthResult
+from .settings import Settings, site_of, to_tables
 from .strength import measure_strength
 from .sweep import FallSweep, sweep_fall
 from .versions import versions
@@ -90,6 +91,8 @@ def analyze(
         try:
             if calibration is None:
                 result = BoneResult(name, "refused", refusal, (), ())
+            elif site_of(name) not in plan.sites:
+                result = BoneResult(name, "refused", f"protocol {plan.title} is made for {' and '.join(plan.sites)} only", (), ())
             else:
                 result = analyze_bone(mask, calibration, plan.recipe(name), plan=plan, observe=observe, doubts=doubts)
         except OpenBCTError:
@@ -121,12 +124,10 @@ def analyze_bone(
         run("measures", "measures", lambda: recipe.measure(region, calibration))
         specimen = run("mount", "specimen", lambda: recipe.loadcase.mount(region))
         boundary = recipe.loadcase.constrain(specimen)
-        model = run("model", "model", lambda: build_model(specimen, boundary, recipe.law))
-        run(
-            "strength",
-            "strength",
-            lambda: predict_site(measure_strength(model, recipe.test, threads=plan.threads), model, region),
+        model = run(
+            "model", "model", lambda: build_model(specimen, boundary, recipe.law, pads=recipe.pads, symmetry=recipe.symmetry)
         )
+        run("strength", "strength", lambda: predict_site(_tested(model, recipe, plan), model, region))
     except (InputError, ModelError, SolveError) as error:
         status, reason = "refused", str(error)
     except MemoryError:
@@ -139,6 +140,16 @@ def analyze_bone(
     if status == "ok" and (cautions or doubts):
         status = "caution"
     return BoneResult(bone, status, reason, cautions, steps, seconds=seconds, **reached)  # type: ignore[arg-type]
+
+
+def _tested(model: FEModel, recipe: Recipe, plan: Plan) -> StrengthResult:
+    """Return the result of the recipe's test, named after its protocol."""
+    test = recipe.test
+    if isinstance(test, LinearTest):
+        result = measure_linear(model, test, threads=plan.threads)
+    else:
+        result = measure_strength(model, test, threads=plan.threads)
+    return replace(result, protocol=plan.title, scale=plan.scale)
 
 
 def sweep_femora(
@@ -160,9 +171,16 @@ def sweep_femora(
     SettingsError
         The plan's femoral load case is no sideways fall.
     """
-    loadcase = plan.femur.loadcase
-    if not isinstance(loadcase, SidewaysFall):
-        raise SettingsError(f"found the femoral load case {loadcase.name!r}, expected a sideways fall: only falls are swept")
+    loadcase, test = plan.femur.loadcase, plan.femur.test
+    if not isinstance(loadcase, SidewaysFall) or "femur" not in plan.sites:
+        raise SettingsError(
+            f"found the protocol {plan.title} with the femoral load case {loadcase.name!r} for {' and '.join(plan.sites)}, expected a "
+            "sideways fall of femora: only falls are swept"
+        )
+    if isinstance(test, LinearTest) and nonlinear:
+        raise SettingsError(
+            f"found a linear femoral test in protocol {plan.title}, expected a nonlinear one for the last step of the sweep; leave that step out"
+        )
     segmentation = segmenter(scan)
     calibration = plan.calibrator(scan, segmentation)
     swept: dict[str, FallSweep | str] = {name: reason for name, reason in segmentation.absent.items() if name.startswith("femur")}
@@ -177,7 +195,7 @@ def sweep_femora(
                 plan.femur.law,
                 span_deg=span_deg,
                 directions=directions,
-                test=plan.femur.test if nonlinear else None,
+                test=None if isinstance(test, LinearTest) or not nonlinear else test,
                 threads=plan.threads,
                 progress=lambda done, of, name=name: observe(f"direction {done + 1} of {of}", name),  # type: ignore[misc]
             )

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from .anatomy import locate_femur, locate_vertebra
 from .calibration import Fixed, Given, Phantomless
 from .errors import SettingsError
-from .loadcases import AxialCompression, SidewaysFall
-from .materials import MATERIALS
+from .linear import CRAWFORD_2003, PISTOIA_2002, SCHILEO_2014, LinearTest
+from .loadcases import AxialCompression, SidewaysFall, Stance
+from .materials import MATERIALS, TRANSVERSE
 from .measures import measure_femur, measure_vertebra
 from .plugins import find, is_spec, load
-from .records import BoneMask, BoneMeasures, BoneRegion, CalibratedVolume, Calibrator, LoadCase, MaterialLaw, Mineral
-from .settings import CalibrationSettings, FemurSettings, Settings, VertebraSettings
-from .strength import FEMUR_TEST, VERTEBRA_TEST, MechanicalTest
+from .protocol_rules import SITES
+from .records import (
+    BoneMask,
+    BoneMeasures,
+    BoneRegion,
+    CalibratedVolume,
+    Calibrator,
+    ElasticSymmetry,
+    LoadCase,
+    MaterialLaw,
+    Mineral,
+    Pads,
+)
+from .settings import CalibrationSettings, FemurSettings, MechanicalSettings, Settings, VertebraSettings
+from .strength import FEMUR_TEST, STANCE_TEST, VERTEBRA_TEST, MechanicalTest
 
 
 @dataclass(frozen=True)
@@ -27,7 +41,10 @@ class Recipe:
     measure: Callable[[BoneRegion, CalibratedVolume], BoneMeasures]
     loadcase: LoadCase
     law: MaterialLaw
-    test: MechanicalTest
+    test: MechanicalTest | LinearTest
+    pads: Pads = field(default_factory=Pads)
+    symmetry: ElasticSymmetry | None = None
+    """``None``: isotropic elements."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +56,10 @@ class Plan:
     femur: Recipe
     threads: int | None
     scale: str
+    title: str
+    """Name and version of the protocol."""
+    sites: tuple[str, ...] = SITES
+    """Kinds of bone that the protocol is made for."""
 
     def recipe(self, bone: str) -> Recipe:
         """Return the recipe for a bone by its name."""
@@ -59,22 +80,52 @@ def make_plan(settings: Settings) -> Plan:
         vertebra=Recipe(
             locate_vertebra,
             measure_vertebra,
-            AxialCompression(
-                voxel=vertebra.voxel_mm, cap=vertebra.cap_mm, superior="bonded" if vertebra.superior == "bonded" else "free"
-            ),
-            *_law_and_test(vertebra, VERTEBRA_TEST),
+            _compression(vertebra),
+            *_law_and_test(vertebra, VERTEBRA_TEST, "the endplate distance"),
+            **_materials(vertebra),
         ),
         femur=Recipe(
-            locate_femur,
-            measure_femur,
-            SidewaysFall(
-                voxel=femur.voxel_mm, adduction_deg=femur.adduction_deg, internal_rotation_deg=femur.internal_rotation_deg
-            ),
-            *_law_and_test(femur, FEMUR_TEST),
+            locate_femur, measure_femur, _hip_test(femur), *_law_and_test(femur, *_FEMORAL[femur.loadcase]), **_materials(femur)
         ),
         threads=settings.run.threads or None,
         scale=settings.run.scale,
+        title=settings.title,
+        sites=settings.about.sites,
     )
+
+
+_FEMORAL = {
+    "sideways_fall": (FEMUR_TEST, "the span between the outer faces of the pads"),
+    "stance": (STANCE_TEST, "the distance from the cup to the clamped shaft"),
+}
+"""A femoral load case to its default test, and what apparent strain refers to."""
+
+
+def _compression(asked: VertebraSettings) -> AxialCompression:
+    """Return the vertebral load case."""
+    words = {"superior": asked.superior, "inferior": asked.inferior, "edge": asked.edge}
+    return AxialCompression(voxel=asked.voxel_mm, cap=asked.cap_mm, **words)  # type: ignore[arg-type]
+
+
+def _hip_test(asked: FemurSettings) -> SidewaysFall | Stance:
+    """Return the femoral load case; what the protocol leaves open is the load case's own."""
+    lengths = {"pad": asked.pad_mm, "intrusion": asked.intrusion_mm, "distal_support": asked.distal_support_mm}
+    given: dict[str, Any] = {name: value for name, value in lengths.items() if value is not None}
+    given |= {"voxel": asked.voxel_mm, "head": asked.head, "edge": asked.edge}
+    if asked.loadcase == "stance":
+        return Stance(load_angle_deg=asked.load_angle_deg or 0.0, **given)
+    return SidewaysFall(
+        adduction_deg=asked.adduction_deg or 0.0,
+        internal_rotation_deg=asked.internal_rotation_deg or 0.0,
+        trochanter="bonded" if asked.trochanter == "bonded" else "free",
+        **given,
+    )
+
+
+def _materials(asked: MechanicalSettings) -> dict[str, Any]:
+    """Return what beside the law makes the elements."""
+    symmetry = TRANSVERSE if isinstance(asked, VertebraSettings) and asked.elasticity == "transverse" else None
+    return {"pads": Pads(asked.pad_mpa, asked.pad_yield_mpa), "symmetry": symmetry}
 
 
 def make_calibrator(settings: CalibrationSettings) -> Calibrator:
@@ -99,14 +150,18 @@ def make_calibrator(settings: CalibrationSettings) -> Calibrator:
     )
 
 
-def _law_and_test(settings: VertebraSettings | FemurSettings, default: MechanicalTest) -> tuple[MaterialLaw, MechanicalTest]:
-    law, test = _law(settings.material), _test(default, settings)
-    if law.tension_ratio != 1.0 and settings.yield_criterion == "von_mises":
+def _law_and_test(
+    asked: MechanicalSettings, default: MechanicalTest, span: str
+) -> tuple[MaterialLaw, MechanicalTest | LinearTest]:
+    law = _law(asked.material)
+    if asked.test == "linear":
+        return law, _linear_test(default, asked, span)
+    if law.tension_ratio != 1.0 and asked.yield_criterion == "von_mises":
         raise SettingsError(
             f"the material law {law.name!r} yields at {law.tension_ratio:.2f} of its compressive stress in tension, which von Mises cannot "
             'hold; set yield_criterion = "paraboloid" or "mohr_coulomb" beside it'
         )
-    return law, test
+    return law, _test(default, asked, span)
 
 
 def _law(name: str) -> MaterialLaw:
@@ -141,19 +196,39 @@ def _try_law(law: MaterialLaw) -> None:
         )
 
 
-def _test(default: MechanicalTest, settings: VertebraSettings | FemurSettings) -> MechanicalTest:
+def _test(default: MechanicalTest, asked: MechanicalSettings, span: str) -> MechanicalTest:
     """Return the default test with the protocol's abscissa; the words follow the numbers."""
+    assert (
+        asked.strength_strain is not None and asked.strains is not None and asked.yield_criterion is not None
+    )  # settings saw to it
     names = {"von_mises": "von Mises", "paraboloid": "paraboloid", "mohr_coulomb": "Mohr–Coulomb"}
-    span = "the endplate distance" if default is VERTEBRA_TEST else "the span between the outer faces of the pads"
     criterion = (
-        f"force at {100 * settings.strength_strain:g} % apparent strain of {span}, "
-        f"{names[settings.yield_criterion]} perfect plasticity"
+        f"force at {100 * asked.strength_strain:g} % apparent strain of {span}, {names[asked.yield_criterion]} perfect plasticity"
     )
     return replace(
         default,
-        strength_strain=settings.strength_strain,
-        strains=settings.strains,
-        yield_criterion=settings.yield_criterion,
-        bbar=settings.bbar,
+        strength_strain=asked.strength_strain,
+        strains=asked.strains,
+        yield_criterion=asked.yield_criterion,
+        bbar=asked.bbar,
         criterion=criterion,
     )
+
+
+def _linear_test(default: MechanicalTest, asked: MechanicalSettings, span: str) -> LinearTest:
+    """Return the linear test that the settings name, with its words."""
+    known: dict[str, Any] = {"bbar": asked.bbar, "plausible": default.plausible}
+    if asked.rule == "critical_volume":
+        known |= {"critical_strain": asked.critical_strain, "critical_share": asked.critical_share}
+        words = f"load at which {100 * known['critical_share']:g} % of the bone exceed an effective strain of {100 * known['critical_strain']:g} %"
+        return LinearTest("critical_volume", words, PISTOIA_2002, **known)
+    if asked.rule == "principal_strain":
+        known |= {key: getattr(asked, key) for key in ("tension_strain", "compression_strain")}
+        known["averaging"] = asked.averaging_mm
+        words = (
+            f"load at which the bone's surface, away from pads and supports, reaches a principal strain of {100 * known['tension_strain']:g} % "
+            f"in tension or {100 * known['compression_strain']:g} % in compression, mean over a sphere of {known['averaging']:g} mm"
+        )
+        return LinearTest("principal_strain", words, SCHILEO_2014, **known)
+    words = f"{asked.coefficient:g} times stiffness times {span}"
+    return LinearTest("height", words, CRAWFORD_2003, coefficient=asked.coefficient or 0.0, **known)

@@ -255,6 +255,32 @@ class Boundary:
     """Unit vector along which the load is read: positive in compression."""
     description: str
     """One sentence, stored with the result."""
+    tilts: bool = False
+    """The loaded nodes are the face of a platen that moves by the travel and finds its own tilt; linear tests only."""
+
+
+@dataclass(frozen=True)
+class ElasticSymmetry:
+    """Elasticity along the axes of the specimen, as multiples of each element's modulus, which is that along the load [-]."""
+
+    name: str
+    youngs: tuple[float, float, float]
+    """Along i, j, k."""
+    poisson: tuple[float, float, float]
+    """Strain along the second axis when the first is pulled: ij, ik, jk."""
+    shear: tuple[float, float, float]
+    """jk, ik, ij."""
+    reference: Reference
+
+
+@dataclass(frozen=True)
+class Pads:
+    """Material of the pads."""
+
+    youngs_modulus: float = 2500.0
+    """Bone cement, as in public voxel-FE code [MPa] [SC]; its Poisson ratio is that of the bone's law."""
+    yield_stress: float | None = None
+    """[MPa]; ``None``: elastic."""
 
 
 @dataclass(frozen=True)
@@ -278,6 +304,8 @@ class FEModel:
     boundary: Boundary
     to_patient: Affine
     step: Step
+    symmetry: ElasticSymmetry | None = None
+    """``None``: isotropic."""
 
 
 @dataclass(frozen=True)
@@ -305,6 +333,10 @@ class StrengthResult:
     step: Step
     site: str | None = None
     """Predicted fracture site of a femur: ``"head"``, ``"neck"``, ``"intertrochanteric"``, ``"subtrochanteric"``; ``None``: not said."""
+    protocol: str = ""
+    """Name and version of the protocol whose newtons these are."""
+    scale: str = ""
+    """What these newtons can be held against: ``"provisional"`` or ``"none"``."""
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ range stops the run before any work is done.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from importlib import resources
 from typing import Any
 
 from .errors import SettingsError
+from .protocol_rules import SITES, check_known, check_section, check_value, without_stale
 
 
 @dataclass(frozen=True)
@@ -32,32 +32,74 @@ class CalibrationSettings:
     """For ``"phantomless"``: fewer usable references refuse; ``None`` leaves it to the method."""
 
 
-@dataclass(frozen=True)
-class VertebraSettings:
+@dataclass(frozen=True, kw_only=True)
+class MechanicalSettings:
+    """What both kinds of bone are asked."""
+
+    material: str
+    """A name of :data:`openbct.materials.MATERIALS`, or ``file.py:OBJECT``."""
+    voxel_mm: float
+    bbar: bool
+    test: str = "nonlinear"
+    """``"nonlinear"``: load history to failure; ``"linear"``: one elastic solution and a ``rule``."""
+    strength_strain: float | None = None
+    strains: tuple[float, ...] | None = None
+    yield_criterion: str | None = None
+    rule: str | None = None
+    coefficient: float | None = None
+    """For ``rule = "height"``: strength = coefficient x stiffness x gauge length [-]."""
+    critical_strain: float | None = None
+    """For ``rule = "critical_volume"``, with the share of the bone that must exceed it [-]."""
+    critical_share: float | None = None
+    tension_strain: float | None = None
+    """For ``rule = "principal_strain"``, with the limit in compression [-] and the sphere's diameter over which strain is averaged [mm]."""
+    compression_strain: float | None = None
+    averaging_mm: float | None = None
+    edge: str = "plain"
+    pad_mpa: float = 2500.0
+    pad_yield_mpa: float | None = None
+    """``None``: the pads stay elastic."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VertebraSettings(MechanicalSettings):
     """The vertebral compression test."""
 
-    material: str
-    voxel_mm: float
     cap_mm: float
     superior: str
-    strength_strain: float
-    strains: tuple[float, ...]
-    yield_criterion: str
-    bbar: bool
+    inferior: str = "clamped"
+    elasticity: str = "isotropic"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FemurSettings(MechanicalSettings):
+    """The test of the hip: a sideways fall, or stance on one leg."""
+
+    loadcase: str = "sideways_fall"
+    adduction_deg: float | None = None
+    internal_rotation_deg: float | None = None
+    load_angle_deg: float | None = None
+    head: str = "free"
+    trochanter: str | None = None
+    """For the fall; ``None``: free across the load."""
+    pad_mm: float | None = None
+    """``None``, here and below: the load case's own."""
+    intrusion_mm: float | None = None
+    distal_support_mm: float | None = None
 
 
 @dataclass(frozen=True)
-class FemurSettings:
-    """The sideways fall on one hip."""
+class AboutSettings:
+    """What a preset is: words for whoever chooses it or reads its results."""
 
-    material: str
-    voxel_mm: float
-    adduction_deg: float
-    internal_rotation_deg: float
-    strength_strain: float
-    strains: tuple[float, ...]
-    yield_criterion: str
-    bbar: bool
+    summary: str = ""
+    sites: tuple[str, ...] = SITES
+    """Bones that it is made for; others are refused."""
+    validity: str = ""
+    """Voxels, kernels and bones it is meant for."""
+    differs: str = ""
+    """What it leaves out of its source, or has from memory; empty: nothing known."""
+    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +109,7 @@ class RunSettings:
     bones: tuple[str, ...] = ("auto",)
     threads: int = 0
     scale: str = "provisional"
+    """``"provisional"``: strength stands beside published thresholds, unclassified; ``"none"``: no published threshold is meant for this test."""
 
 
 @dataclass(frozen=True)
@@ -79,41 +122,22 @@ class Settings:
     vertebra: VertebraSettings
     femur: FemurSettings
     run: RunSettings
+    about: AboutSettings = AboutSettings()
 
     @property
     def title(self) -> str:
         """Name and version, as results carry it."""
         return f"{self.name} {self.version}"
 
+    @property
+    def bones(self) -> tuple[str, ...] | None:
+        """Bones to look for; ``None``: all that are expected in a scan."""
+        if self.run.bones != ("auto",):
+            return self.run.bones
+        return None if set(self.about.sites) == set(SITES) else _AUTOMATIC[self.about.sites[0]]
 
-_RANGES: dict[str, tuple[float, float]] = {
-    "voxel_mm": (0.2, 4.0),
-    "cap_mm": (2.0, 20.0),
-    "adduction_deg": (-60.0, 60.0),
-    "internal_rotation_deg": (-60.0, 60.0),
-    "strength_strain": (0.001, 0.1),
-    "threads": (0, 256),
-    "slope_mg_cm3_per_hu": (0.3, 1.5),
-    "intercept_mg_cm3": (-200.0, 200.0),
-    "energy_kev": (40.0, 150.0),
-    "min_tissues": (2, 4),
-}
-_WHOLE = ("threads", "min_tissues")
-_ONLY_FOR = {
-    "slope_mg_cm3_per_hu": "fixed",
-    "intercept_mg_cm3": "fixed",
-    "energy_kev": "phantomless",
-    "min_tissues": "phantomless",
-}
-"""Numbers of the calibration that one method alone reads."""
-_BONES = ("auto", *(f"T{n}" for n in range(1, 14)), *(f"L{n}" for n in range(1, 7)), "femur_left", "femur_right")
-"""Names that can be asked for; what is in a scan, the scan says."""
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "superior": ("free", "bonded"),
-    "mineral": ("K2HPO4", "CHA"),
-    "yield_criterion": ("von_mises", "paraboloid", "mohr_coulomb"),
-    "scale": ("provisional",),
-}
+
+_AUTOMATIC = {"vertebra": ("T12", "L1", "L2", "L3", "L4"), "femur": ("femur_left", "femur_right")}
 
 
 def protocol_names() -> tuple[str, ...]:
@@ -133,7 +157,8 @@ def built_in(name: str = "default") -> Settings:
     if name not in protocol_names():
         raise SettingsError(f"found protocol {name!r}, expected one of {', '.join(protocol_names())} or a file ending in .toml")
     text = (resources.files("openbct") / "data" / "protocols" / f"{name}.toml").read_text(encoding="utf-8")
-    return _build(tomllib.loads(text), name)
+    table = tomllib.loads(text)
+    return _build(table, name) if name == "default" else override(built_in(), table, name)
 
 
 def parse(text: str, where: str, base: Settings | None = None) -> Settings:
@@ -145,22 +170,20 @@ def parse(text: str, where: str, base: Settings | None = None) -> Settings:
     base = base or built_in()
     if "name" not in table:  # other newtons must not carry the default's name
         table = {"name": f"{base.name}, changed by {where}", **table}
+    if "about" not in table:  # nor its words
+        base = replace(base, about=replace(AboutSettings(), sites=base.about.sites))
     return override(base, table, where)
 
 
 def override(settings: Settings, changes: Mapping[str, Any], where: str) -> Settings:
     """Return ``settings`` with nested tables of ``changes`` put over it.
 
-    Where the method of calibration changes, the numbers of the former method go with it.
+    Where a choice changes (method of calibration, kind of test, load case), the keys that only the former choice reads go with it.
     """
     merged: dict[str, Any] = to_tables(settings)
-    asked = changes.get("calibration")
-    if isinstance(asked, Mapping) and "method" in asked:
-        kept = merged["calibration"].items()
-        merged["calibration"] = {k: v for k, v in kept if _ONLY_FOR.get(k, asked["method"]) == asked["method"]}
     for key, value in changes.items():
         if isinstance(value, Mapping) and isinstance(merged.get(key), dict):
-            merged[key] = {**merged[key], **value}
+            merged[key] = {**without_stale(merged[key], value), **value}
         else:
             merged[key] = value
     return _build(merged, where)
@@ -183,6 +206,7 @@ def with_bones(settings: Settings, bones: tuple[str, ...]) -> Settings:
 
 
 _SECTIONS: dict[str, type] = {
+    "about": AboutSettings,
     "calibration": CalibrationSettings,
     "vertebra": VertebraSettings,
     "femur": FemurSettings,
@@ -191,82 +215,56 @@ _SECTIONS: dict[str, type] = {
 
 
 def _build(tables: Mapping[str, Any], where: str) -> Settings:
-    _known(tables, (*_SECTIONS, "name", "version"), where, "")
+    check_known(tables, (*_SECTIONS, "name", "version"), where, "")
     sections = {key: _section(key, kind, tables.get(key, {}), where) for key, kind in _SECTIONS.items()}
     settings = Settings(name=str(tables.get("name", "unnamed")), version=str(tables.get("version", "0")), **sections)
-    for test in (settings.vertebra, settings.femur):
-        if test.strength_strain not in test.strains or list(test.strains) != sorted(set(test.strains)):
+    for name, test in (("vertebra", settings.vertebra), ("femur", settings.femur)):
+        check_section(name, asdict(test), where)
+        if test.strains is not None and (
+            test.strength_strain not in test.strains or list(test.strains) != sorted(set(test.strains))
+        ):
             raise SettingsError(
                 f"{where}: found strains {list(test.strains)}, expected rising values that contain strength_strain {test.strength_strain}"
             )
     _check_calibration(settings.calibration, where)
+    _check_whole(settings, where)
     return settings
+
+
+def _check_whole(settings: Settings, where: str) -> None:
+    """Refuse what one section says against another."""
+    if settings.femur.loadcase == "stance" and settings.run.scale != "none":
+        raise SettingsError(
+            f'{where}: found scale = "{settings.run.scale}" beside [femur] loadcase = "stance", expected "none": the published thresholds are '
+            "those of a sideways fall; set it under [run]"
+        )
+    foreign = [bone for bone in settings.run.bones if bone != "auto" and site_of(bone) not in settings.about.sites]
+    if foreign:
+        raise SettingsError(
+            f"{where}: found {', '.join(foreign)} among the bones, expected {' or '.join(settings.about.sites)} only: protocol "
+            f"{settings.title} is made for no other; ask for other bones or choose another protocol"
+        )
+
+
+def site_of(bone: str) -> str:
+    """Return the kind of a bone."""
+    return "femur" if bone.startswith("femur") else "vertebra"
 
 
 def _check_calibration(asked: CalibrationSettings, where: str) -> None:
     if asked.method == "fixed" and (asked.slope_mg_cm3_per_hu is None or asked.intercept_mg_cm3 is None):
         raise SettingsError(f'{where}: calibration "fixed" needs slope_mg_cm3_per_hu and intercept_mg_cm3; give both')
-    for key, method in _ONLY_FOR.items():
-        if getattr(asked, key) is not None and asked.method != method:
-            raise SettingsError(
-                f'{where}: found {key} = {getattr(asked, key):g} beside calibration method "{asked.method}", which does not read it; '
-                f'expected it beside "{method}" only: change the method or leave the number out'
-            )
+    check_section("calibration", asdict(asked), where)
 
 
 def _section(name: str, kind: type, table: Any, where: str) -> Any:
     if not isinstance(table, Mapping):
         raise SettingsError(f"{where}: found {name} = {table!r}, expected a table [{name}]")
     known = [f.name for f in fields(kind)]
-    _known(table, known, where, f"[{name}] ")
-    values = {key: _value(f"[{name}] {key}", key, value, where) for key, value in table.items()}
+    check_known(table, known, where, f"[{name}] ")
+    values = {key: check_value(f"[{name}] {key}", key, value, where) for key, value in table.items()}
     try:
         return kind(**values)
     except TypeError as error:
-        missing = sorted(set(known) - set(values))
+        missing = sorted(f.name for f in fields(kind) if f.default is MISSING and f.name not in values)
         raise SettingsError(f"{where}: [{name}] lacks {', '.join(missing)}; give them") from error
-
-
-def _known(table: Mapping[str, Any], known: Any, where: str, section: str) -> None:
-    for key in table:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-            raise SettingsError(f"{where}: found unknown setting {section}{key}; {hint}")
-
-
-def _value(label: str, key: str, value: Any, where: str) -> Any:
-    """Return a checked value: numbers in range, names among the choices, lists as tuples of one type."""
-    default_types: dict[str, type] = {"bbar": bool, "threads": int, "bones": tuple, "strains": tuple}
-    if isinstance(value, list):
-        value = tuple(float(v) if isinstance(v, int | float) and not isinstance(v, bool) else v for v in value)
-    numeric = key in _RANGES
-    if numeric:
-        low, high = _RANGES[key]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise SettingsError(f"{where}: found {label} = {value!r}, expected a number from {low:g} to {high:g}")
-        if key in _WHOLE and value != int(value):
-            raise SettingsError(f"{where}: found {label} = {value!r}, expected a whole number from {low:g} to {high:g}")
-        return int(value) if key in _WHOLE else float(value)
-    if key in _CHOICES and value not in _CHOICES[key]:
-        raise SettingsError(f"{where}: found {label} = {value!r}, expected one of {', '.join(_CHOICES[key])}")
-    expected = default_types.get(key, str)
-    if not isinstance(value, expected):
-        raise SettingsError(f"{where}: found {label} = {value!r}, expected {expected.__name__}")
-    if key == "strains" and isinstance(value, tuple) and not all(isinstance(v, float) and 0 < v <= 0.2 for v in value):
-        raise SettingsError(f"{where}: found {label} = {list(value)}, expected numbers above 0 and up to 0.2")
-    if isinstance(value, tuple) and not value:
-        raise SettingsError(f"{where}: found an empty {label}, expected at least one entry")
-    if key == "bones" and isinstance(value, tuple) and value != ("auto",):
-        _check_bones(label, value, where)
-    return value
-
-
-def _check_bones(label: str, bones: tuple[Any, ...], where: str) -> None:
-    for bone in bones:
-        if bone not in _BONES[1:]:
-            near = difflib.get_close_matches(str(bone), _BONES, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near and near[0] != bone else ""
-            raise SettingsError(
-                f"{where}: found {label} {bone!r}, expected auto alone, or names among T1 to L6, femur_left, femur_right{hint}"
-            )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import fe
+from .bounds import Bounds, doubt_bounds, refuse_bounds
 from .errors import ModelError, SolveError
 from .records import Array, FEModel, Reference, Step, StrengthResult
 
@@ -27,17 +28,6 @@ PLATEAU_CAUTION = 0.10
 PLATEAU_REFUSAL = 0.30
 """Rise of the force beyond the strength abscissa, as a share of it, or, where the curve ends there, its last slope as a share of
 the stiffness, above which the plateau is doubted, and refused (fe-methods plausibility table; the slope is our design)."""
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Where a quantity of a plausible test lies; outside ``warn`` it is cautioned, outside ``refuse`` there is no result."""
-
-    quantity: str
-    """Key of :attr:`StrengthResult.quantities`, which names the unit."""
-    words: str
-    warn: tuple[float, float]
-    refuse: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -121,6 +111,11 @@ def measure_strength(
         The load does no work, or the curve is not that of a bone (no plateau, falling from the start).
     """
     begin = time.perf_counter()
+    if model.symmetry is not None or model.boundary.tilts:
+        raise ModelError(
+            f"found {'an anisotropic' if model.symmetry else 'a tilting platen on the'} model of {model.bone}, expected isotropic elements "
+            "and platens that do not tilt: the elastic-plastic solver has neither; use a linear test"
+        )
     gauge = model.gauge_length
     travels = [strain * gauge for strain in test.strains]
     boundary = model.boundary
@@ -171,8 +166,6 @@ def _result(
 ) -> StrengthResult:
     failed = np.where(model.mask, solution.plastic_strain[0], 0.0)
     quantities = _quantities(model, test, solution, strength, stiffness)
-    active = model.youngs_modulus > 0
-    n_nodes = _n_nodes(active)
     return StrengthResult(
         bone=model.bone,
         strength=strength,
@@ -183,7 +176,7 @@ def _result(
         quantities=quantities,
         failed=failed,
         displacement=np.asarray(solution.displacement[0]),
-        mesh={"n_elements": int(active.sum()), "n_nodes": n_nodes, "n_dof": 3 * n_nodes, "voxel_mm": model.spacing},
+        mesh=mesh_of(model),
         seconds=seconds,
         step=_describe(model, test, solution, quantities),
     )
@@ -257,13 +250,7 @@ def _refuse(model: FEModel, test: MechanicalTest, quantities: dict[str, float]) 
             f"external work and stored plus dissipated work of {model.bone} differ by {100 * energy:.1f} %, expected below "
             f"{100 * ENERGY_REFUSAL:g} %; take more load steps"
         )
-    for bounds in test.plausible:
-        low, high = bounds.refuse
-        if not low <= quantities[bounds.quantity] <= high:
-            raise ModelError(
-                f"found {bounds.words} = {quantities[bounds.quantity]:.4g} for {model.bone}, expected {low:g} to {high:g}: no such bone is "
-                "known; check the density's unit, the mask and the image's spacing"
-            )
+    refuse_bounds(model.bone, test.plausible, quantities)
 
 
 def _describe(model: FEModel, test: MechanicalTest, solution: fe.PlasticSolution, quantities: dict[str, float]) -> Step:
@@ -282,12 +269,7 @@ def _describe(model: FEModel, test: MechanicalTest, solution: fe.PlasticSolution
         cautions.append(
             f"{model.bone}: the force still rises at or beyond the strength abscissa (by {100 * quantities['plateau_rise']:.0f} %): no clear plateau."
         )
-    for bounds in test.plausible:
-        low, high = bounds.warn
-        if not low <= quantities[bounds.quantity] <= high:
-            cautions.append(
-                f"{model.bone}: {bounds.words} is {quantities[bounds.quantity]:.3g}, expected about {low:g} to {high:g}."
-            )
+    cautions += doubt_bounds(model.bone, test.plausible, quantities)
     sentence = (
         f"Strength was the {test.criterion}; the load history had {len(test.strains)} displacement-controlled steps of eight-node "
         f"hexahedra{' with mean dilatation (B-bar)' if test.bbar else ''}, small strain, Newton iteration with consistent tangent."
@@ -295,10 +277,11 @@ def _describe(model: FEModel, test: MechanicalTest, solution: fe.PlasticSolution
     return Step("strength", sentence, (test.reference,), tuple(cautions))
 
 
-def _n_nodes(active: Array) -> int:
+def mesh_of(model: FEModel) -> dict[str, float]:
+    """Return the size of the mesh as results carry it."""
+    active = model.youngs_modulus > 0
     nodes = np.zeros(tuple(n + 1 for n in active.shape), dtype=bool)
-    for di in (0, 1):
-        for dj in (0, 1):
-            for dk in (0, 1):
-                nodes[di : di + active.shape[0], dj : dj + active.shape[1], dk : dk + active.shape[2]] |= active
-    return int(nodes.sum())
+    for di, dj, dk in np.ndindex(2, 2, 2):
+        nodes[di : di + active.shape[0], dj : dj + active.shape[1], dk : dk + active.shape[2]] |= active
+    n_nodes = int(nodes.sum())
+    return {"n_elements": int(active.sum()), "n_nodes": n_nodes, "n_dof": 3 * n_nodes, "voxel_mm": model.spacing}

@@ -263,7 +263,7 @@ def protocols(
     show: Annotated[str | None, typer.Option("--show", help="Print one protocol as TOML.")] = None,
     json: Json = False,
 ) -> None:
-    """List protocols and material laws, or print one protocol to start from."""
+    """List and explain protocols and material laws, or print one protocol to start from."""
     from .stages import run_protocols
 
     run_protocols(show, as_json=json)

@@ -146,8 +146,7 @@ def read_inputs(request: Request, settings: Settings) -> tuple[Scan, Segmenter]:
     )
     step = replace(scan.step, cautions=(*scan.step.cautions, *cautions, *doubt_mineral(request, settings)))
     labels = tuple(read_labels(path, mapping=table, like=scan.image) for path, table in pair_labels(request))
-    bones = None if settings.run.bones == ("auto",) else settings.run.bones
-    return replace(scan, patient=patient, step=step), GivenLabels(labels, bones)
+    return replace(scan, patient=patient, step=step), GivenLabels(labels, settings.bones)
 
 
 def doubt_mineral(request: Request, settings: Settings) -> tuple[str, ...]:

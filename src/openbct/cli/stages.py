@@ -211,9 +211,14 @@ def run_protocols(show: str | None, *, as_json: bool) -> None:
     print("protocols (print one with --show NAME):")
     for name in protocol_names():
         settings = built_in(name)
-        print(
-            f"  {settings.title}: vertebra {settings.vertebra.material}, femur {settings.femur.material}, scale {settings.run.scale}"
-        )
+        about = settings.about
+        laws_used = ", ".join(f"{site} {getattr(settings, site).material}" for site in about.sites)
+        print(f"  {settings.title}: {about.summary}")
+        print(f"      laws: {laws_used}; scale: {settings.run.scale}")
+        print(f"      for: {', '.join(about.sites)}. {about.validity}")
+        if about.differs:
+            print(f"      differs: {about.differs}")
+        print(f"      after: {'; '.join(about.references)}")
     print("material laws:")
     for law in laws:
         print(f"  {law['name']}: {law['density']} density; {law['reference']}")

@@ -118,7 +118,9 @@ def print_summary(case: Case, written: dict[str, str]) -> None:
         )
     console.print(table)
     if any(bone.strength for bone in case.bones):
-        say(f"strength: newtons of protocol {case.protocol}, its scale provisional: compare within this protocol only")
+        scales = {bone.strength.scale for bone in case.bones if bone.strength}
+        words = "no published threshold is meant for its test" if scales == {"none"} else "its scale provisional"
+        say(f"strength: newtons of protocol {case.protocol}, {words}: compare within this protocol only")
     say(f"BMD class: {case.assessment.category or 'none'} — {case.assessment.reason}")
     for reason, bones in _grouped((bone.bone, bone.reason) for bone in case.bones if bone.reason).items():
         say(f"refused: {_named(reason, bones)}")

@@ -187,6 +187,8 @@ def bone_to_table(result: BoneResult, files: Mapping[str, str], mineral: str | N
         "stiffness_n_per_mm": strength.stiffness if strength else None,
         "curve": {"travel_mm": strength.curve[:, 0].tolist(), "force_n": strength.curve[:, 1].tolist()} if strength else None,
         "failure_criterion": strength.criterion if strength else None,
+        "strength_protocol": (strength.protocol or None) if strength else None,
+        "strength_scale": (strength.scale or None) if strength else None,
         "fracture_site": strength.site if strength else None,
         "boundary_conditions": strength.boundary_conditions if strength else None,
         "quantities": dict(strength.quantities) if strength else {},
@@ -259,6 +261,7 @@ def _csv_row(case: Case, result: BoneResult) -> dict[str, Any]:
         "voxel_mm": strength.mesh.get("voxel_mm") if strength else None,
         "seconds": sum(result.seconds.values()),
         "protocol": case.protocol,
+        "strength_scale": (strength.scale or None) if strength else None,
         "input_sha256": case.scan.digest,
         "cautions": " | ".join(dict.fromkeys((*result.cautions, *case.cautions))),
     }

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from scipy import ndimage
 
 from ..errors import SegmentationError, SettingsError
 from ..records import Array, BoneRegion, Boundary, Reference, Specimen, Step
 from ..volume import Affine, resample, to_patient
-from .grid import box_of, corners_of, mineral_of, one_piece
+from .grid import EDGES, Edge, box_of, check_word, corners_of, density_on_grid, mineral_of, one_piece
 
 INTRUSION = 6.0
 """How far below the endplate plane a column may end and still be filled with cement [mm]: 6 of 10 mm in public code [SC]."""
@@ -24,6 +24,14 @@ NUDGE = 1e-3
 """Shift of the model grid [voxels]; it breaks ties of the cut at one half [D]."""
 RIM = 3.0
 """Width of the outline that is left out when contact is judged [mm] [D]."""
+
+SUPERIOR = {
+    "free": "uniformly, free to slide in its plane",
+    "bonded": "uniformly, held in its plane",
+    "tilting": "at its middle, free to slide in its plane and to tilt",
+}
+POSED = {"free": "free to slide in its plane", "bonded": "held in its plane", "tilting": "free to slide in its plane and to tilt"}
+INFERIOR = {"clamped": "held in x, y, z", "sliding": "held along the load, free to slide in its plane"}
 
 REFERENCES = (
     Reference("Axial compression of the isolated body after endplate alignment: Crawford et al. 2003 and later work", "recalled"),
@@ -41,19 +49,20 @@ class AxialCompression:
     """Edge of the cubic elements [mm]."""
     cap: float = 5.0
     """Cement beyond the most prominent endplate voxel [mm], at least."""
-    superior: Literal["free", "bonded"] = "free"
-    """Upper pad in its plane: free to slide, or held."""
-    edge: Literal["plain", "bone"] = "plain"
-    """Density at the edge of the body. ``"plain"``: interpolated from all neighbours, so that voxels half in soft tissue stay as
-    light as the scan shows them; ``"bone"``: interpolated from neighbours inside the mask alone."""
+    superior: Literal["free", "bonded", "tilting"] = "free"
+    """Upper pad: free to slide in its plane, held there, or free to slide and to find its own tilt (linear tests only)."""
+    inferior: Literal["clamped", "sliding"] = "clamped"
+    """Lower pad: held in all directions, or along the load alone."""
+    edge: Edge = "plain"
+    """Density at the edge of the body."""
 
     def __post_init__(self) -> None:
         for name, value, low, high in (("voxel", self.voxel, 0.2, 4.0), ("cap", self.cap, 1.0, 30.0)):
             if not low <= value <= high:
                 raise SettingsError(f"found {name} = {value:g} mm for the axial compression, expected {low:g} to {high:g} mm")
-        for name, word, known in (("superior", self.superior, ("free", "bonded")), ("edge", self.edge, ("plain", "bone"))):
-            if word not in known:
-                raise SettingsError(f"found {name} = {word!r} for the axial compression, expected one of {', '.join(known)}")
+        check_word("axial compression", "superior", self.superior, SUPERIOR)
+        check_word("axial compression", "inferior", self.inferior, INFERIOR)
+        check_word("axial compression", "edge", self.edge, EDGES)
 
     @property
     def name(self) -> str:
@@ -69,7 +78,8 @@ class AxialCompression:
             The body falls into pieces on the model grid, or its endplates cannot carry a pad.
         """
         shape, affine = self._grid(region)
-        inside, density = _resample_bone(region, shape, affine, self.edge)
+        inside = resample(region.mask, shape, affine, order=1).array >= 0.5
+        density = density_on_grid(region, shape, affine, self.edge)
         bone, loose = one_piece(region.bone, inside)
         change = float(bone.sum()) * self.voxel**3 / (float(region.mask.array.sum()) * region.mask.voxel_volume) - 1.0
         pad, contact = _pads(region.bone, bone, voxel=self.voxel, cap=self.cap)
@@ -97,16 +107,19 @@ class AxialCompression:
         top[:, :, layers[-1] + 1] = corners_of(specimen.pad[:, :, layers[-1]])
         fixed = np.zeros((*nodes, 3), dtype=bool)
         displacement = np.zeros((*nodes, 3))
-        fixed[bottom] = True
-        fixed[top] = (False, False, True) if self.superior == "free" else (True, True, True)
+        fixed[bottom] = self.inferior == "clamped"
+        fixed[bottom, 2] = True
+        fixed[top] = self.superior == "bonded"
+        fixed[top, 2] = True
         displacement[top, 2] = -1.0
-        held = "free to slide in its plane" if self.superior == "free" else "held in its plane"
+        rotation = "no rotation of either" if self.superior != "tilting" else "no rotation of the lower pad"
         return Boundary(
             fixed=fixed,
             displacement=displacement,
             loaded=top,
             direction=np.array([0.0, 0.0, -1.0]),
-            description=f"inferior pad held in x, y, z; superior pad moved down uniformly, {held}; no rotation of either",
+            description=f"inferior pad {INFERIOR[self.inferior]}; superior pad moved down {SUPERIOR[self.superior]}; {rotation}",
+            tilts=self.superior == "tilting",
         )
 
     def _grid(self, region: BoneRegion) -> tuple[tuple[int, int, int], Affine]:
@@ -139,25 +152,12 @@ class AxialCompression:
             )
         sentence = (
             f"The body was turned so that its axis is the load axis, and its density interpolated once to cubes of {self.voxel:g} mm "
-            f"({'from all neighbours' if self.edge == 'plain' else 'from neighbours inside the mask'}); bone cement filled each endplate's "
+            f"({EDGES[self.edge]}); bone cement filled each endplate's "
             f"concavity and made it flat {self.cap:g} mm beyond its most prominent voxel; the upper pad was "
-            f"{'free to slide' if self.superior == 'free' else 'held'} in its plane. In {region.bone} {100 * loose:.2f} % of the voxels "
+            f"{POSED[self.superior]}. In {region.bone} {100 * loose:.2f} % of the voxels "
             f"were loose and left out, the volume changed by {100 * change:+.1f} %."
         )
         return Step("loadcase", sentence, REFERENCES, tuple(cautions))
-
-
-def _resample_bone(
-    region: BoneRegion, shape: tuple[int, int, int], affine: Affine, edge: str
-) -> tuple[Bool[Array, "i j k"], Float[Array, "i j k"]]:
-    """Return mask and density on the model grid, each interpolated once."""
-    share = resample(region.mask, shape, affine, order=1).array
-    inside = share >= 0.5
-    if edge == "plain":
-        return inside, resample(region.density, shape, affine, order=1, fill=0.0).array
-    held = region.density.with_array(np.where(region.mask.array, region.density.array, 0.0))
-    weighted = resample(held, shape, affine, order=1).array
-    return inside, np.where(inside, weighted / np.maximum(share, 0.5), 0.0)
 
 
 def _pads(bone: str, body: Bool[Array, "i j k"], *, voxel: float, cap: float) -> tuple[Bool[Array, "i j k"], tuple[float, float]]:

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Iterable
+from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from ..errors import GeometryError, SegmentationError
-from ..records import Array, Mineral
-from ..volume import Volume
+from ..errors import GeometryError, SegmentationError, SettingsError
+from ..records import Array, BoneRegion, Mineral
+from ..volume import Affine, Volume, resample
 
 LOOSE_REFUSAL = 0.05
 """Share of the bone outside its largest face-connected piece that is refused: review limit of public FE code [SC]."""
+Edge = Literal["plain", "bone"]
+"""Density at the edge of a bone. ``"plain"``: interpolated from all neighbours, so that voxels half in soft tissue stay as light as the
+scan shows them; ``"bone"``: from neighbours inside the mask alone."""
+EDGES = {"plain": "from all neighbours", "bone": "from neighbours inside the mask"}
+
+
+def check_word(case: str, name: str, word: str, known: Iterable[str]) -> None:
+    """Refuse an option that a load case does not know.
+
+    Raises
+    ------
+    SettingsError
+        With the words that it knows.
+    """
+    if word not in known:
+        raise SettingsError(f"found {name} = {word!r} for the {case}, expected one of {', '.join(known)}")
+
+
+def density_on_grid(region: BoneRegion, shape: tuple[int, int, int], affine: Affine, edge: str) -> Float[Array, "i j k"]:
+    """Return the density on the model grid, interpolated once [mg/cm3]; ``edge`` as in :data:`EDGES`."""
+    if edge == "plain":
+        return resample(region.density, shape, affine, order=1).array
+    share = resample(region.mask, shape, affine, order=1).array
+    held = region.density.with_array(np.where(region.mask.array, region.density.array, 0.0))
+    weighted = resample(held, shape, affine, order=1).array
+    return np.where(share >= 0.5, weighted / np.maximum(share, 0.5), 0.0)
 
 
 def one_piece(bone: str, inside: Bool[Array, "i j k"]) -> tuple[Bool[Array, "i j k"], float]:

@@ -23,6 +23,7 @@ The head is on the high-index side of axis 2, the trochanter on the low-index si
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -30,7 +31,7 @@ from jaxtyping import Bool, Float
 from ..errors import SettingsError
 from ..mirror import mirror_image
 from ..records import Array, BoneRegion, Boundary, Reference, Specimen, Step
-from ..volume import Affine, resample, to_patient
+from ..volume import Affine, to_patient
 from .femur_grid import (
     STANDARD_SHAFT,
     columns_near_head,
@@ -41,7 +42,10 @@ from .femur_grid import (
     posed_grid,
     shaft_end_nodes,
 )
-from .grid import box_of, corners_of, mineral_of, one_piece
+from .grid import EDGES, Edge, box_of, check_word, corners_of, density_on_grid, mineral_of, one_piece
+
+ACROSS = {"free": "free", "bonded": "held"}
+"""A pad across the load, in words."""
 
 REFERENCES = (
     Reference(
@@ -71,6 +75,12 @@ class SidewaysFall:
     """Part of it that may reach over the surface of the bone [mm]."""
     distal_support: float = 6.0
     """Length of the shaft's end that is held [mm]."""
+    head: Literal["free", "bonded"] = "free"
+    """The head's pad across the load: free to slide, or held."""
+    trochanter: Literal["free", "bonded"] = "free"
+    """The same for the trochanter's."""
+    edge: Edge = "plain"
+    """Density at the edge of the bone."""
 
     def __post_init__(self) -> None:
         limits = (
@@ -84,6 +94,9 @@ class SidewaysFall:
         for name, value, low, high, unit in limits:
             if not low <= value <= high:
                 raise SettingsError(f"found {name} = {value:g} for the sideways fall, expected {low:g} to {high:g} {unit}")
+        check_word("sideways fall", "head", self.head, ACROSS)
+        check_word("sideways fall", "trochanter", self.trochanter, ACROSS)
+        check_word("sideways fall", "edge", self.edge, EDGES)
 
     @property
     def name(self) -> str:
@@ -110,7 +123,7 @@ class SidewaysFall:
         shape, affine = posed_grid(region, self._axes(region), self.voxel, self.pad)
         inside, change = cut_bone(region, shape, affine, self.voxel)
         bone, loose = one_piece(region.bone, inside)
-        density = resample(region.density, shape, affine, order=1).array
+        density = density_on_grid(region, shape, affine, self.edge)
         pad = self._pads(region, bone, affine)
         box = box_of(bone | pad)
         corner = affine.copy()
@@ -139,6 +152,8 @@ class SidewaysFall:
         head[:, :, layers[-1] + 1] = corners_of(specimen.pad[:, :, layers[-1]])
         fixed = np.zeros((*nodes, 3), dtype=bool)
         displacement = np.zeros((*nodes, 3))
+        fixed[head, :2] = self.head == "bonded"
+        fixed[ground, :2] = self.trochanter == "bonded"
         fixed[ground | head, 2] = True
         displacement[head, 2] = -1.0
         fixed[shaft_end_nodes(specimen, self.shaft_direction, self.distal_support), :2] = True
@@ -148,8 +163,8 @@ class SidewaysFall:
             loaded=head,
             direction=np.array([0.0, 0.0, -1.0]),
             description=(
-                "head pad moved towards the trochanter, uniformly and free across the load; trochanter pad held along the load, free "
-                f"across it; the last {self.distal_support:g} mm of the shaft held across the load, free along it"
+                f"head pad moved towards the trochanter, uniformly and {ACROSS[self.head]} across the load; trochanter pad held along the load, "
+                f"{ACROSS[self.trochanter]} across it; the last {self.distal_support:g} mm of the shaft held across the load, free along it"
             ),
         )
 
@@ -178,9 +193,9 @@ class SidewaysFall:
     def _describe(self, region: BoneRegion, *, loose: float, change: float) -> Step:
         sentence = (
             f"The femur was posed for a sideways fall ({self.adduction_deg:g} degrees adduction, {self.internal_rotation_deg:g} degrees "
-            f"internal rotation; left femora mirrored), its density interpolated once to cubes of {self.voxel:g} mm, its shaft cut at most "
-            f"{STANDARD_SHAFT:g} mm below the lesser trochanter; flat pads of bone cement, {self.pad:g} mm thick and up to "
-            f"{self.intrusion:g} mm over the surface, lay on the head and the greater trochanter, and the last {self.distal_support:g} mm "
-            "of the shaft were held across the load."
+            f"internal rotation; left femora mirrored), its density interpolated once to cubes of {self.voxel:g} mm "
+            f"({EDGES[self.edge]}), its shaft cut at most {STANDARD_SHAFT:g} mm below the lesser trochanter; flat pads of bone cement, "
+            f"{self.pad:g} mm thick and up to {self.intrusion:g} mm over the surface, lay on the head and the greater trochanter, "
+            f"and the last {self.distal_support:g} mm of the shaft were held across the load."
         )
         return Step("loadcase", sentence, REFERENCES, doubts_of_grid(region.bone, change=change, loose=loose))

@@ -27,7 +27,7 @@ from jaxtyping import Float
 from ..errors import SettingsError
 from ..mirror import mirror_image
 from ..records import Array, BoneRegion, Boundary, Reference, Specimen, Step
-from ..volume import resample, to_patient
+from ..volume import to_patient
 from .femur_grid import (
     STANDARD_SHAFT,
     columns_near_head,
@@ -38,7 +38,7 @@ from .femur_grid import (
     posed_grid,
     shaft_end_nodes,
 )
-from .grid import box_of, corners_of, mineral_of, one_piece
+from .grid import EDGES, Edge, box_of, check_word, corners_of, density_on_grid, mineral_of, one_piece
 
 REFERENCES = (
     Reference(
@@ -68,6 +68,8 @@ class Stance:
     of the strength on the public femur and move its failure from the top of the head to below it [C]."""
     distal_support: float = 6.0
     """Length of the shaft's end that is clamped [mm] [D]."""
+    edge: Edge = "plain"
+    """Density at the edge of the bone."""
 
     def __post_init__(self) -> None:
         limits = (
@@ -80,8 +82,8 @@ class Stance:
         for name, value, low, high, unit in limits:
             if not low <= value <= high:
                 raise SettingsError(f"found {name} = {value:g} for the stance, expected {low:g} to {high:g} {unit}")
-        if self.head not in ("free", "bonded"):
-            raise SettingsError(f"found head = {self.head!r} for the stance, expected free or bonded")
+        check_word("stance", "head", self.head, ("free", "bonded"))
+        check_word("stance", "edge", self.edge, EDGES)
 
     @property
     def name(self) -> str:
@@ -110,7 +112,7 @@ class Stance:
         shape, affine = posed_grid(region, self._axes(region), self.voxel, self.pad)
         inside, change = cut_bone(region, shape, affine, self.voxel)
         bone, loose = one_piece(region.bone, inside)
-        density = resample(region.density, shape, affine, order=1).array
+        density = density_on_grid(region, shape, affine, self.edge)
         over, under = round(self.intrusion / self.voxel), round((self.pad - self.intrusion) / self.voxel)
         allowed = columns_near_head(region, bone.shape, affine, self.voxel)
         pad = flat_pad(f"the head of {region.bone}", bone, allowed, over, under, self.voxel)
@@ -172,7 +174,7 @@ class Stance:
     def _describe(self, region: BoneRegion, *, loose: float, change: float) -> Step:
         sentence = (
             f"The femur was posed for stance (load on the head {self.load_angle_deg:g} degrees from the shaft, to distal and lateral; left "
-            f"femora mirrored), its density interpolated once to cubes of {self.voxel:g} mm, its shaft cut at most {STANDARD_SHAFT:g} mm "
+            f"femora mirrored), its density interpolated once to cubes of {self.voxel:g} mm ({EDGES[self.edge]}), its shaft cut at most {STANDARD_SHAFT:g} mm "
             f"below the lesser trochanter; a flat-topped cup of bone cement, {self.pad:g} mm thick and up to {self.intrusion:g} mm over the "
             f"surface, lay on the head, and the last {self.distal_support:g} mm of the shaft were clamped."
         )

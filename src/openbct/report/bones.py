@@ -126,6 +126,9 @@ def _test_facts(bone: BoneResult, texts: Texts) -> tuple[Fact, ...]:
         Fact(texts("bone.criterion"), texts.sentence(strength.criterion)),
         Fact(texts("bone.conditions"), texts.sentence(strength.boundary_conditions)),
     ]
+    if strength.protocol:
+        scale = texts.find(f"bone.scale_{strength.scale}", clean(strength.scale))
+        facts.append(Fact(texts("bone.protocol"), texts("bone.protocol_text", protocol=clean(strength.protocol), scale=scale)))
     share = views.failed_share(bone)
     if share is not None:
         facts.append(Fact(texts("bone.failed"), texts("unit.percent", value=texts.number(100 * share))))
