@@ -1,0 +1,121 @@
+"""Results of CalculiX: printed tables (``.dat``) and the field file (``.frd``)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import InputError
+from .model import SolverResult, VoxelModel
+
+TABLE = re.compile(r"^\s*(displacements|forces) \(.*\) for set (\S+) and time\s+(\S+)")
+FRD_NAMES = {"DISP": "displacements", "FORC": "forces"}
+
+
+def read_calculix(path: Path, model: VoxelModel) -> SolverResult:
+    """Return displacements and reactions at the last time of a ``.dat`` or ``.frd`` file.
+
+    Of a ``.dat`` of an elastic-plastic run, only the nodes of LOADED are printed; the fields are in its ``.frd``.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or holds neither.
+    """
+    try:
+        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError as error:
+        raise InputError(f"found {path.name!r}, which cannot be read ({error.strerror}), expected a result of CalculiX") from error
+    tables, time = (_frd if path.suffix.lower() == ".frd" else _dat)(lines)
+    if "displacements" not in tables:
+        raise InputError(f"found no displacements in {path.name!r}, expected those that the exported model asks for; run it again")
+    field = {name: _spread(rows, model, path.name) for name, rows in tables.items()}
+    reaction = field.get("forces")
+    missing = int((model.numbers > 0).sum()) - len(tables["displacements"])
+    notes = [f"CalculiX, step time {time:g}."]
+    if missing > 0:
+        notes.append(f"{missing} nodes are not in the file; their displacement stands as 0.")
+    if reaction is not None:
+        reaction = np.where(model.fixed, reaction, 0.0)
+    return SolverResult("CalculiX", field["displacements"], reaction, tuple(notes))
+
+
+def read_curve(path: Path, model: VoxelModel) -> np.ndarray:
+    """Return share of the travel and load [N] of every printed time ``(n 2)`` of a ``.dat`` file.
+
+    Raises
+    ------
+    InputError
+        It prints no reactions of the set LOADED.
+    """
+    loaded = set(model.numbers[model.loaded].tolist())
+    points: dict[float, float] = {}
+    time = None
+    for line in path.read_text(encoding="ascii", errors="replace").splitlines():
+        head = TABLE.match(line)
+        if head:
+            time = float(head[3]) if head[1] == "forces" else None
+            continue
+        parts = line.split()
+        if time is not None and len(parts) == 4 and parts[0].isdigit() and int(parts[0]) in loaded:
+            points[time] = points.get(time, 0.0) + float(np.dot([float(x) for x in parts[1:]], model.direction))
+    if not points:
+        raise InputError(f"found no reactions of the loaded nodes in {path.name!r}, expected a printed table of them; run the model again")
+    return np.array([(0.0, 0.0), *sorted(points.items())])
+
+
+def _dat(lines: list[str]) -> tuple[dict[str, list[tuple[float, ...]]], float]:
+    """Return the rows of the last table of each quantity, and its time."""
+    tables: dict[str, list[tuple[float, ...]]] = {}
+    times: dict[str, float] = {}
+    rows: list[tuple[float, ...]] | None = None
+    for line in lines:
+        head = TABLE.match(line)
+        if head:
+            quantity, time = head[1], float(head[3])
+            if times.get(quantity) != time:
+                tables[quantity], times[quantity] = [], time
+            rows = tables[quantity]
+            continue
+        parts = line.split()
+        if rows is None or len(parts) != 4 or not parts[0].isdigit():
+            continue
+        rows.append((int(parts[0]), *(float(x) for x in parts[1:])))
+    return tables, max(times.values(), default=0.0)
+
+
+def _frd(lines: list[str]) -> tuple[dict[str, list[tuple[float, ...]]], float]:
+    """Return the rows of the last block of each quantity, and its time; columns of an ``.frd`` have fixed widths."""
+    tables: dict[str, list[tuple[float, ...]]] = {}
+    time = 0.0
+    rows: list[tuple[float, ...]] | None = None
+    for line in lines:
+        key = line[:5].strip()
+        if line.startswith("  100C"):
+            time, rows = float(line[12:24]), None
+        elif key == "-4":
+            quantity = FRD_NAMES.get(line[5:13].strip())
+            rows = [] if quantity else None
+            if quantity and rows is not None:
+                tables[quantity] = rows
+        elif key == "-3":
+            rows = None
+        elif rows is not None and line.startswith(" -1"):
+            rows.append((int(line[3:13]), *(float(line[13 + 12 * a : 25 + 12 * a]) for a in range(3))))
+    return tables, time
+
+
+def _spread(rows: list[tuple[float, ...]], model: VoxelModel, name: str) -> np.ndarray:
+    """Return nodal rows on the grid of the model."""
+    table = np.array(rows, dtype=float).reshape(-1, 4)
+    place = np.full((int(model.numbers.max()) + 1, 3), -1)
+    nodes = np.argwhere(model.numbers > 0)
+    place[model.numbers[tuple(nodes.T)]] = nodes
+    number = table[:, 0].astype(int)
+    if len(number) and (number.max() >= len(place) or (place[number, 0] < 0).any()):
+        raise InputError(f"found a node in {name!r} that the model does not have, expected the result of this model; check both paths")
+    field = np.zeros((*model.numbers.shape, 3))
+    field[tuple(place[number].T)] = table[:, 1:]
+    return field

@@ -1,0 +1,292 @@
+"""A voxel model as other solvers know it: nodes and elements with numbers, one material per element, supports in millimetres.
+
+The axes of a file are those of the specimen: node (i, j, k) lies at (i, j, k) times the voxel size. Grids are cut to the box
+of their elements. Units are mm, N, MPa.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ...errors import InputError, ModelError
+from ...records import Array, FEModel
+
+CORNERS = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
+"""Node order of a brick in Abaqus, CalculiX, FEBio and VTK: around the lower face, then around the upper one."""
+VOXEL_CORNERS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [1, 0, 1], [0, 1, 1], [1, 1, 1]])
+"""Node order of VTK's voxel, which .n88model has: first axis fastest."""
+GRID_TOLERANCE = 1e-3
+"""How far a node may lie from its place in the grid, in voxels; single precision at 500 voxels is 3e-5 [design]."""
+
+
+@dataclass(frozen=True)
+class VoxelModel:
+    """What a solver is asked: an elastic or elastic-plastic voxel body at the end of its travel."""
+
+    name: str
+    youngs_modulus: Float[Array, "i j k"]
+    """0 where there is no element [MPa]."""
+    yield_stress: Float[Array, "i j k"]
+    """In compression; infinite where the material stays elastic [MPa]."""
+    tension_ratio: float
+    """Tensile over compressive yield stress [-]."""
+    poisson_ratio: Float[Array, "i j k"]
+    spacing: tuple[float, float, float]
+    """Voxel size along the axes of the specimen [mm]."""
+    fixed: Bool[Array, "i1 j1 k1 3"]
+    displacement: Float[Array, "i1 j1 k1 3"]
+    """The whole prescribed displacement, where ``fixed`` [mm]."""
+    loaded: Bool[Array, "i1 j1 k1"]
+    """Nodes whose reaction is the load."""
+    direction: Float[Array, "3"]
+    """Unit vector along which the load is read: positive in compression."""
+    force: Float[Array, "i1 j1 k1 3"]
+    """Prescribed nodal forces where not ``fixed`` [N]."""
+    numbers: Int[Array, "i1 j1 k1"]
+    """Number of each node in the file, from 1; 0 where there is none."""
+    notes: tuple[str, ...] = ()
+    """Where it comes from and what was left out, each a full sentence."""
+
+    @property
+    def active(self) -> Bool[Array, "i j k"]:
+        """Where there is an element."""
+        return self.youngs_modulus > 0
+
+    @property
+    def plastic(self) -> bool:
+        """Whether any element can yield."""
+        return bool(np.isfinite(self.yield_stress[self.active]).any())
+
+
+@dataclass(frozen=True)
+class SolverResult:
+    """What a solver answered, on the grid of its model."""
+
+    solver: str
+    displacement: Float[Array, "i1 j1 k1 3"]
+    """0 where the file says nothing [mm]."""
+    reaction: Float[Array, "i1 j1 k1 3"] | None
+    """Force that the supports exert on the body at the fixed degrees of freedom; ``None`` where the file has none [N]."""
+    notes: tuple[str, ...] = ()
+
+
+def from_arrays(
+    youngs_modulus: Float[Array, "i j k"],
+    *,
+    fixed: Bool[Array, "i1 j1 k1 3"],
+    displacement: Float[Array, "i1 j1 k1 3"],
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    poisson_ratio: float | Float[Array, "i j k"] = 0.3,
+    yield_stress: Float[Array, "i j k"] | None = None,
+    tension_ratio: float = 1.0,
+    loaded: Bool[Array, "i1 j1 k1"] | None = None,
+    direction: Float[Array, "3"] | None = None,
+    force: Float[Array, "i1 j1 k1 3"] | None = None,
+    name: str = "model",
+    notes: tuple[str, ...] = (),
+) -> VoxelModel:
+    """Return a model from the arrays that the kernel takes, cut to the box of its elements, its nodes numbered.
+
+    A node's number is ``1 + i + (I + 1) (j + (J + 1) k)`` on that box of I x J x K voxels. Where nobody says which nodes carry the
+    load, they are those with a prescribed motion, read along it.
+
+    Raises
+    ------
+    ModelError
+        No element, or an array of another shape, or a value that no solver can take.
+    """
+    modulus = np.maximum(np.asarray(youngs_modulus, dtype=float), 0.0)
+    if not np.isfinite(modulus).all() or not (modulus > 0).any():
+        raise ModelError("found a model without elements or with a modulus that is not finite, expected at least one element [MPa]")
+    nodes = tuple(n + 1 for n in modulus.shape)
+    for label, array, expected in (("fixed", fixed, (*nodes, 3)), ("displacement", displacement, (*nodes, 3))):
+        if array.shape != expected:
+            raise ModelError(f"found {label} of shape {array.shape}, expected {expected}: one value per node and axis")
+    strength = np.full(modulus.shape, np.inf) if yield_stress is None else np.asarray(yield_stress, dtype=float)
+    ratio = np.broadcast_to(np.asarray(poisson_ratio, dtype=float), modulus.shape)
+    moved = fixed & (displacement != 0)
+    if loaded is None:
+        loaded = moved.any(axis=-1)
+    if direction is None:
+        total = np.where(moved, displacement, 0.0)[loaded].sum(axis=0)
+        length = float(np.linalg.norm(total))
+        direction = total / length if length > 0 else np.array([0.0, 0.0, -1.0])
+    forces = np.zeros((*nodes, 3)) if force is None else np.asarray(force, dtype=float)
+    lower, upper = box_of(modulus > 0)
+    cells = tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))
+    corners = tuple(slice(a, b + 1) for a, b in zip(lower, upper, strict=True))
+    model = VoxelModel(
+        name=name,
+        youngs_modulus=modulus[cells],
+        yield_stress=strength[cells],
+        tension_ratio=float(tension_ratio),
+        poisson_ratio=ratio[cells].copy(),
+        spacing=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
+        fixed=fixed[corners],
+        displacement=np.where(fixed, displacement, 0.0)[corners],
+        loaded=loaded[corners],
+        direction=np.asarray(direction, dtype=float),
+        force=forces[corners],
+        numbers=np.zeros(tuple(int(b - a + 1) for a, b in zip(lower, upper, strict=True)), dtype=np.int64),
+        notes=notes,
+    )
+    return number_nodes(_of_elements(model))
+
+
+def from_fe_model(model: FEModel, *, travel: float, plastic: bool = True) -> VoxelModel:
+    """Return a finite-element problem of a bone at a travel of its platen.
+
+    Parameters
+    ----------
+    travel
+        Of the loaded nodes [mm].
+    plastic
+        Keep the yield stresses; ``False`` leaves the linear elastic model.
+    """
+    boundary = model.boundary
+    return from_arrays(
+        model.youngs_modulus,
+        fixed=boundary.fixed,
+        displacement=boundary.displacement * travel,
+        spacing=(model.spacing,) * 3,
+        poisson_ratio=model.poisson_ratio,
+        yield_stress=model.yield_stress if plastic else None,
+        tension_ratio=model.tension_ratio,
+        loaded=boundary.loaded,
+        direction=boundary.direction,
+        name=model.bone,
+        notes=(f"{model.bone}, travel {travel:.6g} mm of {model.gauge_length:.6g} mm gauge length.", boundary.description),
+    )
+
+
+def box_of(active: Bool[Array, "i j k"]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the box of the elements: first index and one past the last, along each axis."""
+    spans = [np.flatnonzero(active.any(axis=tuple(other for other in range(3) if other != axis))) for axis in range(3)]
+    return tuple(int(span[0]) for span in spans), tuple(int(span[-1]) + 1 for span in spans)
+
+
+def touched(active: Bool[Array, "i j k"]) -> Bool[Array, "i1 j1 k1"]:
+    """Return the nodes that belong to an element."""
+    found = np.zeros(tuple(n + 1 for n in active.shape), dtype=bool)
+    for a, b, c in CORNERS:
+        found[a : a + active.shape[0], b : b + active.shape[1], c : c + active.shape[2]] |= active
+    return found
+
+
+def number_nodes(model: VoxelModel, *, compact: bool = False) -> VoxelModel:
+    """Return the model with its nodes numbered from 1, first axis fastest: by their place in the grid, or without gaps."""
+    used = touched(model.active)
+    by_place = np.arange(1, used.size + 1).reshape(used.shape, order="F")
+    numbers = np.zeros(used.shape, dtype=np.int64)
+    if compact:
+        flat = used.reshape(-1, order="F")
+        by_place = np.cumsum(flat).reshape(used.shape, order="F")
+    numbers[used] = by_place[used]
+    return replace(model, numbers=numbers)
+
+
+def _of_elements(model: VoxelModel) -> VoxelModel:
+    """Return the model with what is said of nodes that no element has left out: other programs would trip over it."""
+    used = touched(model.active)
+    fixed = model.fixed & used[..., None]
+    return replace(
+        model,
+        fixed=fixed,
+        displacement=np.where(fixed, model.displacement, 0.0),
+        loaded=model.loaded & used,
+        force=np.where(used[..., None] & ~fixed, model.force, 0.0),
+    )
+
+
+def element_index(model: VoxelModel) -> Int[Array, "n 3"]:
+    """Return the voxel of each element in the order of the files: first axis fastest."""
+    return np.argwhere(model.active.T)[:, ::-1]
+
+
+def element_nodes(model: VoxelModel, corners: Int[Array, "8 3"] = CORNERS) -> Int[Array, "n 8"]:
+    """Return the node numbers of each element."""
+    places = element_index(model)[:, None, :] + corners
+    return model.numbers[places[..., 0], places[..., 1], places[..., 2]]
+
+
+def node_index(model: VoxelModel) -> Int[Array, "n 3"]:
+    """Return the place of each numbered node in the grid, by rising number."""
+    places = np.argwhere(model.numbers > 0)
+    return places[np.argsort(model.numbers[tuple(places.T)], kind="stable")]
+
+
+def held(model: VoxelModel) -> tuple[Int[Array, "n"], Int[Array, "n"], Float[Array, "n"]]:
+    """Return node number, axis (0, 1, 2) and displacement [mm] of each support that an element touches."""
+    places = np.argwhere(model.fixed & (model.numbers > 0)[..., None])
+    i, j, k, axis = places.T
+    return model.numbers[i, j, k], axis, model.displacement[i, j, k, axis]
+
+
+def pushed(model: VoxelModel) -> tuple[Int[Array, "n"], Int[Array, "n"], Float[Array, "n"]]:
+    """Return node number, axis and force [N] of each nodal load at a free degree of freedom."""
+    places = np.argwhere((model.force != 0) & ~model.fixed & (model.numbers > 0)[..., None])
+    i, j, k, axis = places.T
+    return model.numbers[i, j, k], axis, model.force[i, j, k, axis]
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Nodes and bricks of a file that should be voxels."""
+
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    nodes: Int[Array, "n 3"]
+    """Place of each node of the file in the grid; -1 for a node of no element."""
+    cells: Int[Array, "m 3"]
+    """Voxel of each element."""
+
+
+def find_grid(coordinates: Float[Array, "n 3"], elements: Int[Array, "m 8"]) -> Mesh:
+    """Return the voxel grid that a mesh of bricks lies on, whatever the order of its nodes.
+
+    Parameters
+    ----------
+    coordinates
+        Of each node [mm].
+    elements
+        Row of each element's nodes in ``coordinates``.
+
+    Raises
+    ------
+    InputError
+        The elements are no equal bricks along the axes.
+    """
+    if len(elements) == 0:
+        raise InputError("found a mesh without eight-node elements, expected voxels; export hexahedra")
+    places = coordinates[elements]
+    low = places.min(axis=1)
+    sizes = places.max(axis=1) - low
+    spacing = np.median(sizes, axis=0)
+    if not (spacing > 0).all() or np.abs(sizes - spacing).max() > 2 * GRID_TOLERANCE * spacing.max():
+        raise InputError(
+            f"found elements of {sizes.min(axis=0)} to {sizes.max(axis=0)} mm, expected voxels: equal bricks along the axes; "
+            "only voxel models can be read"
+        )
+    origin = low.min(axis=0)
+    spacing = _refine(low - origin, spacing)
+    scaled = (low - origin) / spacing
+    cells = np.rint(scaled).astype(int)
+    corner = np.rint((places - low[:, None, :]) / spacing).astype(int)
+    codes = np.sort(corner @ np.array([1, 2, 4]), axis=1)
+    if np.abs(scaled - cells).max() > GRID_TOLERANCE * 2 or not (codes == np.arange(8)).all():
+        raise InputError(
+            "found bricks that do not lie on one grid of equal voxels, expected a voxel model; only voxel models can be read"
+        )
+    nodes = np.full((len(coordinates), 3), -1)
+    nodes[elements] = cells[:, None, :] + corner
+    top = cells.max(axis=0) + 1
+    return Mesh((int(top[0]), int(top[1]), int(top[2])), (float(spacing[0]), float(spacing[1]), float(spacing[2])), nodes, cells)
+
+
+def _refine(offset: Float[Array, "m 3"], spacing: Float[Array, "3"]) -> Float[Array, "3"]:
+    """Return the voxel size from the whole span, which single precision blurs less than one element."""
+    count = np.rint(offset.max(axis=0) / spacing)
+    return np.where(count > 0, offset.max(axis=0) / np.maximum(count, 1), spacing)

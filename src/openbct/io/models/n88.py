@@ -1,0 +1,288 @@
+"""``.n88model`` files of FAIM, vtkbone and n88tools: netCDF-4 groups, written and read as the HDF5 that they are.
+
+Layout as in the public (MIT) writer of vtkbone and reader of n88tools [SC]: nodes and elements from 1, corners in the order of
+VTK's voxel, constraints by axis from 1. Moduli are a material array of one entry per element in single precision; with yield
+stresses the format has only single materials, so elements share bins. No licence for FAIM was at hand: what FAIM itself says to
+our files is not known.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from ...errors import InputError
+from ...records import Array
+from .assemble import Dofs, Parts, assemble
+from .bins import gather
+from .hdf5 import load_h5py, open_hdf5
+from .model import VOXEL_CORNERS, SolverResult, VoxelModel, element_index, element_nodes, held, node_index, number_nodes, pushed
+
+CONVENTIONS = "Numerics88/Finite_Element_Model-1.0"
+SUPPORTS, FORCES, LOADED = "openbct_supports", "openbct_forces", "openbct_loaded"
+
+
+class _Writer:
+    """Groups, dimensions and variables as netCDF-4 keeps them in HDF5: a dimension is a scale that its variables point to."""
+
+    def __init__(self, file: Any, h5py: Any) -> None:
+        self.file, self.h5py = file, h5py
+        self.text = h5py.string_dtype("ascii")
+
+    def group(self, parent: Any, name: str, **attributes: object) -> Any:
+        group = parent.create_group(name, track_order=True)
+        for key, value in attributes.items():
+            self.attribute(group, key, value)
+        return group
+
+    def attribute(self, group: Any, key: str, value: object) -> None:
+        """Attributes of text have a fixed length: netCDF reads others as another type."""
+        group.attrs[key] = np.bytes_(value) if isinstance(value, str) else value
+
+    def dimension(self, group: Any, name: str, size: int) -> Any:
+        """A dimension without a variable of its own, marked as netCDF marks it."""
+        scale = group.create_dataset(name, shape=(size,), dtype=">f4", track_times=False)
+        scale.make_scale(f"This is a netCDF dimension but not a netCDF variable.{size:10d}")
+        return scale
+
+    def variable(self, group: Any, name: str, values: Array, *scales: Any) -> None:
+        chunks = None if values.dtype == object else True
+        data = group.create_dataset(name, data=values, dtype=self.text if values.dtype == object else None, chunks=chunks)
+        for axis, scale in enumerate(scales):
+            data.dims[axis].attach_scale(scale)
+
+
+def n88_bytes(model: VoxelModel) -> tuple[bytes, tuple[str, ...]]:
+    """Return the file, and what it could not hold, each a full sentence.
+
+    Raises
+    ------
+    SettingsError
+        h5py is not installed.
+    """
+    h5py = load_h5py()
+    model = number_nodes(model, compact=True)
+    cautions = []
+    if model.plastic and model.tension_ratio != 1.0:
+        cautions.append(
+            f"VonMisesIsotropic has one yield stress: the compressive one was written, and the tensile one of {model.tension_ratio:.3g} times it "
+            "left out; the strength will be too high."
+        )
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", track_order=True) as file:
+        write = _Writer(file, h5py)
+        axes = write.dimension(file, "Dimensionality", 3)
+        write.attribute(file, "Conventions", CONVENTIONS)
+        write.attribute(file, "ActiveProblem", "Problem1")
+        definitions = write.group(file, "MaterialDefinitions")
+        table, of_element, caution = (_plastic if model.plastic else _elastic)(model, definitions, write)
+        cautions += [caution] if caution else []
+        _part(model, file, write, axes, table, of_element)
+        names = _constraints(model, file, write)
+        _sets(model, file, write)
+        problems = write.group(file, "Problems")
+        write.group(problems, "Problem1", Part="Part1", Constraints=",".join(names), PostProcessingNodeSets=LOADED)
+        said = (*model.notes, *(f"Caution: {text}" for text in cautions))
+        write.attribute(file, "History", "Written by OpenBCT; units mm, N, MPa; axes of the specimen.")
+        write.attribute(file, "Log", "\n".join(said).encode("ascii", "replace").decode("ascii") or "none")
+    return buffer.getvalue(), tuple(cautions)
+
+
+def _elastic(model: VoxelModel, definitions: Any, write: _Writer) -> tuple[dict[int, str], Int[Array, "m"], str]:
+    """Write one material array with an entry per element; ID n of an element is entry n - 1 of the array."""
+    place = tuple(element_index(model).T)
+    group = write.group(definitions, "Bone", Type="LinearIsotropic")
+    length = write.dimension(group, "MaterialArrayLength", len(place[0]))
+    write.variable(group, "E", model.youngs_modulus[place].astype("<f4"), length)
+    write.variable(group, "nu", model.poisson_ratio[place].astype("<f4"), length)
+    return {1: "Bone"}, np.arange(1, len(place[0]) + 1), ""
+
+
+def _plastic(model: VoxelModel, definitions: Any, write: _Writer) -> tuple[dict[int, str], Int[Array, "m"], str]:
+    """Write one material per bin: arrays are for elastic materials only."""
+    found = gather(model)
+    table = {}
+    for row, (modulus, ratio, strength) in enumerate(
+        zip(found.youngs_modulus, found.poisson_ratio, found.yield_stress, strict=True), start=1
+    ):
+        table[row] = f"Material{row}"
+        if np.isfinite(strength):
+            write.group(definitions, table[row], Type="VonMisesIsotropic", E=float(modulus), nu=float(ratio), Y=float(strength))
+        else:
+            write.group(definitions, table[row], Type="LinearIsotropic", E=float(modulus), nu=float(ratio))
+    return table, found.of_element + 1, found.caution
+
+
+def _part(
+    model: VoxelModel, file: Any, write: _Writer, axes: Any, table: dict[int, str], of_element: Int[Array, "m"]
+) -> None:
+    part = write.group(write.group(file, "Parts"), "Part1")
+    places = node_index(model)
+    nodes = write.dimension(part, "NumberOfNodes", len(places))
+    write.variable(part, "NodeCoordinates", (places * np.asarray(model.spacing)).astype("<f4"), nodes, axes)
+    group = write.group(write.group(part, "Elements"), "Hexahedrons")
+    corners = write.dimension(group, "NumberOfNodesPerElement", 8)
+    count = write.dimension(group, "NumberOfElements", len(of_element))
+    write.variable(group, "ElementNumber", np.arange(1, len(of_element) + 1, dtype="<u4"), count)
+    write.variable(group, "NodeNumbers", element_nodes(model, VOXEL_CORNERS).astype("<u4"), count, corners)
+    write.variable(group, "MaterialID", of_element.astype("<u4"), count)
+    group = write.group(part, "MaterialTable")
+    size = write.dimension(group, "Size", len(table))
+    write.variable(group, "ID", np.array(list(table), dtype="<u4"), size)
+    write.variable(group, "MaterialName", np.array(list(table.values()), dtype=object), size)
+
+
+def _constraints(model: VoxelModel, file: Any, write: _Writer) -> list[str]:
+    """Write supports and nodal forces; returns their names."""
+    group = write.group(file, "Constraints")
+    names = []
+    for name, kind, dofs in ((SUPPORTS, "NodeAxisDisplacement", held(model)), (FORCES, "NodeAxisForce", pushed(model))):
+        if len(dofs[0]) == 0:
+            continue
+        names.append(name)
+        place = write.group(group, name, Part="Part1", Type=kind)
+        count = write.dimension(place, "NumberOfValues", len(dofs[0]))
+        write.variable(place, "NodeNumber", dofs[0].astype("<u4"), count)
+        write.variable(place, "Sense", (dofs[1] + 1).astype("i1"), count)
+        write.variable(place, "Value", dofs[2].astype("<f4"), count)
+    return names
+
+
+def _sets(model: VoxelModel, file: Any, write: _Writer) -> None:
+    loaded = np.sort(model.numbers[model.loaded & (model.numbers > 0)])
+    if len(loaded) == 0:
+        return
+    place = write.group(write.group(write.group(file, "Sets"), "NodeSets"), LOADED, Part="Part1")
+    write.variable(place, "NodeNumber", loaded.astype("<u4"), write.dimension(place, "NumberOfNodes", len(loaded)))
+
+
+def _text(value: Any) -> str:
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _problem(file: Any, name: str) -> tuple[Any, Any]:
+    """Return the active problem and its part."""
+    if _text(file.attrs.get("Conventions", "")) != CONVENTIONS:
+        raise InputError(f"found {name!r} without the conventions {CONVENTIONS!r}, expected an .n88model; check the file")
+    active = _text(file.attrs.get("ActiveProblem", ""))
+    solution = _text(file.attrs.get("ActiveSolution", ""))
+    try:
+        if solution:
+            active = _text(file["Solutions"][solution].attrs["Problem"])
+        problem = file["Problems"][active]
+        return problem, file["Parts"][_text(problem.attrs["Part"])]
+    except KeyError as error:
+        raise InputError(f"found {name!r} without its problem or part ({error}), expected an .n88model; check the file") from None
+
+
+def read_n88(path: Path) -> VoxelModel:
+    """Return the voxel model of an ``.n88model`` file: isotropic, elastic or von Mises.
+
+    Raises
+    ------
+    InputError
+        It is damaged, no voxel model, or of a material that our kernel does not have.
+    SettingsError
+        h5py is not installed.
+    """
+    with open_hdf5(path) as file:
+        problem, part = _problem(file, path.name)
+        try:
+            bricks = part["Elements"]["Hexahedrons"]
+            modulus, ratio, strength = _materials(file, part, bricks["MaterialID"][:].astype(np.int64))
+            coordinates = part["NodeCoordinates"][:].astype(float)
+            elements = bricks["NodeNumbers"][:].astype(np.int64)
+            supports, forces = _read_constraints(file, _text(problem.attrs.get("Constraints", "")))
+            loaded = np.zeros(0, dtype=np.int64)
+            if f"Sets/NodeSets/{LOADED}" in file:
+                loaded = file[f"Sets/NodeSets/{LOADED}/NodeNumber"][:].astype(np.int64)
+        except KeyError as error:
+            raise InputError(f"found {path.name!r} without {error}, expected an .n88model with its mesh and materials; check the file") from None
+    parts = Parts(
+        name=path.stem, node_numbers=np.arange(1, len(coordinates) + 1), coordinates=coordinates, elements=elements,
+        youngs_modulus=modulus, poisson_ratio=ratio, yield_stress=strength, supports=supports, forces=forces, loaded=loaded,
+    )  # fmt: skip
+    return assemble(parts)
+
+
+def _materials(file: Any, part: Any, of_element: Int[Array, "m"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return modulus, Poisson ratio and yield stress of each element."""
+    ids = part["MaterialTable"]["ID"][:].astype(np.int64)
+    names = [_text(name) for name in part["MaterialTable"]["MaterialName"][:]]
+    modulus, ratio, strength = np.zeros(of_element.shape), np.zeros(of_element.shape), np.full(of_element.shape, np.inf)
+    order = np.argsort(of_element, kind="stable")
+    ordered = of_element[order]
+    for first, name in zip(ids, names, strict=True):
+        group = file["MaterialDefinitions"][name]
+        kind = _text(group.attrs["Type"])
+        if kind not in ("LinearIsotropic", "VonMisesIsotropic"):
+            raise InputError(f"found a material of type {kind!r}, expected LinearIsotropic or VonMisesIsotropic; others cannot be read")
+        length = len(group["E"]) if "E" in group else 1
+        mine = order[np.searchsorted(ordered, first) : np.searchsorted(ordered, first + length)]
+        entry = of_element[mine] - first
+        modulus[mine] = group["E"][:][entry] if "E" in group else float(np.ravel(group.attrs["E"])[0])
+        ratio[mine] = group["nu"][:][entry] if "nu" in group else float(np.ravel(group.attrs["nu"])[0])
+        if kind == "VonMisesIsotropic":
+            strength[mine] = float(np.ravel(group.attrs["Y"])[0])
+    return modulus, ratio, strength
+
+
+def _read_constraints(file: Any, listed: str) -> tuple[Dofs, Dofs]:
+    """Return supports and forces of the constraints that the problem lists."""
+    supports, forces = [], []
+    for name in _names(listed):
+        group = file["Constraints"][name]
+        dofs = (group["NodeNumber"][:].astype(np.int64), group["Sense"][:].astype(np.int64) - 1, group["Value"][:].astype(float))
+        kind = _text(group.attrs["Type"])
+        if kind not in ("NodeAxisDisplacement", "NodeAxisForce"):
+            raise InputError(f"found the constraint {name!r} of type {kind!r}, expected displacements or forces along the axes")
+        (supports if kind == "NodeAxisDisplacement" else forces).append(dofs)
+    return _joined(supports), _joined(forces)
+
+
+def _names(listed: str) -> Iterator[str]:
+    return (name.strip() for name in listed.split(",") if name.strip())
+
+
+def _joined(dofs: list[Dofs]) -> Dofs:
+    if not dofs:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0)
+    numbers, axes, values = (np.concatenate(column) for column in zip(*dofs, strict=True))
+    return numbers, axes, values
+
+
+def read_n88_solution(path: Path, model: VoxelModel) -> SolverResult:
+    """Return the active solution of an ``.n88model`` file.
+
+    Raises
+    ------
+    InputError
+        It holds none.
+    """
+    with open_hdf5(path) as file:
+        _problem(file, path.name)
+        name = _text(file.attrs.get("ActiveSolution", ""))
+        values = file.get(f"Solutions/{name}/NodeValues") if name else None
+        if values is None or "Displacement" not in values:
+            raise InputError(f"found no solution in {path.name!r}, expected the file after its solver has run; run it")
+        displacement = values["Displacement"][:].astype(float)
+        reaction = values["ReactionForce"][:].astype(float) if "ReactionForce" in values else None
+    places = node_index(number_nodes(model, compact=True))
+    if len(places) != len(displacement):
+        raise InputError(
+            f"found {len(displacement)} nodes in {path.name!r}, expected the {len(places)} of the model; check both paths"
+        )
+    # The rows are the file's own nodes; a model that was read from it carries their numbers.
+    rows = model.numbers[tuple(places.T)] - 1 if model.numbers.max() == len(places) else np.arange(len(places))
+    fields = []
+    for table in (displacement, reaction):
+        field = np.zeros((*model.numbers.shape, 3))
+        if table is not None:
+            field[tuple(places.T)] = table[rows]
+        fields.append(field)
+    return SolverResult("FAIM", fields[0], np.where(model.fixed, fields[1], 0.0) if reaction is not None else None)

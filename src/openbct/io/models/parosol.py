@@ -1,0 +1,179 @@
+"""ParOSol's HDF5 files, in the dialect that parosol-py 0.1 writes and reads.
+
+Layout as that program reads it [SC]: an image of moduli in GPa with its axes reversed, supports as node coordinates and axis in the same
+order, 0 taken as "free" (a support that does not move is written as 1e-16 mm), results in the same file under ``Mesh`` and
+``Solution``. Its nonlinear map caps principal stresses: that is not von Mises plasticity.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import InputError, OutputError
+from .hdf5 import load_h5py, open_hdf5
+from .model import SolverResult, VoxelModel, number_nodes, touched
+
+NO_MOTION = 1e-16
+"""What stands for a support that does not move [mm] [SC]."""
+MAX_NODES = 32767
+"""Largest node coordinate: 16-bit integers [SC]."""
+UNEQUAL = 1e-6
+"""Relative difference of voxel edges that counts as a cube [design]."""
+
+
+def parosol_bytes(model: VoxelModel) -> tuple[bytes, tuple[str, ...]]:
+    """Return the file, and what it could not hold, each a full sentence.
+
+    Raises
+    ------
+    OutputError
+        The voxels are no cubes, or more than 32767 along an axis.
+    SettingsError
+        h5py is not installed.
+    """
+    h5py = load_h5py()
+    if max(model.spacing) - min(model.spacing) > UNEQUAL * max(model.spacing):
+        raise OutputError(f"found voxels of {model.spacing} mm, expected cubes: ParOSol knows one edge length; choose another format")
+    if max(model.active.shape) >= MAX_NODES:
+        raise OutputError(f"found {max(model.active.shape)} voxels along an axis, expected fewer than {MAX_NODES}; choose another format")
+    cautions = []
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.attrs["openbct"] = "Units: Image in GPa, lengths in mm, forces in N. " + " ".join(model.notes)
+        group = file.create_group("Image_Data")
+        group["Image"] = np.swapaxes(model.youngs_modulus / 1000.0, 0, 2).astype(np.float32)
+        group["Voxelsize"] = float(model.spacing[0])
+        ratio = model.poisson_ratio[model.active]
+        group["Poisons_ratio"] = float(ratio[0])
+        if float(np.ptp(ratio)) > 0:
+            group["Poissons_ratio_Image"] = np.swapaxes(model.poisson_ratio, 0, 2).astype(np.float32)
+            cautions.append("The Poisson ratio differs between voxels: only parosol-py's dialect reads that, other ParOSol takes the first one.")
+        places = np.argwhere(model.fixed)
+        values = model.displacement[tuple(places.T)]
+        group["Fixed_Displacement_Coordinates"] = places[:, [2, 1, 0, 3]].astype(np.uint16)
+        group["Fixed_Displacement_Values"] = np.where(values == 0, NO_MOTION, values).astype(np.float32)
+        places = np.argwhere((model.force != 0) & ~model.fixed)
+        group["Loaded_Nodes_Coordinates"] = places[:, [2, 1, 0, 3]].astype(np.uint16)
+        group["Loaded_Nodes_Values"] = model.force[tuple(places.T)].astype(np.float32)
+        if model.plastic:
+            cautions.append(
+                "The yield stresses were written as parosol-py's nonlinear map, which caps principal stresses: its strength is not that of "
+                "von Mises plasticity."
+            )
+            _nonlinear(model, file.create_group("Nonlinear"))
+    return buffer.getvalue(), tuple(cautions)
+
+
+def _nonlinear(model: VoxelModel, group: Any) -> None:
+    """Write the yield stresses; a material that stays elastic gets one that it cannot reach."""
+    active, strength = model.active, model.yield_stress
+    never = 1e3 * float(strength[active & np.isfinite(strength)].max())
+    compressive = np.where(active, np.where(np.isfinite(strength), strength, never), 0.0)
+    group.attrs["enabled"] = 1
+    group.attrs["material_type"] = "AsymmetricPerfectPlasticDensityMap"
+    group.attrs["source"] = "openbct"
+    fields = {
+        "YoungsModulusMPa": model.youngs_modulus, "PoissonRatio": model.poisson_ratio, "CompressiveYieldStressMPa": compressive,
+        "TensileYieldStressMPa": compressive * model.tension_ratio, "PlateauStressMPa": compressive,
+    }  # fmt: skip
+    for name, array in fields.items():
+        group[name] = np.swapaxes(array, 0, 2).astype(np.float32)
+    group["MaterialID"] = np.swapaxes(active, 0, 2).astype(np.uint16)
+
+
+def read_parosol(path: Path) -> VoxelModel:
+    """Return the model of a ParOSol file; the grid is the whole image.
+
+    Raises
+    ------
+    InputError
+        It is damaged, or has no image.
+    SettingsError
+        h5py is not installed.
+    """
+    with open_hdf5(path) as file:
+        try:
+            group = file["Image_Data"]
+            modulus = np.swapaxes(group["Image"][:], 0, 2).astype(float) * 1000.0
+            spacing = float(np.ravel(group["Voxelsize"][()])[0])
+            ratio = np.full(modulus.shape, float(np.ravel(group["Poisons_ratio"][()])[0]))
+            supports = group["Fixed_Displacement_Coordinates"][:].astype(np.int64), group["Fixed_Displacement_Values"][:].astype(float)
+        except KeyError as error:
+            raise InputError(f"found {path.name!r} without {error}, expected a ParOSol model; check the file") from None
+        if "Poissons_ratio_Image" in group:
+            ratio = np.swapaxes(group["Poissons_ratio_Image"][:], 0, 2).astype(float)
+        loads = None
+        if "Loaded_Nodes_Values" in group and len(group["Loaded_Nodes_Values"]):
+            loads = group["Loaded_Nodes_Coordinates"][:].astype(np.int64), group["Loaded_Nodes_Values"][:].astype(float)
+        strength, tension = _read_nonlinear(file, modulus)
+    nodes = tuple(n + 1 for n in modulus.shape)
+
+    def spread(entries: tuple[np.ndarray, np.ndarray] | None) -> tuple[np.ndarray, np.ndarray]:
+        where, value = np.zeros((*nodes, 3), dtype=bool), np.zeros((*nodes, 3))
+        if entries is not None and len(entries[1]):
+            k, j, i, axis = entries[0].T
+            if (np.array([i.max(), j.max(), k.max()]) >= nodes).any() or axis.max() > 2:
+                raise InputError(f"found a support or load outside the image of {path.name!r}; check the file")
+            where[i, j, k, axis] = True
+            value[i, j, k, axis] = entries[1]
+        return where, value
+
+    fixed, displacement = spread(supports)
+    displacement[np.abs(displacement) <= 10 * NO_MOTION] = 0.0
+    force = spread(loads)[1]
+    used = touched(modulus > 0)
+    moved = fixed & (displacement != 0) & used[..., None]
+    loaded = moved.any(axis=-1)
+    total = np.where(moved, displacement, 0.0).sum(axis=(0, 1, 2))
+    length = float(np.linalg.norm(total))
+    model = VoxelModel(
+        name=path.stem, youngs_modulus=modulus, yield_stress=strength, tension_ratio=tension, poisson_ratio=ratio,
+        spacing=(spacing,) * 3, fixed=fixed & used[..., None], displacement=np.where(used[..., None], displacement, 0.0), loaded=loaded,
+        direction=total / length if length > 0 else np.array([0.0, 0.0, -1.0]), force=np.where(used[..., None], force, 0.0),
+        numbers=np.zeros(nodes, dtype=np.int64),
+    )  # fmt: skip
+    return number_nodes(model)
+
+
+def _read_nonlinear(file: Any, modulus: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return compressive yield stress and tension ratio; elastic where the file has no map."""
+    strength = np.full(modulus.shape, np.inf)
+    group = file.get("Nonlinear")
+    if group is None or "CompressiveYieldStressMPa" not in group:
+        return strength, 1.0
+    found = np.swapaxes(group["CompressiveYieldStressMPa"][:], 0, 2).astype(float)
+    tensile = np.swapaxes(group["TensileYieldStressMPa"][:], 0, 2).astype(float)
+    active = (modulus > 0) & (found > 0)
+    strength[active] = found[active]
+    return strength, float(np.median(tensile[active] / found[active])) if active.any() else 1.0
+
+
+def read_parosol_solution(path: Path, model: VoxelModel) -> SolverResult:
+    """Return displacements and reactions that ParOSol wrote into the file.
+
+    Raises
+    ------
+    InputError
+        It holds no solution, or one of another model.
+    """
+    with open_hdf5(path) as file:
+        if "Solution/disp" not in file or "Mesh/Coordinates" not in file:
+            raise InputError(f"found no solution in {path.name!r}, expected the file after ParOSol has run with displacements written")
+        coordinates = file["Mesh/Coordinates"][:].astype(float)
+        displacement = file["Solution/disp"][:].astype(float).reshape(-1, 3)
+        reaction = file["Solution/force"][:].astype(float).reshape(-1, 3) if "Solution/force" in file else None
+    place = np.rint(coordinates / model.spacing[0]).astype(int)
+    shape = model.numbers.shape
+    if len(place) != int((model.numbers > 0).sum()) or (place.max(axis=0) >= shape).any() or (model.numbers[tuple(place.T)] == 0).any():
+        raise InputError(f"found the solution of another model in {path.name!r}, expected that of this one; check both paths")
+    fields = []
+    for table in (displacement, reaction):
+        field = np.zeros((*shape, 3))
+        if table is not None:
+            field[tuple(place.T)] = table
+        fields.append(field)
+    return SolverResult("ParOSol", fields[0], np.where(model.fixed, fields[1], 0.0) if reaction is not None else None)
