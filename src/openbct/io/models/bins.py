@@ -28,11 +28,11 @@ EXACT = 5000
 class Materials:
     """The materials of a file, and which each element has."""
 
-    youngs_modulus: Float[Array, "n"]
-    poisson_ratio: Float[Array, "n"]
-    yield_stress: Float[Array, "n"]
+    youngs_modulus: Float[Array, " n"]
+    poisson_ratio: Float[Array, " n"]
+    yield_stress: Float[Array, " n"]
     """Infinite where the material stays elastic."""
-    of_element: Int[Array, "m"]
+    of_element: Int[Array, " m"]
     """Row of each element's material, elements in the order of :func:`openbct.io.models.model.element_index`."""
     caution: str
     """What the bins changed; empty where every element keeps its own values."""
@@ -48,7 +48,7 @@ def gather(model: VoxelModel, width: float = WIDTH) -> Materials:
     _, of_element, counts = np.unique(keys, axis=1, return_inverse=True, return_counts=True)
     of_element = of_element.reshape(-1)
 
-    def middle(values: Float[Array, "m"]) -> Float[Array, "n"]:
+    def middle(values: Float[Array, " m"]) -> Float[Array, " n"]:
         low, high = np.full(len(counts), np.inf), np.full(len(counts), -np.inf)
         np.minimum.at(low, of_element, values)
         np.maximum.at(high, of_element, values)
@@ -68,7 +68,7 @@ def gather(model: VoxelModel, width: float = WIDTH) -> Materials:
     return Materials(bins.youngs_modulus, bins.poisson_ratio, bins.yield_stress, of_element, caution)
 
 
-def _bin(values: Float[Array, "m"], width: float) -> Float[Array, "m"]:
+def _bin(values: Float[Array, " m"], width: float) -> Float[Array, " m"]:
     """Return a key that values share when they differ by less than twice ``width``; infinite ones share one key."""
     if width <= 0:
         return np.unique(values, return_inverse=True)[1].astype(float)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import InputError
-from .model import SolverResult, VoxelModel
+from .answer import SolverResult, answer, on_grid
+from .model import VoxelModel
 
 TABLE = re.compile(r"^\s*(displacements|forces) \(.*\) for set (\S+) and time\s+(\S+)")
 FRD_NAMES = {"DISP": "displacements", "FORC": "forces"}
@@ -27,19 +28,21 @@ def read_calculix(path: Path, model: VoxelModel) -> SolverResult:
     try:
         lines = path.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError as error:
-        raise InputError(f"found {path.name!r}, which cannot be read ({error.strerror}), expected a result of CalculiX") from error
-    tables, time = (_frd if path.suffix.lower() == ".frd" else _dat)(lines)
+        raise InputError(
+            f"found {path.name!r}, which cannot be read ({error.strerror}), expected a result of CalculiX"
+        ) from error
+    try:
+        tables, time = (_frd if path.suffix.lower() == ".frd" else _dat)(lines)
+    except (ValueError, IndexError) as error:
+        raise InputError(
+            f"found a line in {path.name!r} that cannot be read, expected a whole result in text; run it again"
+        ) from error
     if "displacements" not in tables:
-        raise InputError(f"found no displacements in {path.name!r}, expected those that the exported model asks for; run it again")
-    field = {name: _spread(rows, model, path.name) for name, rows in tables.items()}
-    reaction = field.get("forces")
-    missing = int((model.numbers > 0).sum()) - len(tables["displacements"])
-    notes = [f"CalculiX, step time {time:g}."]
-    if missing > 0:
-        notes.append(f"{missing} nodes are not in the file; their displacement stands as 0.")
-    if reaction is not None:
-        reaction = np.where(model.fixed, reaction, 0.0)
-    return SolverResult("CalculiX", field["displacements"], reaction, tuple(notes))
+        raise InputError(
+            f"found no displacements in {path.name!r}, expected those that the exported model asks for; run it again"
+        )
+    field = {name: on_grid(np.array(rows, dtype=float).reshape(-1, 4), model, path.name) for name, rows in tables.items()}
+    return answer("CalculiX", model, time, *field["displacements"], reaction=field["forces"][0] if "forces" in field else None)
 
 
 def read_curve(path: Path, model: VoxelModel) -> np.ndarray:
@@ -62,7 +65,9 @@ def read_curve(path: Path, model: VoxelModel) -> np.ndarray:
         if time is not None and len(parts) == 4 and parts[0].isdigit() and int(parts[0]) in loaded:
             points[time] = points.get(time, 0.0) + float(np.dot([float(x) for x in parts[1:]], model.direction))
     if not points:
-        raise InputError(f"found no reactions of the loaded nodes in {path.name!r}, expected a printed table of them; run the model again")
+        raise InputError(
+            f"found no reactions of the loaded nodes in {path.name!r}, expected a printed table of them; run the model again"
+        )
     return np.array([(0.0, 0.0), *sorted(points.items())])
 
 
@@ -79,6 +84,8 @@ def _dat(lines: list[str]) -> tuple[dict[str, list[tuple[float, ...]]], float]:
                 tables[quantity], times[quantity] = [], time
             rows = tables[quantity]
             continue
+        if " for set " in line:  # another quantity
+            rows = None
         parts = line.split()
         if rows is None or len(parts) != 4 or not parts[0].isdigit():
             continue
@@ -105,17 +112,3 @@ def _frd(lines: list[str]) -> tuple[dict[str, list[tuple[float, ...]]], float]:
         elif rows is not None and line.startswith(" -1"):
             rows.append((int(line[3:13]), *(float(line[13 + 12 * a : 25 + 12 * a]) for a in range(3))))
     return tables, time
-
-
-def _spread(rows: list[tuple[float, ...]], model: VoxelModel, name: str) -> np.ndarray:
-    """Return nodal rows on the grid of the model."""
-    table = np.array(rows, dtype=float).reshape(-1, 4)
-    place = np.full((int(model.numbers.max()) + 1, 3), -1)
-    nodes = np.argwhere(model.numbers > 0)
-    place[model.numbers[tuple(nodes.T)]] = nodes
-    number = table[:, 0].astype(int)
-    if len(number) and (number.max() >= len(place) or (place[number, 0] < 0).any()):
-        raise InputError(f"found a node in {name!r} that the model does not have, expected the result of this model; check both paths")
-    field = np.zeros((*model.numbers.shape, 3))
-    field[tuple(place[number].T)] = table[:, 1:]
-    return field

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +30,24 @@ def load_h5py() -> Any:
     return h5py
 
 
-def open_hdf5(path: Path) -> Any:
-    """Return an open HDF5 file, to be closed by the caller.
+@contextmanager
+def open_hdf5(path: Path, expected: str) -> Iterator[Any]:
+    """Open an HDF5 file for reading; ``expected`` is what it should be, in words.
 
     Raises
     ------
     InputError
-        It is none, or cannot be read.
+        It cannot be read, or something in it is absent or of another shape than the layout says.
+    SettingsError
+        h5py is not installed.
     """
     h5py = load_h5py()
     try:
-        return h5py.File(path, "r")
+        with h5py.File(path, "r") as file:
+            yield file
     except OSError as error:
         raise InputError(
-            f"found {path.name!r}, which is no HDF5 file or is damaged ({type(error).__name__}), expected one; check the path"
-        ) from None
+            f"found {path.name!r}, which cannot be read as HDF5, expected {expected}; check path and file"
+        ) from error
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
+        raise InputError(f"found {path.name!r} in another layout than {expected} has ({error}); check the file") from error

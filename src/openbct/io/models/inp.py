@@ -91,12 +91,12 @@ def _step(model: VoxelModel, loaded: bool) -> list[str]:
         lines += ["*NODE PRINT, NSET=NALL", "U,RF"]
     elif loaded:
         lines += ["*NODE PRINT, NSET=LOADED", "U,RF"]
-    # Fields of a load history are large: those of the last increment, which is always written, are enough.
-    lines += ["*NODE FILE, FREQUENCY=10000", "U,RF", "*EL FILE, FREQUENCY=10000", "S,E" + (",PEEQ" if model.plastic else "")]
+    # CalculiX has one output frequency for all: the curve wants every increment, so the fields of a history are few.
+    lines += ["*NODE FILE", "U,RF", "*EL FILE", "PEEQ" if model.plastic else "S,E"]
     return [*lines, "*END STEP"]
 
 
-def _dof_lines(numbers: Int[Array, "n"], axes: Int[Array, "n"], values: Float[Array, "n"], *, doubled: bool) -> Iterable[str]:
+def _dof_lines(numbers: Int[Array, " n"], axes: Int[Array, " n"], values: Float[Array, " n"], *, doubled: bool) -> Iterable[str]:
     """Return "node, axis, (axis,) value" lines."""
     rows = zip(numbers.tolist(), axes.tolist(), values.tolist(), strict=True)
     return (f"{n},{a + 1}," + (f"{a + 1}," if doubled else "") + f"{v:.12g}" for n, a, v in rows)

@@ -30,7 +30,9 @@ class _Deck:
     sections: list[tuple[str, str]] = field(default_factory=list)
     supports: list[tuple[list[int], int, float]] = field(default_factory=list)
     forces: list[tuple[list[int], int, float]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     material: str = ""
+    steps: int = 0
 
     def members(self, name: str) -> list[int]:
         """Nodes that a first entry names: a number, or a set."""
@@ -68,6 +70,10 @@ def read_inp(path: Path) -> VoxelModel:
                 f"found line {number} of {path.name!r} that cannot be read ({line.strip()[:60]!r}), expected comma-separated values of "
                 "its keyword; check the file"
             ) from error
+    if not deck.elements:
+        raise InputError(
+            f"found no C3D8 elements in {path.name!r}, expected a CalculiX or Abaqus input with its mesh; check the file"
+        )
     return _assemble(deck, path.stem)
 
 
@@ -81,6 +87,10 @@ def _begin(deck: _Deck, line: str) -> Callable[[list[str]], None]:
     if keyword == "ELEMENT":
         if not options.get("TYPE", "").upper().startswith("C3D8"):
             raise InputError(f"found elements of type {options.get('TYPE')!r}, expected C3D8: only voxel models can be read")
+        if options["TYPE"].upper() != "C3D8":
+            deck.notes.append(
+                f"The file asks for elements of type {options['TYPE']}; plain eight-node bricks stand for them here."
+            )
         return _elements(deck, options.get("ELSET", "").upper())
     if keyword in ("NSET", "ELSET"):
         sets = deck.node_sets if keyword == "NSET" else deck.element_sets
@@ -89,16 +99,24 @@ def _begin(deck: _Deck, line: str) -> Callable[[list[str]], None]:
         deck.material = options["NAME"].upper()
         return lambda _: None
     if keyword == "ELASTIC" and options.get("TYPE", "ISO").upper().startswith("ISO"):
-        return lambda row: deck.elastic.setdefault(deck.material, (float(row[0]), float(row[1]))) and None
+        return lambda row: _elastic(deck, row)
     if keyword == "PLASTIC":
         return lambda row: _yield(deck, row)
     if keyword == "SOLID SECTION" and "ORIENTATION" not in options:
         deck.sections.append((options["ELSET"].upper(), options["MATERIAL"].upper()))
         return lambda _: None
+    if keyword in ("BOUNDARY", "CLOAD") and options.keys() - {"OP"}:
+        raise InputError(f"found *{keyword} with {', '.join(sorted(options))}, expected plain values; write them without options")
     if keyword == "BOUNDARY":
         return lambda row: _support(deck, row)
     if keyword == "CLOAD":
-        return lambda row: deck.forces.append((deck.members(row[0]), int(row[1]) - 1, float(row[2])))
+        return lambda row: _force(deck, row)
+    if keyword == "STEP":
+        deck.steps += 1
+        if deck.steps > 1:
+            raise InputError("found a second *STEP, expected one: a load history in steps cannot be read; keep one step")
+    if keyword == "STEP" and options.get("NLGEOM", "NO").upper() != "NO":
+        deck.notes.append("The file asks for large deformation (NLGEOM); small deformation is counted here.")
     if keyword in IGNORED:
         return lambda _: None
     raise InputError(
@@ -143,16 +161,33 @@ def _members(sets: dict[str, list[int]], named: str, *, generate: bool) -> Calla
     return take
 
 
+def _elastic(deck: _Deck, row: list[str]) -> None:
+    if deck.material in deck.elastic:
+        raise InputError(f"found a second modulus of material {deck.material}, expected one: it may not depend on temperature")
+    deck.elastic[deck.material] = (float(row[0]), float(row[1]))
+
+
 def _yield(deck: _Deck, row: list[str]) -> None:
     if deck.material in deck.plastic and float(row[0]) != deck.plastic[deck.material]:
         raise InputError(f"found hardening in material {deck.material}, expected perfect plasticity: one yield stress")
     deck.plastic[deck.material] = float(row[0])
 
 
+def _force(deck: _Deck, row: list[str]) -> None:
+    nodes, axis = deck.members(row[0]), int(row[1])
+    if not 1 <= axis <= 3:
+        raise InputError(f"found a force along the degree of freedom {axis}, expected 1 to 3: bricks have no others")
+    deck.forces.append((nodes, axis - 1, float(row[2])))
+
+
 def _support(deck: _Deck, row: list[str]) -> None:
     nodes, first = deck.members(row[0]), int(row[1])
     last = int(row[2]) if len(row) > 2 and row[2] else first
     value = float(row[3]) if len(row) > 3 else 0.0
+    if not 1 <= first <= last <= 3:
+        raise InputError(
+            f"found a support along the degrees of freedom {first} to {last}, expected 1 to 3: bricks have no others"
+        )
     deck.supports += [(nodes, axis - 1, value) for axis in range(first, last + 1)]
 
 
@@ -160,12 +195,18 @@ def _assemble(deck: _Deck, name: str) -> VoxelModel:
     """Return the model from the parts of the deck."""
     elements = np.array(deck.elements, dtype=np.int64).reshape(-1, 9)
     row_of = {int(number): row for row, number in enumerate(elements[:, 0])}
+    if len(row_of) != len(elements):
+        raise InputError("found an element number twice, expected each once; check the file")
     count = len(elements)
     modulus, ratio, strength = np.zeros(count), np.zeros(count), np.full(count, np.inf)
     for element_set, material in deck.sections:
         if element_set not in deck.element_sets or material not in deck.elastic:
-            raise InputError(f"found a section of set {element_set} and material {material}, expected both in the file; check their names")
-        rows = [row_of[member] for member in deck.element_sets[element_set]]
+            raise InputError(
+                f"found a section of set {element_set} and material {material}, expected both in the file; check their names"
+            )
+        rows = [row_of.get(member, -1) for member in deck.element_sets[element_set]]
+        if -1 in rows:
+            raise InputError(f"found the set {element_set} with an element that the file does not define; check it")
         modulus[rows], ratio[rows] = deck.elastic[material]
         strength[rows] = deck.plastic.get(material, np.inf)
     table = np.array(deck.nodes, dtype=float).reshape(-1, 4)
@@ -178,6 +219,6 @@ def _assemble(deck: _Deck, name: str) -> VoxelModel:
     parts = Parts(
         name=name, node_numbers=table[:, 0].astype(np.int64), coordinates=table[:, 1:], elements=elements[:, 1:], youngs_modulus=modulus,
         poisson_ratio=ratio, yield_stress=strength, supports=dofs(deck.supports), forces=dofs(deck.forces),
-        loaded=np.array(deck.node_sets.get("LOADED", []), dtype=np.int64),
+        loaded=np.array(deck.node_sets.get("LOADED", []), dtype=np.int64), notes=tuple(dict.fromkeys(deck.notes)),
     )  # fmt: skip
     return assemble(parts)

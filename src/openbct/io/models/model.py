@@ -10,16 +10,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy import ndimage
 
-from ...errors import InputError, ModelError
+from ...errors import ModelError
 from ...records import Array, FEModel
 
 CORNERS = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
 """Node order of a brick in Abaqus, CalculiX, FEBio and VTK: around the lower face, then around the upper one."""
 VOXEL_CORNERS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [1, 0, 1], [0, 1, 1], [1, 1, 1]])
 """Node order of VTK's voxel, which .n88model has: first axis fastest."""
-GRID_TOLERANCE = 1e-3
-"""How far a node may lie from its place in the grid, in voxels; single precision at 500 voxels is 3e-5 [design]."""
+VOID_RATIO = 0.3
+"""What stands for the Poisson ratio of nothing, so that equal models have equal arrays."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class VoxelModel:
     tension_ratio: float
     """Tensile over compressive yield stress [-]."""
     poisson_ratio: Float[Array, "i j k"]
+    """Where there is no element, :data:`VOID_RATIO`."""
     spacing: tuple[float, float, float]
     """Voxel size along the axes of the specimen [mm]."""
     fixed: Bool[Array, "i1 j1 k1 3"]
@@ -59,18 +61,6 @@ class VoxelModel:
     def plastic(self) -> bool:
         """Whether any element can yield."""
         return bool(np.isfinite(self.yield_stress[self.active]).any())
-
-
-@dataclass(frozen=True)
-class SolverResult:
-    """What a solver answered, on the grid of its model."""
-
-    solver: str
-    displacement: Float[Array, "i1 j1 k1 3"]
-    """0 where the file says nothing [mm]."""
-    reaction: Float[Array, "i1 j1 k1 3"] | None
-    """Force that the supports exert on the body at the fixed degrees of freedom; ``None`` where the file has none [N]."""
-    notes: tuple[str, ...] = ()
 
 
 def from_arrays(
@@ -100,22 +90,23 @@ def from_arrays(
     """
     modulus = np.maximum(np.asarray(youngs_modulus, dtype=float), 0.0)
     if not np.isfinite(modulus).all() or not (modulus > 0).any():
-        raise ModelError("found a model without elements or with a modulus that is not finite, expected at least one element [MPa]")
+        raise ModelError(
+            "found a model without elements or with a modulus that is not finite, expected at least one element [MPa]"
+        )
     nodes = tuple(n + 1 for n in modulus.shape)
     for label, array, expected in (("fixed", fixed, (*nodes, 3)), ("displacement", displacement, (*nodes, 3))):
         if array.shape != expected:
             raise ModelError(f"found {label} of shape {array.shape}, expected {expected}: one value per node and axis")
-    strength = np.full(modulus.shape, np.inf) if yield_stress is None else np.asarray(yield_stress, dtype=float)
-    ratio = np.broadcast_to(np.asarray(poisson_ratio, dtype=float), modulus.shape)
-    moved = fixed & (displacement != 0)
-    if loaded is None:
-        loaded = moved.any(axis=-1)
-    if direction is None:
-        total = np.where(moved, displacement, 0.0)[loaded].sum(axis=0)
-        length = float(np.linalg.norm(total))
-        direction = total / length if length > 0 else np.array([0.0, 0.0, -1.0])
-    forces = np.zeros((*nodes, 3)) if force is None else np.asarray(force, dtype=float)
-    lower, upper = box_of(modulus > 0)
+    solid = modulus > 0
+    strength = np.where(solid, np.inf if yield_stress is None else np.asarray(yield_stress, dtype=float), np.inf)
+    ratio = np.where(solid, np.asarray(poisson_ratio, dtype=float), VOID_RATIO)
+    # What is said of nodes that no element has is left out: other programs trip over it.
+    used = touched(solid)
+    fixed = fixed & used[..., None]
+    moved = np.where(fixed, displacement, 0.0)
+    loaded, along = where_loaded(fixed, moved, None if loaded is None else loaded & used)
+    forces = np.zeros((*nodes, 3)) if force is None else np.where(used[..., None] & ~fixed, force, 0.0)
+    lower, upper = box_of(solid)
     cells = tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))
     corners = tuple(slice(a, b + 1) for a, b in zip(lower, upper, strict=True))
     model = VoxelModel(
@@ -123,17 +114,17 @@ def from_arrays(
         youngs_modulus=modulus[cells],
         yield_stress=strength[cells],
         tension_ratio=float(tension_ratio),
-        poisson_ratio=ratio[cells].copy(),
+        poisson_ratio=ratio[cells],
         spacing=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
         fixed=fixed[corners],
-        displacement=np.where(fixed, displacement, 0.0)[corners],
+        displacement=moved[corners],
         loaded=loaded[corners],
-        direction=np.asarray(direction, dtype=float),
+        direction=along if direction is None else np.asarray(direction, dtype=float),
         force=forces[corners],
         numbers=np.zeros(tuple(int(b - a + 1) for a, b in zip(lower, upper, strict=True)), dtype=np.int64),
         notes=notes,
     )
-    return number_nodes(_of_elements(model))
+    return number_nodes(model)
 
 
 def from_fe_model(model: FEModel, *, travel: float, plastic: bool = True) -> VoxelModel:
@@ -147,7 +138,7 @@ def from_fe_model(model: FEModel, *, travel: float, plastic: bool = True) -> Vox
         Keep the yield stresses; ``False`` leaves the linear elastic model.
     """
     boundary = model.boundary
-    return from_arrays(
+    whole = from_arrays(
         model.youngs_modulus,
         fixed=boundary.fixed,
         displacement=boundary.displacement * travel,
@@ -158,7 +149,65 @@ def from_fe_model(model: FEModel, *, travel: float, plastic: bool = True) -> Vox
         loaded=boundary.loaded,
         direction=boundary.direction,
         name=model.bone,
-        notes=(f"{model.bone}, travel {travel:.6g} mm of {model.gauge_length:.6g} mm gauge length.", boundary.description),
+        notes=(
+            f"{model.bone}, travel {travel:.6g} mm of {model.gauge_length:.6g} mm gauge length.",
+            f"Supports: {boundary.description}.",
+        ),
+    )
+    return without_loose(whole)
+
+
+def where_loaded(
+    fixed: Bool[Array, "i1 j1 k1 3"], displacement: Float[Array, "i1 j1 k1 3"], loaded: Bool[Array, "i1 j1 k1"] | None = None
+) -> tuple[Bool[Array, "i1 j1 k1"], Float[Array, "3"]]:
+    """Return the loaded nodes, by default all that are moved, and the unit vector of their mean motion.
+
+    None is loaded where nobody says which ones are and those that move do so against one another: their reactions cancel.
+    """
+    motion = np.where(fixed, displacement, 0.0)
+    said = loaded is not None
+    chosen = loaded if loaded is not None else (motion != 0).any(axis=-1)
+    total = motion[chosen].sum(axis=0)
+    length = float(np.linalg.norm(total))
+    if length <= 1e-6 * float(np.linalg.norm(motion[chosen], axis=-1).sum()) or length == 0:
+        return (chosen if said else np.zeros_like(chosen)), np.array([0.0, 0.0, -1.0])
+    return chosen, total / length
+
+
+def without_loose(model: VoxelModel) -> VoxelModel:
+    """Return the model without the pieces that touch nothing held, which our kernel leaves out and others call singular.
+
+    Raises
+    ------
+    ModelError
+        Nothing is held at all.
+    """
+    label, _ = ndimage.label(model.active, structure=np.ones((3, 3, 3)))
+    is_held = model.fixed.any(axis=-1)
+    kept = np.zeros(model.active.shape, dtype=bool)
+    i, j, k = model.active.shape
+    for a, b, c in CORNERS:
+        kept |= is_held[a : a + i, b : b + j, c : c + k]
+    found = np.isin(label, np.unique(label[kept & model.active]))
+    solid = found & model.active
+    if not solid.any():
+        raise ModelError("found a model of which no node is held, expected supports; nothing to solve")
+    left_out = int(model.active.sum() - solid.sum())
+    if left_out == 0:
+        return model
+    return from_arrays(
+        np.where(solid, model.youngs_modulus, 0.0),
+        fixed=model.fixed,
+        displacement=model.displacement,
+        spacing=model.spacing,
+        poisson_ratio=model.poisson_ratio,
+        yield_stress=model.yield_stress,
+        tension_ratio=model.tension_ratio,
+        loaded=model.loaded,
+        direction=model.direction,
+        force=model.force,
+        name=model.name,
+        notes=(*model.notes, f"{left_out} elements in pieces that touch nothing held were left out."),
     )
 
 
@@ -188,19 +237,6 @@ def number_nodes(model: VoxelModel, *, compact: bool = False) -> VoxelModel:
     return replace(model, numbers=numbers)
 
 
-def _of_elements(model: VoxelModel) -> VoxelModel:
-    """Return the model with what is said of nodes that no element has left out: other programs would trip over it."""
-    used = touched(model.active)
-    fixed = model.fixed & used[..., None]
-    return replace(
-        model,
-        fixed=fixed,
-        displacement=np.where(fixed, model.displacement, 0.0),
-        loaded=model.loaded & used,
-        force=np.where(used[..., None] & ~fixed, model.force, 0.0),
-    )
-
-
 def element_index(model: VoxelModel) -> Int[Array, "n 3"]:
     """Return the voxel of each element in the order of the files: first axis fastest."""
     return np.argwhere(model.active.T)[:, ::-1]
@@ -209,84 +245,25 @@ def element_index(model: VoxelModel) -> Int[Array, "n 3"]:
 def element_nodes(model: VoxelModel, corners: Int[Array, "8 3"] = CORNERS) -> Int[Array, "n 8"]:
     """Return the node numbers of each element."""
     places = element_index(model)[:, None, :] + corners
-    return model.numbers[places[..., 0], places[..., 1], places[..., 2]]
+    return np.asarray(model.numbers[places[..., 0], places[..., 1], places[..., 2]])
 
 
 def node_index(model: VoxelModel) -> Int[Array, "n 3"]:
     """Return the place of each numbered node in the grid, by rising number."""
     places = np.argwhere(model.numbers > 0)
-    return places[np.argsort(model.numbers[tuple(places.T)], kind="stable")]
+    order = np.argsort(model.numbers[tuple(places.T)], kind="stable")
+    return np.asarray(places[order])
 
 
-def held(model: VoxelModel) -> tuple[Int[Array, "n"], Int[Array, "n"], Float[Array, "n"]]:
+def held(model: VoxelModel) -> tuple[Int[Array, " n"], Int[Array, " n"], Float[Array, " n"]]:
     """Return node number, axis (0, 1, 2) and displacement [mm] of each support that an element touches."""
     places = np.argwhere(model.fixed & (model.numbers > 0)[..., None])
     i, j, k, axis = places.T
     return model.numbers[i, j, k], axis, model.displacement[i, j, k, axis]
 
 
-def pushed(model: VoxelModel) -> tuple[Int[Array, "n"], Int[Array, "n"], Float[Array, "n"]]:
+def pushed(model: VoxelModel) -> tuple[Int[Array, " n"], Int[Array, " n"], Float[Array, " n"]]:
     """Return node number, axis and force [N] of each nodal load at a free degree of freedom."""
     places = np.argwhere((model.force != 0) & ~model.fixed & (model.numbers > 0)[..., None])
     i, j, k, axis = places.T
     return model.numbers[i, j, k], axis, model.force[i, j, k, axis]
-
-
-@dataclass(frozen=True)
-class Mesh:
-    """Nodes and bricks of a file that should be voxels."""
-
-    shape: tuple[int, int, int]
-    spacing: tuple[float, float, float]
-    nodes: Int[Array, "n 3"]
-    """Place of each node of the file in the grid; -1 for a node of no element."""
-    cells: Int[Array, "m 3"]
-    """Voxel of each element."""
-
-
-def find_grid(coordinates: Float[Array, "n 3"], elements: Int[Array, "m 8"]) -> Mesh:
-    """Return the voxel grid that a mesh of bricks lies on, whatever the order of its nodes.
-
-    Parameters
-    ----------
-    coordinates
-        Of each node [mm].
-    elements
-        Row of each element's nodes in ``coordinates``.
-
-    Raises
-    ------
-    InputError
-        The elements are no equal bricks along the axes.
-    """
-    if len(elements) == 0:
-        raise InputError("found a mesh without eight-node elements, expected voxels; export hexahedra")
-    places = coordinates[elements]
-    low = places.min(axis=1)
-    sizes = places.max(axis=1) - low
-    spacing = np.median(sizes, axis=0)
-    if not (spacing > 0).all() or np.abs(sizes - spacing).max() > 2 * GRID_TOLERANCE * spacing.max():
-        raise InputError(
-            f"found elements of {sizes.min(axis=0)} to {sizes.max(axis=0)} mm, expected voxels: equal bricks along the axes; "
-            "only voxel models can be read"
-        )
-    origin = low.min(axis=0)
-    spacing = _refine(low - origin, spacing)
-    scaled = (low - origin) / spacing
-    cells = np.rint(scaled).astype(int)
-    corner = np.rint((places - low[:, None, :]) / spacing).astype(int)
-    codes = np.sort(corner @ np.array([1, 2, 4]), axis=1)
-    if np.abs(scaled - cells).max() > GRID_TOLERANCE * 2 or not (codes == np.arange(8)).all():
-        raise InputError(
-            "found bricks that do not lie on one grid of equal voxels, expected a voxel model; only voxel models can be read"
-        )
-    nodes = np.full((len(coordinates), 3), -1)
-    nodes[elements] = cells[:, None, :] + corner
-    top = cells.max(axis=0) + 1
-    return Mesh((int(top[0]), int(top[1]), int(top[2])), (float(spacing[0]), float(spacing[1]), float(spacing[2])), nodes, cells)
-
-
-def _refine(offset: Float[Array, "m 3"], spacing: Float[Array, "3"]) -> Float[Array, "3"]:
-    """Return the voxel size from the whole span, which single precision blurs less than one element."""
-    count = np.rint(offset.max(axis=0) / spacing)
-    return np.where(count > 0, offset.max(axis=0) / np.maximum(count, 1), spacing)

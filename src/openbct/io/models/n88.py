@@ -18,12 +18,23 @@ from jaxtyping import Int
 
 from ...errors import InputError
 from ...records import Array
+from .answer import SolverResult, answer
 from .assemble import Dofs, Parts, assemble
 from .bins import gather
 from .hdf5 import load_h5py, open_hdf5
-from .model import VOXEL_CORNERS, SolverResult, VoxelModel, element_index, element_nodes, held, node_index, number_nodes, pushed
+from .model import (
+    VOXEL_CORNERS,
+    VoxelModel,
+    element_index,
+    element_nodes,
+    held,
+    node_index,
+    number_nodes,
+    pushed,
+)
 
 CONVENTIONS = "Numerics88/Finite_Element_Model-1.0"
+AN_N88 = "an .n88model"
 SUPPORTS, FORCES, LOADED = "openbct_supports", "openbct_forces", "openbct_loaded"
 
 
@@ -93,7 +104,7 @@ def n88_bytes(model: VoxelModel) -> tuple[bytes, tuple[str, ...]]:
     return buffer.getvalue(), tuple(cautions)
 
 
-def _elastic(model: VoxelModel, definitions: Any, write: _Writer) -> tuple[dict[int, str], Int[Array, "m"], str]:
+def _elastic(model: VoxelModel, definitions: Any, write: _Writer) -> tuple[dict[int, str], Int[Array, " m"], str]:
     """Write one material array with an entry per element; ID n of an element is entry n - 1 of the array."""
     place = tuple(element_index(model).T)
     group = write.group(definitions, "Bone", Type="LinearIsotropic")
@@ -103,7 +114,7 @@ def _elastic(model: VoxelModel, definitions: Any, write: _Writer) -> tuple[dict[
     return {1: "Bone"}, np.arange(1, len(place[0]) + 1), ""
 
 
-def _plastic(model: VoxelModel, definitions: Any, write: _Writer) -> tuple[dict[int, str], Int[Array, "m"], str]:
+def _plastic(model: VoxelModel, definitions: Any, write: _Writer) -> tuple[dict[int, str], Int[Array, " m"], str]:
     """Write one material per bin: arrays are for elastic materials only."""
     found = gather(model)
     table = {}
@@ -118,9 +129,7 @@ def _plastic(model: VoxelModel, definitions: Any, write: _Writer) -> tuple[dict[
     return table, found.of_element + 1, found.caution
 
 
-def _part(
-    model: VoxelModel, file: Any, write: _Writer, axes: Any, table: dict[int, str], of_element: Int[Array, "m"]
-) -> None:
+def _part(model: VoxelModel, file: Any, write: _Writer, axes: Any, table: dict[int, str], of_element: Int[Array, " m"]) -> None:
     part = write.group(write.group(file, "Parts"), "Part1")
     places = node_index(model)
     nodes = write.dimension(part, "NumberOfNodes", len(places))
@@ -171,13 +180,10 @@ def _problem(file: Any, name: str) -> tuple[Any, Any]:
         raise InputError(f"found {name!r} without the conventions {CONVENTIONS!r}, expected an .n88model; check the file")
     active = _text(file.attrs.get("ActiveProblem", ""))
     solution = _text(file.attrs.get("ActiveSolution", ""))
-    try:
-        if solution:
-            active = _text(file["Solutions"][solution].attrs["Problem"])
-        problem = file["Problems"][active]
-        return problem, file["Parts"][_text(problem.attrs["Part"])]
-    except KeyError as error:
-        raise InputError(f"found {name!r} without its problem or part ({error}), expected an .n88model; check the file") from None
+    if solution:
+        active = _text(file["Solutions"][solution].attrs["Problem"])
+    problem = file["Problems"][active]
+    return problem, file["Parts"][_text(problem.attrs["Part"])]
 
 
 def read_n88(path: Path) -> VoxelModel:
@@ -190,19 +196,16 @@ def read_n88(path: Path) -> VoxelModel:
     SettingsError
         h5py is not installed.
     """
-    with open_hdf5(path) as file:
+    with open_hdf5(path, AN_N88) as file:
         problem, part = _problem(file, path.name)
-        try:
-            bricks = part["Elements"]["Hexahedrons"]
-            modulus, ratio, strength = _materials(file, part, bricks["MaterialID"][:].astype(np.int64))
-            coordinates = part["NodeCoordinates"][:].astype(float)
-            elements = bricks["NodeNumbers"][:].astype(np.int64)
-            supports, forces = _read_constraints(file, _text(problem.attrs.get("Constraints", "")))
-            loaded = np.zeros(0, dtype=np.int64)
-            if f"Sets/NodeSets/{LOADED}" in file:
-                loaded = file[f"Sets/NodeSets/{LOADED}/NodeNumber"][:].astype(np.int64)
-        except KeyError as error:
-            raise InputError(f"found {path.name!r} without {error}, expected an .n88model with its mesh and materials; check the file") from None
+        bricks = part["Elements"]["Hexahedrons"]
+        modulus, ratio, strength = _materials(file, part, bricks["MaterialID"][:].astype(np.int64))
+        coordinates = part["NodeCoordinates"][:].astype(float)
+        elements = bricks["NodeNumbers"][:].astype(np.int64)
+        supports, forces = _read_constraints(file, _text(problem.attrs.get("Constraints", "")))
+        loaded = np.zeros(0, dtype=np.int64)
+        if f"Sets/NodeSets/{LOADED}" in file:
+            loaded = file[f"Sets/NodeSets/{LOADED}/NodeNumber"][:].astype(np.int64)
     parts = Parts(
         name=path.stem, node_numbers=np.arange(1, len(coordinates) + 1), coordinates=coordinates, elements=elements,
         youngs_modulus=modulus, poisson_ratio=ratio, yield_stress=strength, supports=supports, forces=forces, loaded=loaded,
@@ -210,7 +213,7 @@ def read_n88(path: Path) -> VoxelModel:
     return assemble(parts)
 
 
-def _materials(file: Any, part: Any, of_element: Int[Array, "m"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _materials(file: Any, part: Any, of_element: Int[Array, " m"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return modulus, Poisson ratio and yield stress of each element."""
     ids = part["MaterialTable"]["ID"][:].astype(np.int64)
     names = [_text(name) for name in part["MaterialTable"]["MaterialName"][:]]
@@ -221,7 +224,9 @@ def _materials(file: Any, part: Any, of_element: Int[Array, "m"]) -> tuple[np.nd
         group = file["MaterialDefinitions"][name]
         kind = _text(group.attrs["Type"])
         if kind not in ("LinearIsotropic", "VonMisesIsotropic"):
-            raise InputError(f"found a material of type {kind!r}, expected LinearIsotropic or VonMisesIsotropic; others cannot be read")
+            raise InputError(
+                f"found a material of type {kind!r}, expected LinearIsotropic or VonMisesIsotropic; others cannot be read"
+            )
         length = len(group["E"]) if "E" in group else 1
         mine = order[np.searchsorted(ordered, first) : np.searchsorted(ordered, first + length)]
         entry = of_element[mine] - first
@@ -234,7 +239,8 @@ def _materials(file: Any, part: Any, of_element: Int[Array, "m"]) -> tuple[np.nd
 
 def _read_constraints(file: Any, listed: str) -> tuple[Dofs, Dofs]:
     """Return supports and forces of the constraints that the problem lists."""
-    supports, forces = [], []
+    supports: list[Dofs] = []
+    forces: list[Dofs] = []
     for name in _names(listed):
         group = file["Constraints"][name]
         dofs = (group["NodeNumber"][:].astype(np.int64), group["Sense"][:].astype(np.int64) - 1, group["Value"][:].astype(float))
@@ -262,27 +268,25 @@ def read_n88_solution(path: Path, model: VoxelModel) -> SolverResult:
     Raises
     ------
     InputError
-        It holds none.
+        It holds none, or that of another model.
     """
-    with open_hdf5(path) as file:
+    with open_hdf5(path, AN_N88) as file:
         _problem(file, path.name)
         name = _text(file.attrs.get("ActiveSolution", ""))
         values = file.get(f"Solutions/{name}/NodeValues") if name else None
         if values is None or "Displacement" not in values:
             raise InputError(f"found no solution in {path.name!r}, expected the file after its solver has run; run it")
-        displacement = values["Displacement"][:].astype(float)
-        reaction = values["ReactionForce"][:].astype(float) if "ReactionForce" in values else None
-    places = node_index(number_nodes(model, compact=True))
-    if len(places) != len(displacement):
-        raise InputError(
-            f"found {len(displacement)} nodes in {path.name!r}, expected the {len(places)} of the model; check both paths"
-        )
-    # The rows are the file's own nodes; a model that was read from it carries their numbers.
-    rows = model.numbers[tuple(places.T)] - 1 if model.numbers.max() == len(places) else np.arange(len(places))
-    fields = []
-    for table in (displacement, reaction):
-        field = np.zeros((*model.numbers.shape, 3))
-        if table is not None:
-            field[tuple(places.T)] = table[rows]
-        fields.append(field)
-    return SolverResult("FAIM", fields[0], np.where(model.fixed, fields[1], 0.0) if reaction is not None else None)
+        tables = {key: values[key][:].astype(float) for key in ("Displacement", "ReactionForce") if key in values}
+    own = read_n88(path)
+    if own.active.shape != model.active.shape or (own.active != model.active).any():
+        raise InputError(f"found the solution of another model in {path.name!r}, expected that of this one; check both paths")
+    known = own.numbers > 0
+    fields = {}
+    for key, table in tables.items():
+        fields[key] = np.zeros((*model.numbers.shape, 3))
+        if len(table) < own.numbers.max() or not np.isfinite(table).all():
+            raise InputError(
+                f"found {key} of {len(table)} nodes in {path.name!r}, expected a finite vector for every node; run it again"
+            )
+        fields[key][known] = table[own.numbers[known] - 1]
+    return answer("FAIM", model, 1.0, fields["Displacement"], known, reaction=fields.get("ReactionForce"))

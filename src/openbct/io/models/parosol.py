@@ -14,9 +14,13 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError, OutputError
+from .answer import SolverResult, answer, on_grid
 from .hdf5 import load_h5py, open_hdf5
-from .model import SolverResult, VoxelModel, number_nodes, touched
+from .model import VoxelModel, box_of, from_arrays
 
+A_PAROSOL = "a ParOSol file"
+ELASTIC = "openbct_stays_elastic_from_mpa"
+"""Attribute: yield stresses from this one on stand for material that stays elastic."""
 NO_MOTION = 1e-16
 """What stands for a support that does not move [mm] [SC]."""
 MAX_NODES = 32767
@@ -37,9 +41,13 @@ def parosol_bytes(model: VoxelModel) -> tuple[bytes, tuple[str, ...]]:
     """
     h5py = load_h5py()
     if max(model.spacing) - min(model.spacing) > UNEQUAL * max(model.spacing):
-        raise OutputError(f"found voxels of {model.spacing} mm, expected cubes: ParOSol knows one edge length; choose another format")
+        raise OutputError(
+            f"found voxels of {model.spacing} mm, expected cubes: ParOSol knows one edge length; choose another format"
+        )
     if max(model.active.shape) >= MAX_NODES:
-        raise OutputError(f"found {max(model.active.shape)} voxels along an axis, expected fewer than {MAX_NODES}; choose another format")
+        raise OutputError(
+            f"found {max(model.active.shape)} voxels along an axis, expected fewer than {MAX_NODES}; choose another format"
+        )
     cautions = []
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
@@ -51,7 +59,9 @@ def parosol_bytes(model: VoxelModel) -> tuple[bytes, tuple[str, ...]]:
         group["Poisons_ratio"] = float(ratio[0])
         if float(np.ptp(ratio)) > 0:
             group["Poissons_ratio_Image"] = np.swapaxes(model.poisson_ratio, 0, 2).astype(np.float32)
-            cautions.append("The Poisson ratio differs between voxels: only parosol-py's dialect reads that, other ParOSol takes the first one.")
+            cautions.append(
+                "The Poisson ratio differs between voxels: only parosol-py's dialect reads that, other ParOSol takes the first one."
+            )
         places = np.argwhere(model.fixed)
         values = model.displacement[tuple(places.T)]
         group["Fixed_Displacement_Coordinates"] = places[:, [2, 1, 0, 3]].astype(np.uint16)
@@ -76,6 +86,7 @@ def _nonlinear(model: VoxelModel, group: Any) -> None:
     group.attrs["enabled"] = 1
     group.attrs["material_type"] = "AsymmetricPerfectPlasticDensityMap"
     group.attrs["source"] = "openbct"
+    group.attrs[ELASTIC] = never
     fields = {
         "YoungsModulusMPa": model.youngs_modulus, "PoissonRatio": model.poisson_ratio, "CompressiveYieldStressMPa": compressive,
         "TensileYieldStressMPa": compressive * model.tension_ratio, "PlateauStressMPa": compressive,
@@ -86,70 +97,68 @@ def _nonlinear(model: VoxelModel, group: Any) -> None:
 
 
 def read_parosol(path: Path) -> VoxelModel:
-    """Return the model of a ParOSol file; the grid is the whole image.
+    """Return the model of a ParOSol file.
 
     Raises
     ------
     InputError
-        It is damaged, or has no image.
+        It is damaged, has no image, or a support outside of it.
+    ModelError
+        The image is empty.
     SettingsError
         h5py is not installed.
     """
-    with open_hdf5(path) as file:
-        try:
-            group = file["Image_Data"]
-            modulus = np.swapaxes(group["Image"][:], 0, 2).astype(float) * 1000.0
-            spacing = float(np.ravel(group["Voxelsize"][()])[0])
-            ratio = np.full(modulus.shape, float(np.ravel(group["Poisons_ratio"][()])[0]))
-            supports = group["Fixed_Displacement_Coordinates"][:].astype(np.int64), group["Fixed_Displacement_Values"][:].astype(float)
-        except KeyError as error:
-            raise InputError(f"found {path.name!r} without {error}, expected a ParOSol model; check the file") from None
+    with open_hdf5(path, A_PAROSOL) as file:
+        group = file["Image_Data"]
+        modulus = np.swapaxes(group["Image"][:], 0, 2).astype(float) * 1000.0
+        spacing = float(np.ravel(group["Voxelsize"][()])[0])
+        ratio: float | np.ndarray = float(np.ravel(group["Poisons_ratio"][()])[0])
         if "Poissons_ratio_Image" in group:
             ratio = np.swapaxes(group["Poissons_ratio_Image"][:], 0, 2).astype(float)
-        loads = None
-        if "Loaded_Nodes_Values" in group and len(group["Loaded_Nodes_Values"]):
-            loads = group["Loaded_Nodes_Coordinates"][:].astype(np.int64), group["Loaded_Nodes_Values"][:].astype(float)
+        fixed, displacement = _spread(group, "Fixed_Displacement", modulus.shape, path.name)
+        _, force = _spread(group, "Loaded_Nodes", modulus.shape, path.name)
         strength, tension = _read_nonlinear(file, modulus)
-    nodes = tuple(n + 1 for n in modulus.shape)
-
-    def spread(entries: tuple[np.ndarray, np.ndarray] | None) -> tuple[np.ndarray, np.ndarray]:
-        where, value = np.zeros((*nodes, 3), dtype=bool), np.zeros((*nodes, 3))
-        if entries is not None and len(entries[1]):
-            k, j, i, axis = entries[0].T
-            if (np.array([i.max(), j.max(), k.max()]) >= nodes).any() or axis.max() > 2:
-                raise InputError(f"found a support or load outside the image of {path.name!r}; check the file")
-            where[i, j, k, axis] = True
-            value[i, j, k, axis] = entries[1]
-        return where, value
-
-    fixed, displacement = spread(supports)
     displacement[np.abs(displacement) <= 10 * NO_MOTION] = 0.0
-    force = spread(loads)[1]
-    used = touched(modulus > 0)
-    moved = fixed & (displacement != 0) & used[..., None]
-    loaded = moved.any(axis=-1)
-    total = np.where(moved, displacement, 0.0).sum(axis=(0, 1, 2))
-    length = float(np.linalg.norm(total))
-    model = VoxelModel(
-        name=path.stem, youngs_modulus=modulus, yield_stress=strength, tension_ratio=tension, poisson_ratio=ratio,
-        spacing=(spacing,) * 3, fixed=fixed & used[..., None], displacement=np.where(used[..., None], displacement, 0.0), loaded=loaded,
-        direction=total / length if length > 0 else np.array([0.0, 0.0, -1.0]), force=np.where(used[..., None], force, 0.0),
-        numbers=np.zeros(nodes, dtype=np.int64),
-    )  # fmt: skip
-    return number_nodes(model)
+    return from_arrays(
+        modulus,
+        fixed=fixed,
+        displacement=displacement,
+        spacing=(spacing,) * 3,
+        poisson_ratio=ratio,
+        yield_stress=strength,
+        tension_ratio=tension,
+        force=force,
+        name=path.stem,
+    )
+
+
+def _spread(group: Any, name: str, voxels: tuple[int, ...], file_name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return where a list of nodal values says something, and what; an absent or empty one says nothing."""
+    nodes = tuple(n + 1 for n in voxels)
+    where, value = np.zeros((*nodes, 3), dtype=bool), np.zeros((*nodes, 3))
+    if f"{name}_Values" not in group or len(group[f"{name}_Values"]) == 0:
+        return where, value
+    k, j, i, axis = group[f"{name}_Coordinates"][:].astype(np.int64).T
+    if (np.array([i.max(), j.max(), k.max()]) >= nodes).any() or axis.max() > 2:
+        raise InputError(
+            f"found a support or load outside the image of {file_name!r}, expected them on its nodes; check the file"
+        )
+    where[i, j, k, axis] = True
+    value[i, j, k, axis] = group[f"{name}_Values"][:]
+    return where, value
 
 
 def _read_nonlinear(file: Any, modulus: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return compressive yield stress and tension ratio; elastic where the file has no map."""
+    """Return compressive yield stress and tension ratio; elastic where the file has no map, or our mark for such material."""
     strength = np.full(modulus.shape, np.inf)
     group = file.get("Nonlinear")
     if group is None or "CompressiveYieldStressMPa" not in group:
         return strength, 1.0
-    found = np.swapaxes(group["CompressiveYieldStressMPa"][:], 0, 2).astype(float)
-    tensile = np.swapaxes(group["TensileYieldStressMPa"][:], 0, 2).astype(float)
-    active = (modulus > 0) & (found > 0)
-    strength[active] = found[active]
-    return strength, float(np.median(tensile[active] / found[active])) if active.any() else 1.0
+    found = np.swapaxes(group["CompressiveYieldStressMPa"][:], 0, 2)
+    tensile = np.swapaxes(group["TensileYieldStressMPa"][:], 0, 2)
+    yields = (modulus > 0) & (found > 0) & (found < np.float32(group.attrs.get(ELASTIC, np.inf)))
+    strength[yields] = found[yields]
+    return strength, float(np.median(tensile[yields] / found[yields])) if yields.any() else 1.0
 
 
 def read_parosol_solution(path: Path, model: VoxelModel) -> SolverResult:
@@ -160,20 +169,28 @@ def read_parosol_solution(path: Path, model: VoxelModel) -> SolverResult:
     InputError
         It holds no solution, or one of another model.
     """
-    with open_hdf5(path) as file:
+    with open_hdf5(path, A_PAROSOL) as file:
         if "Solution/disp" not in file or "Mesh/Coordinates" not in file:
-            raise InputError(f"found no solution in {path.name!r}, expected the file after ParOSol has run with displacements written")
+            raise InputError(
+                f"found no solution in {path.name!r}, expected the file after ParOSol has run with displacements written; run it"
+            )
+        image = np.swapaxes(file["Image_Data/Image"][:], 0, 2) > 0
         coordinates = file["Mesh/Coordinates"][:].astype(float)
-        displacement = file["Solution/disp"][:].astype(float).reshape(-1, 3)
-        reaction = file["Solution/force"][:].astype(float).reshape(-1, 3) if "Solution/force" in file else None
-    place = np.rint(coordinates / model.spacing[0]).astype(int)
-    shape = model.numbers.shape
-    if len(place) != int((model.numbers > 0).sum()) or (place.max(axis=0) >= shape).any() or (model.numbers[tuple(place.T)] == 0).any():
+        names = {"disp": "Solution/disp", "force": "Solution/force"}
+        tables = {key: file[where][:].astype(float).reshape(-1, 3) for key, where in names.items() if where in file}
+    lower, upper = box_of(image)
+    place = np.rint(coordinates / model.spacing[0]).astype(int) - np.array(lower)
+    numbers = model.numbers
+    inside = (place >= 0).all() and (place < numbers.shape).all()
+    shape = tuple(b - a for a, b in zip(lower, upper, strict=True))
+    if shape != model.active.shape or not inside or (numbers[tuple(place.T)] == 0).any():
         raise InputError(f"found the solution of another model in {path.name!r}, expected that of this one; check both paths")
-    fields = []
-    for table in (displacement, reaction):
-        field = np.zeros((*shape, 3))
-        if table is not None:
-            field[tuple(place.T)] = table
-        fields.append(field)
-    return SolverResult("ParOSol", fields[0], np.where(model.fixed, fields[1], 0.0) if reaction is not None else None)
+    fields = {}
+    for key, table in tables.items():
+        if len(table) != len(place):
+            raise InputError(
+                f"found {len(table)} vectors for {len(place)} nodes in {path.name!r}, expected one each; run it again"
+            )
+        rows = np.concatenate([numbers[tuple(place.T)][:, None].astype(float), table], axis=1)
+        fields[key] = on_grid(rows, model, path.name)
+    return answer("ParOSol", model, 1.0, *fields["disp"], reaction=fields["force"][0] if "force" in fields else None)
