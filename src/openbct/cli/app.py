@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from . import Interrupted
 from .app_simulate import simulate
+from .fe_app import Json, Out, fe_app
 
 
 class Commands(TyperGroup):
@@ -38,11 +39,9 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-fe_app = typer.Typer(help="The finite-element kernel alone.", no_args_is_help=True)
 app.add_typer(fe_app, name="fe")
 
 ScanPath = Annotated[Path, typer.Argument(metavar="SCAN", help="DICOM folder, DICOM zip, or NIfTI file.")]
-Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")]
 Labels = Annotated[
     list[Path] | None,
     typer.Option("--labels", help="Label map (NIfTI) or folder of one-structure files; may be given more than once."),
@@ -61,7 +60,6 @@ Age = Annotated[float | None, typer.Option("--age", help="Age at the scan, in ye
 Height = Annotated[float | None, typer.Option("--height-cm", help="Body height, in cm.")]
 Weight = Annotated[float | None, typer.Option("--weight-kg", help="Body weight, in kg.")]
 Series = Annotated[str | None, typer.Option("--series", help="Which series, as `openbct inspect` names it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable object.")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Skip report.html and report.pdf.")]
 Anonymous = Annotated[bool, typer.Option("--anonymous", help="Leave names, numbers, dates and UIDs out of every file.")]
 
@@ -275,24 +273,3 @@ def doctor(json: Json = False) -> None:
     from .doctor import run_doctor
 
     run_doctor(as_json=json)
-
-
-@fe_app.command("solve")
-def fe_solve(
-    modulus: Annotated[Path, typer.Argument(metavar="MODULUS", help="Young's modulus of each voxel in MPa (NIfTI); 0 is void.")],
-    out: Out,
-    test: Annotated[
-        str, typer.Option("--test", help="uniaxial (smooth platens), clamped (glued), confined, shear or stiffness-tensor.")
-    ] = "uniaxial",
-    axis: Annotated[
-        int, typer.Option("--axis", help="Array axis of the file along which the platens stand apart: 0, 1 or 2.")
-    ] = 2,
-    strain: Annotated[float, typer.Option("--strain", help="Travel over length; negative presses.")] = -0.01,
-    poisson: Annotated[float, typer.Option("--poisson", help="Poisson ratio.")] = 0.3,
-    tolerance: Annotated[float, typer.Option("--tolerance", help="Relative residual at which to stop.")] = 1e-6,
-    json: Json = False,
-) -> None:
-    """Test a block of material between platens: stiffness, apparent modulus and fields of a map of moduli."""
-    from .fe import run_fe_solve
-
-    run_fe_solve(modulus, out, test=test, axis=axis, strain=strain, poisson=poisson, tolerance=tolerance, as_json=json)

@@ -52,7 +52,7 @@ def run_fe_solve(
         return
     for key, value in table.items():
         if not (isinstance(value, list) and not value):
-            print(f"{key.replace('_', ' '):24} {_say(value)}")
+            print(f"{key.replace('_', ' '):24} {say(value)}")
     print(f"written: {', '.join(str(path) for path in (out / 'result.json', *files))}")
 
 
@@ -128,13 +128,14 @@ def _write_fields(solution: Solution, array: np.ndarray, volume: Volume, out: Pa
     return files
 
 
-def _say(value: Any) -> str:
+def say(value: Any) -> str:
+    """Return a value as a person reads it."""
     import numpy as np
 
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_say(entry)}" for key, entry in value.items())
+        return ", ".join(f"{key} {say(entry)}" for key, entry in value.items())
     if isinstance(value, np.ndarray) and value.ndim == 2:
         return "\n" + "\n".join(" ".join(f"{x:12.5g}" for x in row) for row in value)
     if isinstance(value, np.ndarray | list | tuple):
-        return " ".join(_say(entry) for entry in value)
+        return " ".join(say(entry) for entry in value)
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from openbct.errors import ModelError
-from openbct.fe.checks import check_model
+from openbct.fe.block import Block, find_block, linear_field, pressed, slid
 from openbct.fe.solution import Solution
 from openbct.fe.solve import solve
 
@@ -58,58 +57,8 @@ class StiffnessTensor:
     """One for each column."""
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Bounding box of what is stiff."""
-
-    modulus: NDArray[np.floating]
-    spacing: FloatArray
-    lower: NDArray[np.int64]
-    upper: NDArray[np.int64]
-
-    @property
-    def size(self) -> FloatArray:
-        """Edge lengths of the box [mm]."""
-        return np.asarray((self.upper - self.lower) * self.spacing)
-
-    def nodes(self) -> tuple[int, int, int, int]:
-        """Shape of a nodal vector array."""
-        i, j, k = self.modulus.shape
-        return (i + 1, j + 1, k + 1, 3)
-
-    def plane(self, axis: int, end: int) -> tuple[slice | int, ...]:
-        """Index of the nodes of one face: ``end`` 0 is the lower, 1 the upper one."""
-        where: list[slice | int] = [slice(None)] * 3
-        where[axis] = int((self.lower, self.upper)[end][axis])
-        return tuple(where)
-
-    def held(self, faces: Sequence[int], components: Sequence[int]) -> NDArray[np.bool_]:
-        """Some components fixed at both faces along some axes."""
-        fixed = np.zeros(self.nodes(), dtype=bool)
-        for axis in faces:
-            for end in (0, 1):
-                fixed[(*self.plane(axis, end), list(components))] = True
-        return fixed
-
-
-def _block(youngs_modulus: ArrayLike, spacing: Sequence[float], axis: int, strain: float) -> _Block:
-    modulus = check_model(youngs_modulus, spacing, 0.5)
-    if axis not in (0, 1, 2):
-        raise ModelError(f"axis is {axis}; expected 0, 1 or 2: the array axis along which the platens stand apart.")
-    if not (np.isfinite(strain) and 0 < abs(strain) <= 0.5):
-        raise ModelError(
-            f"strain is {strain:g}; expected a small number other than 0, such as -0.01 for one per cent of compression."
-        )
-    solid = np.nonzero(modulus > 0)
-    if solid[0].size == 0:
-        raise ModelError("no voxel has a positive modulus; expected at least one. Check that the moduli are in MPa.")
-    lower = np.array([places.min() for places in solid])
-    upper = np.array([places.max() + 1 for places in solid])
-    return _Block(modulus, np.asarray(spacing, dtype=float), lower, upper)
-
-
 def _measure(
-    block: _Block, fixed: NDArray[np.bool_], displacement: FloatArray, axis: int, direction: int, strain: float, options: dict[str, Any]
+    block: Block, fixed: NDArray[np.bool_], displacement: FloatArray, axis: int, direction: int, strain: float, options: dict[str, Any]
 ) -> StandardTest:  # fmt: skip
     """Solve and read the platen at the upper end of ``axis``, which moved along ``direction``."""
     solution = solve(block.modulus, spacing=block.spacing.tolist(), fixed=fixed, displacement=displacement, **options)
@@ -151,10 +100,8 @@ def uniaxial(
     SolveError
         Not converged.
     """
-    block = _block(youngs_modulus, spacing, axis, strain)
-    fixed = block.held((axis,), (0, 1, 2) if clamped else (axis,))
-    displacement = np.zeros(block.nodes())
-    displacement[(*block.plane(axis, 1), axis)] = strain * block.size[axis]
+    block = find_block(youngs_modulus, spacing, axis, strain)
+    fixed, displacement = pressed(block, axis, strain, "clamped" if clamped else "uniaxial")
     return _measure(block, fixed, displacement, axis, axis, strain, options)
 
 
@@ -162,12 +109,8 @@ def confined(
     youngs_modulus: ArrayLike, *, axis: int = 2, strain: float = -0.01, spacing: Sequence[float] = (1.0, 1.0, 1.0), **options: Any
 ) -> StandardTest:
     """Compression in a smooth rigid chamber: the apparent modulus is the oedometric one. See :func:`uniaxial`."""
-    block = _block(youngs_modulus, spacing, axis, strain)
-    fixed = block.held((axis,), (axis,))
-    for side in range(3):
-        fixed |= block.held((side,), (side,))
-    displacement = np.zeros(block.nodes())
-    displacement[(*block.plane(axis, 1), axis)] = strain * block.size[axis]
+    block = find_block(youngs_modulus, spacing, axis, strain)
+    fixed, displacement = pressed(block, axis, strain, "confined")
     return _measure(block, fixed, displacement, axis, axis, strain, options)
 
 
@@ -179,28 +122,16 @@ def shear(
 
     ``direction`` is by default the array axis after ``axis``. See :func:`uniaxial` for the rest.
     """
-    block = _block(youngs_modulus, spacing, axis, strain)
-    along = (axis + 1) % 3 if direction is None else direction
-    if along == axis or along not in (0, 1, 2):
-        raise ModelError(f"direction is {along} and axis {axis}; expected two different array axes out of 0, 1, 2.")
-    gradient = np.zeros((3, 3))
-    gradient[along, axis] = strain
-    fixed = block.held((0, 1, 2), (0, 1, 2))
+    block = find_block(youngs_modulus, spacing, axis, strain)
+    fixed, displacement, along = slid(block, axis, strain, direction)
     # The platen takes the reactions of its own plane alone: its rim also belongs to the side faces.
-    test = _measure(block, fixed, _linear(block, gradient), axis, along, strain, options)
+    test = _measure(block, fixed, displacement, axis, along, strain, options)
     stress = mean_stress(test.solution, block.spacing.tolist(), float(np.prod(block.size)))
     traction = stress[:, axis]
     return StandardTest(
         test.solution, traction * test.area, test.travel, test.area, test.length,
         float(traction[along]) * test.area / test.travel, float(traction[along]) / strain,
     )  # fmt: skip
-
-
-def _linear(block: _Block, gradient: FloatArray) -> FloatArray:
-    """Nodal displacement of a uniform displacement gradient, zero at the lower corner of the block [mm]."""
-    steps = [(np.arange(n) - low) * h for n, low, h in zip(block.nodes()[:3], block.lower, block.spacing, strict=True)]
-    place = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1)
-    return np.asarray(place @ gradient.T)
 
 
 def mean_stress(solution: Solution, spacing: Sequence[float], volume: float) -> FloatArray:
@@ -232,7 +163,7 @@ def stiffness_tensor(
     ----------
     Hazanov & Huet, J Mech Phys Solids 42:1995 (1994).
     """
-    block = _block(youngs_modulus, spacing, 2, strain)
+    block = find_block(youngs_modulus, spacing, 2, strain)
     fixed = block.held((0, 1, 2), (0, 1, 2))
     volume = float(np.prod(block.size))
     tensor, solutions = np.zeros((6, 6)), []
@@ -240,7 +171,7 @@ def stiffness_tensor(
         gradient = np.zeros((3, 3))
         gradient[one, other] = gradient[other, one] = strain if one == other else 0.5 * strain
         solution = solve(
-            block.modulus, spacing=block.spacing.tolist(), fixed=fixed, displacement=_linear(block, gradient), **options
+            block.modulus, spacing=block.spacing.tolist(), fixed=fixed, displacement=linear_field(block, gradient), **options
         )
         stress = mean_stress(solution, block.spacing.tolist(), volume)
         tensor[:, column] = [stress[a, b] / strain for a, b in STRAIN_CASES]

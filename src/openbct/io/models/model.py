@@ -183,7 +183,7 @@ def without_loose(model: VoxelModel) -> VoxelModel:
         Nothing is held at all.
     """
     label, _ = ndimage.label(model.active, structure=np.ones((3, 3, 3)))
-    is_held = model.fixed.any(axis=-1)
+    is_held = np.asarray(model.fixed.any(axis=-1))
     kept = np.zeros(model.active.shape, dtype=bool)
     i, j, k = model.active.shape
     for a, b, c in CORNERS:
