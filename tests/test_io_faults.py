@@ -11,7 +11,7 @@ import pytest
 from ct_series import make_image, write_series
 from openbct.errors import ScanError, SettingsError
 from openbct.io import FAULTS, apply_fault, read_scan
-from openbct.io.dicom_write import derived_uid
+from openbct.io.dicom_header import derived_uid
 from openbct.records import Scan
 from openbct.volume import Volume
 

@@ -12,8 +12,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from ct_series import make_image, write_series
-from openbct.io import read_scan
+from ct_series import ACQUISITION, PATIENT, make_image, write_series
+from openbct.io import HeaderKind, Technique, read_scan, write_ct_series, write_enhanced_ct
 from openbct.volume import Volume, canonical
 
 REAL = ("thoracolumbar_dicom", "lumbar_sagittal_dicom", "abdomen_jpeg2000_contrast_dicom", "qrm_phantom_dicom")
@@ -63,6 +63,38 @@ def test_simulated_series_against_highdicom(tmp_path: Path) -> None:
     # highdicom's axes are slice, row, column.
     array, affine = theirs.array.transpose(2, 1, 0), theirs.affine[:, [2, 1, 0, 3]]
     assert_same(ours, canonical(Volume(array, affine, "HU")), values=0, place=1e-6)
+
+
+HONEST: tuple[HeaderKind, ...] = ("complete", "poor")
+"""A wrong header's distance of slices misleads other readers of an enhanced file: highdicom refuses it, dcm2niix believes it."""
+TECHNIQUE = Technique(exposure_mas=80.0, table_height=150.0)
+
+
+@pytest.mark.parametrize("turn", TURNS, ids=["supine", "feet first", "sagittal"])
+@pytest.mark.parametrize("kind", HONEST)
+def test_enhanced_file_against_dcm2niix(tmp_path: Path, kind: HeaderKind, turn: np.ndarray) -> None:
+    path = tmp_path / "scan" / "one.dcm"
+    write_enhanced_ct(make_image(turn=turn), path, patient=PATIENT, acquisition=ACQUISITION, technique=TECHNIQUE, header=kind)
+    assert_same(read_scan(path).image, dcm2niix(tmp_path / "scan", tmp_path / "out"), values=0)
+
+
+@pytest.mark.parametrize("kind", [*HONEST, "wrong"])
+def test_classic_headers_against_dcm2niix(tmp_path: Path, kind: HeaderKind) -> None:
+    folder = tmp_path / "scan"
+    write_ct_series(make_image(), folder, patient=PATIENT, acquisition=ACQUISITION, technique=TECHNIQUE, header=kind)
+    assert_same(read_scan(folder).image, dcm2niix(folder, tmp_path / "out"), values=0)
+
+
+@pytest.mark.parametrize("turn", TURNS, ids=["supine", "feet first", "sagittal"])
+@pytest.mark.parametrize("kind", HONEST)
+def test_enhanced_file_against_highdicom(tmp_path: Path, kind: HeaderKind, turn: np.ndarray) -> None:
+    """It reads the frames by their functional groups and dimensions, and takes the rescale from there."""
+    highdicom = pytest.importorskip("highdicom")
+    path = tmp_path / "one.dcm"
+    write_enhanced_ct(make_image(turn=turn), path, patient=PATIENT, acquisition=ACQUISITION, technique=TECHNIQUE, header=kind)
+    theirs = highdicom.imread(path).get_volume(dtype=np.float64, apply_real_world_transform=None, apply_modality_transform=True)
+    array, affine = theirs.array.transpose(2, 1, 0), theirs.affine[:, [2, 1, 0, 3]]
+    assert_same(read_scan(path).image, canonical(Volume(array, affine, "HU")), values=0, place=1e-6)
 
 
 @pytest.mark.data

@@ -1,7 +1,10 @@
 """Everything that opens a path: scans and labels in, results out."""
 
 from .case_json import anonymise, calibration_to_json, csv_rows
+from .dicom_enhanced import write_enhanced_ct
+from .dicom_header import HeaderKind, Technique
 from .dicom_write import write_ct_series
+from .dicom_wrong import FALSEHOODS, Falsehood, false_statements
 from .faults import FAULTS, Fault, apply_fault
 from .files import prepare_folder, write_bytes, write_json, write_table, write_volume
 from .inspect import SeriesSummary, inspect_path
@@ -11,14 +14,19 @@ from .store import read_case, read_result, result_schema, start_folder, write_bo
 from .toml_text import to_toml
 
 __all__ = [
+    "FALSEHOODS",
     "FAULTS",
+    "Falsehood",
     "Fault",
+    "HeaderKind",
     "SeriesSummary",
+    "Technique",
     "anonymise",
     "apply_fault",
     "calibration_to_json",
     "check_grid",
     "csv_rows",
+    "false_statements",
     "inspect_path",
     "prepare_folder",
     "read_case",
@@ -34,6 +42,7 @@ __all__ = [
     "write_bytes",
     "write_case",
     "write_ct_series",
+    "write_enhanced_ct",
     "write_json",
     "write_label_map",
     "write_table",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from pydicom.dataset import Dataset
 
 from ..records import Acquisition
 from ..volume import Affine, Volume
+from .header import stated
 from .kernels import is_sharp
 
 THICK = 3.0
@@ -15,6 +17,8 @@ THICK = 3.0
 [R]."""
 OBLIQUE = 10.0
 """A stack whose normal is farther than this from every patient axis is called oblique [degrees] [D]."""
+STRAIGHT = 0.1
+"""A stated gantry tilt below this is none [degrees] [D]."""
 PLANE_NAMES = ("sagittal", "coronal", "axial")
 
 
@@ -54,6 +58,24 @@ def doubt_acquisition(acquisition: Acquisition, affine: Affine) -> tuple[str, ..
     if acquisition.contrast:
         cautions.append(
             "the header names a contrast agent: blood is no calibration reference, and bone density can read higher than without it"
+        )
+    return tuple(cautions)
+
+
+def doubt_geometry(header: Dataset, affine: Affine) -> tuple[str, ...]:
+    """Return the cautions on what a header says of its stack and the slices' own positions deny."""
+    cautions = []
+    step, distance = float(np.linalg.norm(affine[:3, 2])), stated(header, "SpacingBetweenSlices", "PixelMeasuresSequence")
+    if distance and abs(abs(distance) - step) > 0.05 * step:
+        cautions.append(
+            f"the header states slices {abs(distance):.2f} mm apart but their positions give {step:.2f} mm: the positions were used; if"
+            " slices were left out of the export, bone between them is missing"
+        )
+    tilt = stated(header, "GantryDetectorTilt", "CTAcquisitionDetailsSequence")
+    if tilt and abs(tilt) > STRAIGHT:
+        cautions.append(
+            f"the header states a gantry tilt of {tilt:.1f} degrees but the slices make a straight stack: if the tilt is true and the"
+            " positions are not, every bone is sheared; if the image was straightened, it has been interpolated once already"
         )
     return tuple(cautions)
 

@@ -90,7 +90,7 @@ def _check_planes(series: Series) -> None:
             f"found {without} of {len(planes)} slices without a usable RescaleSlope and RescaleIntercept, expected both: stored"
             " values are no HU without them; export the original series"
         )
-    kinds = {(text(plane.header, "RescaleType") or "HU").upper() for plane in planes} - {"HU", "US"}
+    kinds = {(plane.rescaled_to or "HU").upper() for plane in planes} - {"HU", "US"}
     if kinds or any("ModalityLUTSequence" in plane.header for plane in planes):
         raise ScanError("found pixel values that are not rescaled to HU, expected RescaleType HU; export the CT series itself")
     _check_image_kind(planes)

@@ -18,7 +18,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from ..errors import OutputError, SettingsError
-from .dicom_write import derived_uid
+from .dicom_header import derived_uid
 
 Array = np.ndarray
 Paths = Sequence[Path]

@@ -34,7 +34,7 @@ TAGS = (
     "InstanceNumber", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelSpacing", "ImageOrientationPatient",
     "ImagePositionPatient", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence",
-    "PixelPaddingValue", "PixelPaddingRangeLimit", "LossyImageCompression", "SliceThickness", "GantryDetectorTilt",
+    "PixelPaddingValue", "PixelPaddingRangeLimit", "LossyImageCompression", "SliceThickness", "SpacingBetweenSlices", "GantryDetectorTilt",
     "KVP", "ConvolutionKernel", "Manufacturer", "ManufacturerModelName", "ContrastBolusAgent",
     "ContrastBolusAgentSequence", "ContrastBolusVolume", "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
     "PatientAge", "PatientSize", "PatientWeight", "AccessionNumber", "ReferringPhysicianName",
@@ -63,6 +63,8 @@ class Slice:
     """Between rows, between columns [mm]."""
     slope: float | None
     intercept: float | None
+    rescaled_to: str | None
+    """What the rescale leads to, in the header's word: ``"HU"``."""
 
 
 @contextmanager
@@ -123,6 +125,12 @@ def item(dataset: Dataset, *path: str) -> Dataset:
     return dataset
 
 
+def stated(header: Dataset, keyword: str, group: str) -> float | None:
+    """Return one number of a header: from its top, or from the functional group that all frames share."""
+    found = number(header, keyword)
+    return number(item(header, "SharedFunctionalGroupsSequence", group), keyword) if found is None else found
+
+
 def slices_of(header: Dataset, blob: Blob) -> list[Slice]:
     """Return every image plane of one file."""
     frames = int(number(header, "NumberOfFrames") or 1)
@@ -164,14 +172,18 @@ def _slice(header: Dataset, blob: Blob, frame: int, groups: tuple[Dataset, ...])
         (spacing[0], spacing[1]) if spacing else None,
         number(groups[3], "RescaleSlope"),
         number(groups[3], "RescaleIntercept"),
+        text(groups[3], "RescaleType"),
     )
 
 
 def read_patient(header: Dataset) -> tuple[Patient, tuple[str, ...]]:
     """Return the patient of a header, and doubts about what it says (no identifying value among them)."""
-    sex = {"F": "F", "M": "M"}.get((text(header, "PatientSex") or "").upper())
+    stated_sex = (text(header, "PatientSex") or "").upper()
+    sex = {"F": "F", "M": "M"}.get(stated_sex)
     birth, study = _iso(text(header, "PatientBirthDate")), _iso(text(header, "StudyDate") or text(header, "SeriesDate"))
     age, cautions = _age(text(header, "PatientAge"), birth, study)
+    if stated_sex and sex is None:
+        cautions.append("the header gives a sex other than F and M, for which there are no reference values: not used")
     height = number(header, "PatientSize") or None
     if height is not None:
         if 50 <= height <= 250:

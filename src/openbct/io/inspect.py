@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import ScanError
 from ..volume import canonical
 from .archive import open_files
-from .cautions import doubt_acquisition, name_orientation
+from .cautions import doubt_acquisition, doubt_geometry, name_orientation
 from .dicom import stack_series
 from .header import Slice, read_acquisition
 from .nifti import check_hu, is_nifti, read_nifti
@@ -72,7 +72,8 @@ def _inspect_series(series: Series) -> SeriesSummary:
         spacing = (round(float(lengths[0]), 4), round(float(lengths[1]), 4), round(float(lengths[2]), 4))
         orientation, count = name_orientation(stack.affine)[0], len(stack.slices)
         coverage = round(spacing[2] * (count - 1), 2)
-        reasons = (*stack.cautions, *doubt_acquisition(acquisition, stack.affine))
+        doubts = (*doubt_acquisition(acquisition, stack.affine), *doubt_geometry(series.header, stack.affine))
+        reasons = (*stack.cautions, *doubts)
         verdict: Verdict = "usable with cautions" if reasons else "usable"
     except ScanError as error:
         reasons, verdict = (str(error),), "refused"

@@ -12,7 +12,7 @@ from ..errors import ScanError
 from ..records import Acquisition, Mineral, Patient, Reference, Scan, Step
 from ..volume import Volume, canonical
 from .archive import open_files
-from .cautions import doubt_acquisition, doubt_values, name_orientation
+from .cautions import doubt_acquisition, doubt_geometry, doubt_values, name_orientation
 from .dicom import Stack, stack_series
 from .header import read_acquisition, read_patient, text
 from .nifti import check_density, check_hu, is_nifti, read_nifti
@@ -123,6 +123,7 @@ def _build_scan(series: Series, stack: Stack, pixels: Pixels, passed_over: tuple
         *stack.cautions,
         *pixels.cautions,
         *doubt_acquisition(acquisition, stack.affine),
+        *doubt_geometry(series.header, stack.affine),
         *doubt_values(pixels.volume, lossy=lossy),
         *patient_cautions,
     )
