@@ -258,6 +258,13 @@ def test_every_falsehood_has_a_test() -> None:
     assert len({one.keyword for one in FALSEHOODS.values()}) == len(FALSEHOODS)
 
 
+def test_page_tells_every_falsehood() -> None:
+    page = Path(__file__).parents[1] / "docs" / "how-to" / "write-a-scan.md"
+    rows = [row for row in page.read_text(encoding="utf-8").splitlines() if row.startswith("| `")]
+    told = [f"| `{name}` | {one.keyword} | {one.told} | {one.answer} |" for name, one in FALSEHOODS.items()]
+    assert [row for row in rows if row.endswith(("| cautioned |", "| unused |"))] == told
+
+
 @pytest.mark.parametrize("name", FALSEHOODS)
 @pytest.mark.parametrize("writer", WRITERS)
 def test_each_falsehood_alone(tmp_path: Path, writer: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,6 @@ def test_simulated_series_against_highdicom(tmp_path: Path) -> None:
 
 
 HONEST: tuple[HeaderKind, ...] = ("complete", "poor")
-"""A wrong header's distance of slices misleads other readers of an enhanced file: highdicom refuses it, dcm2niix believes it."""
 TECHNIQUE = Technique(exposure_mas=80.0, table_height=150.0)
 
 
@@ -95,6 +94,17 @@ def test_enhanced_file_against_highdicom(tmp_path: Path, kind: HeaderKind, turn:
     theirs = highdicom.imread(path).get_volume(dtype=np.float64, apply_real_world_transform=None, apply_modality_transform=True)
     array, affine = theirs.array.transpose(2, 1, 0), theirs.affine[:, [2, 1, 0, 3]]
     assert_same(read_scan(path).image, canonical(Volume(array, affine, "HU")), values=0, place=1e-6)
+
+
+def test_a_wrong_header_misleads_other_readers(tmp_path: Path) -> None:
+    """The page on writing scans says so: the false distance of slices wins over their positions in an enhanced file."""
+    highdicom = pytest.importorskip("highdicom")
+    path = tmp_path / "scan" / "one.dcm"
+    write_enhanced_ct(make_image(), path, patient=PATIENT, acquisition=ACQUISITION, header="wrong")
+    assert read_scan(path).image.spacing[2] == pytest.approx(2.0)
+    assert dcm2niix(tmp_path / "scan", tmp_path / "out").spacing[2] == pytest.approx(1.5 * 2.0)
+    with pytest.raises(RuntimeError, match="regularly-spaced"):
+        highdicom.imread(path).get_volume()
 
 
 @pytest.mark.data
