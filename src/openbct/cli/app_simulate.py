@@ -101,9 +101,9 @@ def simulate(
         "phantom": {"name": phantom, "alone": phantom_alone or None},
         "output": {"format": format, "fault": fault},
     }
-    if labels is not None:
-        flags["labels"] = {"file": str(labels.absolute()), "spacing": voxels}
     base = read_settings(settings) if settings else {}
+    if labels is not None or "labels" in base:
+        flags["labels"] = {"file": str(labels.absolute()) if labels else None, "spacing": voxels}
     if phantom is not None:
         base.pop("phantom", None)  # another phantom brings its own rods
     simulation = make_simulation(merged(base, flags))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..errors import InputError, OutputError
+from ..errors import InputError, OutputError, SettingsError
 from ..phantoms import LabelSettings, Person, PhantomScan, SimulatedScan, cohort, parts_from_tables, simulate_labels
 from ..phantoms.beam import detected
 from ..phantoms.persons import torso_of
@@ -43,17 +43,18 @@ def run_simulate(out: Path, simulation: Simulation, many: CohortRequest | None, 
     from ..io import prepare_folder
 
     if many is None:
+        _check_output(simulation)
         prepare_folder(out)
-        _make_way(out, force)
-        progress = Progress()
-        written = _one(out, simulation, progress)
+        _refuse_mixing(out, force)
+        written = _one(out, simulation, Progress())
         if as_json:
             print_json(written)
         else:
-            _tell(out, written)
+            _tell(out, written, assess=not simulation.alone)
         return
     if simulation.labels is not None or simulation.alone:
         raise InputError("found a cohort of a label map or a phantom, expected one of persons; leave one of them out")
+    _check_output(simulation)
     people = list(cohort(many.n, seed=simulation.seed, women=many.women, ages=many.ages))
     prepare_folder(out)
     rows = _run_cohort(out, simulation, people, force)
@@ -74,7 +75,7 @@ def _run_cohort(out: Path, simulation: Simulation, people: list[Person], force: 
         if _complete(folder, asked):
             progress("already there", name)
         else:
-            _make_way(folder, force)
+            _refuse_mixing(folder, force)
             _one(folder, asked, progress, name)
         rows.append({"case": name, **_row(asked.person)})
         write_table(out / COHORT, rows)
@@ -102,22 +103,38 @@ def _complete(folder: Path, simulation: Simulation) -> bool:
     return isinstance(known, dict) and known.get("digest") == _digest(simulation)
 
 
-def _make_way(out: Path, force: bool) -> None:
-    """Remove an earlier simulation, if that is wanted or it was cut short by an interruption.
+def _check_output(simulation: Simulation) -> None:
+    """Refuse a fault that nobody knows before anything is drawn."""
+    from ..io import FAULTS
+
+    fault = simulation.output.fault
+    if fault and fault not in FAULTS:
+        raise SettingsError(f"found the fault {fault!r}, expected one of {', '.join(FAULTS)}; choose one of these")
+
+
+def _there(out: Path) -> list[Path]:
+    return [out / name for name in MINE if (out / name).exists()]
+
+
+def _refuse_mixing(out: Path, force: bool) -> None:
+    """Refuse a folder that holds a complete simulation, or something else that would be mixed up with one.
 
     Raises
     ------
     OutputError
-        There is one, complete, or something else that would be mixed up with it.
+        It does; what an interruption left behind may be written over.
     """
-    there = [out / name for name in MINE if (out / name).exists()]
     unfinished = (out / "truth" / SETTINGS).exists() and not (out / "truth" / TRUTH).exists()
-    if there and not force and not unfinished:
+    if _there(out) and not force and not unfinished:
         raise OutputError(
-            f"found {', '.join(path.name for path in there)} in the output folder, expected one without; choose another, or write over "
-            "it with --force"
+            f"found {', '.join(path.name for path in _there(out))} in the output folder, expected one without; choose another, or write "
+            "over it with --force"
         )
-    for path in there:
+
+
+def _clear(out: Path) -> None:
+    """Remove an earlier simulation: a scan of another length would be a second series."""
+    for path in _there(out):
         try:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         except OSError as error:
@@ -131,9 +148,10 @@ def _one(out: Path, simulation: Simulation, progress: Progress, name: str = "") 
     from ..io import to_toml, write_bytes, write_json, write_label_map, write_volume
 
     truth = out / "truth"
-    write_bytes(truth / SETTINGS, to_toml(as_tables(simulation)).encode("utf-8"))
-    progress("simulating", name)
+    progress(_what(simulation), name)
     simulated = _simulate(simulation)
+    _clear(out)
+    write_bytes(truth / SETTINGS, to_toml(as_tables(simulation)).encode("utf-8"))
     progress(f"writing {simulated.image.shape[2]} slices of {simulated.image.shape[0]} x {simulated.image.shape[1]}", name)
     scan, said = _write_scan(out, simulated, simulation)
     if simulated.labels.names:
@@ -150,6 +168,14 @@ def _one(out: Path, simulation: Simulation, progress: Progress, name: str = "") 
     return {"schema": "openbct-simulation/1", "scan": scan.name, "labels": "labels.nii.gz" if simulated.labels.names else None,
             "truth": f"truth/{TRUTH}", "fault": said, "slices": simulated.image.shape[2],
             "structures": list(simulated.labels.names.values())}  # fmt: skip
+
+
+def _what(simulation: Simulation) -> str:
+    if simulation.labels is not None:
+        return "simulating a scan of the label map"
+    if simulation.alone and simulation.phantom is not None:
+        return f"simulating a scan of the {simulation.phantom.title} alone"
+    return f"simulating a scan of a person{f' on the {simulation.phantom.title}' if simulation.phantom else ''}"
 
 
 def _simulate(simulation: Simulation) -> SimulatedScan:
@@ -240,14 +266,14 @@ def truth_tables(simulated: SimulatedScan, simulation: Simulation) -> dict[str, 
     }
 
 
-def _tell(out: Path, written: dict[str, Any]) -> None:
+def _tell(out: Path, written: dict[str, Any], *, assess: bool) -> None:
     print(f"Scan    {out / written['scan']}  ({written['slices']} slices)")
     if written["labels"]:
         print(f"Labels  {out / written['labels']}")
     print(f"Truth   {out / written['truth']}")
     if written["fault"]:
         print(f"Fault   {written['fault']['what']}")
-    if written["labels"]:
+    if written["labels"] and assess:
         print(f"\nTo assess it:\n  openbct analyze {out / written['scan']} --labels {out / written['labels']} -o RESULT")
 
 

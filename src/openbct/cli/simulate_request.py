@@ -87,8 +87,12 @@ def read_settings(path: Path) -> dict[str, Any]:
     """
     try:
         tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"found settings that cannot be read ({error}), expected TOML in UTF-8; correct {path.name}") from error
+    except OSError as error:
+        raise InputError(
+            f"found no way to read {path.name} ({error.strerror}), expected settings in TOML; check the path"
+        ) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"found settings that are no TOML in UTF-8 ({error}), expected both; correct {path.name}") from error
     labels = tables.get("labels")
     if isinstance(labels, dict):
         for key in ("file", "body"):
@@ -219,7 +223,17 @@ def _value(value: Any, like: Any, name: str, kind: str) -> Any:
             return value
     elif number:
         return float(value)
-    raise SettingsError(f"found {value!r} for {name}, expected {kind.replace(' | None', '')}; change it")
+    raise SettingsError(f"found {value!r} for {name}, expected {_in_words(kind)}; change it")
+
+
+def _in_words(kind: str) -> str:
+    """Return what a kind of value is called."""
+    if kind.startswith("tuple[str"):
+        return "a list of texts"
+    if kind.startswith("tuple"):
+        return f"a list of {kind.split(']')[0].count(',') + 1} {'whole ' if 'int' in kind else ''}numbers"
+    words = {"str": "text", "Literal": "text", "bool": "true or false", "int": "a whole number", "float": "a number"}
+    return next((word for start, word in words.items() if kind.startswith(start)), "a table")
 
 
 def _fracture(level: str, given: Any) -> Fracture:

@@ -72,7 +72,7 @@ class Fracture:
 
     kind: Literal["wedge", "biconcave", "crush"]
     loss: float
-    """Of height, where it is largest, as a share of the height before [-]."""
+    """Of height, where it is largest, as a share of the height there before [-]."""
 
     @property
     def losses(self) -> tuple[float, float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +36,8 @@ SLIMMEST_MM = -8.0
 class Person:
     """Someone who can be scanned. ``None`` stands for what is usual at that sex, age and height."""
 
-    sex: Literal["F", "M"] = "F"
+    sex: str = "F"
+    """``"F"`` or ``"M"``."""
     age: float = 72.0
     height_cm: float = 160.0
     weight_kg: float = 62.0
@@ -73,6 +74,8 @@ def check_person(person: Person) -> None:
     """
     if person.sex not in ("F", "M"):
         raise SettingsError(f"found the sex {person.sex!r}, expected F or M; the drawn shapes are those of one of them")
+    if not person.seed >= 0:
+        raise SettingsError(f"found the seed {person.seed}, expected 0 or more; change the person")
     ranges = {
         "age": (person.age, 20.0, 100.0),
         "height [cm]": (person.height_cm, 135.0, 205.0),
@@ -160,6 +163,6 @@ def torso_of(
 def _patient(person: Person) -> Patient:
     names = ("name", "identifier", "sex", "age", "height_cm", "weight_kg")
     return Patient(
-        name="Simulated^Patient", identifier=f"OPENBCT-SIM-{person.seed:04d}", sex=person.sex, age=person.age,
+        name="Simulated^Patient", identifier=f"OPENBCT-SIM-{person.seed:04d}", sex="F" if person.sex == "F" else "M", age=person.age,
         height_cm=person.height_cm, weight_kg=person.weight_kg, sources=MappingProxyType(dict.fromkeys(names, "simulation")),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from functools import cache, partial
 from importlib import resources
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -38,11 +38,13 @@ class CalibrationPhantom:
 
     name: str
     title: str
-    unit: Literal["K2HPO4", "CHA"]
+    unit: str
+    """``"K2HPO4"`` or ``"CHA"``."""
     rods: Mapping[str, float]
     """Name to value [mg/cm³], in the order of their places."""
     source: str
-    mark: Literal["S", "SC", "R", "user"]
+    mark: str
+    """How sure the values are: ``"S"``, ``"SC"``, ``"R"``, or ``"user"``."""
     rod_radius: float
     rod_distance: float
     """Between the axes of neighbours."""
@@ -154,26 +156,45 @@ def phantom_from_table(name: str, table: Mapping[str, Any]) -> CalibrationPhanto
             f"found a calibration phantom with the keys {', '.join(sorted(table))}, expected {', '.join(sorted(needed))} and any of "
             f"{', '.join(sorted(known - needed))}; correct the table {name}"
         )
-    values = dict(table)
-    for key in ("water", "density", "shell", "body"):
-        if key in values:
-            values[key] = tuple(values[key]) if isinstance(values[key], list | tuple) else ("?",)
-    phantom = CalibrationPhantom(**({"name": name, "source": "given by the user", "mark": "user"} | values))
+    _check_kinds(name, table)
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    phantom = CalibrationPhantom(name=name, **({"source": "given by the user", "mark": "user"} | values))
     _check(phantom)
     return phantom
 
 
+def _check_kinds(name: str, table: Mapping[str, Any]) -> None:
+    """Refuse values that no field of a phantom can hold."""
+
+    def number(value: Any) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+    wrong = []
+    for key, value in table.items():
+        if key in ("title", "unit", "source", "mark"):
+            good = isinstance(value, str)
+        elif key in ("separate", "stacked"):
+            good = isinstance(value, bool)
+        elif key == "rods":
+            good = all(number(entry) for entry in value.values())
+        elif key in ("water", "density", "shell", "body"):
+            good = isinstance(value, list | tuple) and all(number(entry) for entry in value)
+        else:
+            good = number(value)
+        if not good or (key == "body" and len(value) != 2):
+            wrong.append(key)
+    if wrong:
+        raise SettingsError(
+            f"found the phantom {name} with {', '.join(f'{key} = {table[key]!r}' for key in wrong)}, expected numbers, lists of them (two for "
+            "body), texts for title and unit, true or false for separate and stacked; correct it"
+        )
+
+
 def _check(phantom: CalibrationPhantom) -> None:
     n = len(phantom.rods)
-    numbers = (*phantom.rods.values(), *phantom.water, *phantom.density, *phantom.shell, *phantom.body, phantom.rod_radius,
-               phantom.rod_distance, phantom.width, phantom.height, phantom.rod_length, phantom.shell_density)  # fmt: skip
-    wrong = [
-        value for value in numbers if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value)
-    ]
-    if wrong or phantom.unit not in ("K2HPO4", "CHA") or not 1 <= n <= 20:
+    if phantom.unit not in ("K2HPO4", "CHA") or not 1 <= n <= 20:
         raise SettingsError(
-            f"found the phantom {phantom.name} with {n} rods in {phantom.unit!r} and values that are no numbers: {wrong}, expected 1 to 20 "
-            "rods, K2HPO4 or CHA, numbers; correct it"
+            f"found the phantom {phantom.name} with {n} rods in {phantom.unit!r}, expected 1 to 20 rods in K2HPO4 or CHA; correct it"
         )
     counts = {"water": phantom.water, "density": phantom.density, "shell": phantom.shell}
     bad = [key for key, given in counts.items() if given and len(given) != n]
@@ -184,9 +205,8 @@ def _check(phantom: CalibrationPhantom) -> None:
         )
     across = phantom.rod_distance * (0 if phantom.stacked else n - 1) + 2 * phantom.rod_radius
     deep, wide = (phantom.body[1], phantom.body[0]) if phantom.separate else (phantom.height, phantom.width)
-    if not (
-        1 <= phantom.rod_radius <= 60 and (n == 1 or phantom.stacked or phantom.rod_distance >= 2 * phantom.rod_radius)
-    ) or not (across <= wide <= 450 and 2 * phantom.rod_radius <= deep <= 400):
+    apart = n == 1 or phantom.stacked or phantom.rod_distance >= 2 * phantom.rod_radius
+    if not (1 <= phantom.rod_radius <= 60 and apart and across <= wide <= 450 and 2 * phantom.rod_radius <= deep <= 400):
         raise SettingsError(
             f"found the phantom {phantom.name} of {wide:g} x {deep:g} mm with rods of {phantom.rod_radius:g} mm radius every "
             f"{phantom.rod_distance:g} mm, expected rods that fit into it side by side; correct the sizes"

@@ -52,7 +52,8 @@ class VertebraShape:
     texture: float = 0.12
     """Relative deviation of the trabecular density over distances of some millimetres [-]."""
     losses: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Height that the upper endplate has lost to a fracture in front, in the middle and behind, as a share of ``height`` [-]."""
+    """Height that the upper endplate has lost to a fracture in front, in the middle and behind, as a share of the whole
+    height there [-]."""
     yellow_marrow: float = 0.55
     iodine: float = 0.0
     """In the marrow [mg/cm³]."""
@@ -72,7 +73,7 @@ class VertebraShape:
             y = (place - 0.5) * self.depth
             sunk = self.concavity if name == "middle" else 0.0
             edge = half - slope * y - sunk
-            found[f"{name}_superior"] = np.array([0.0, y, edge - self.height * lost])
+            found[f"{name}_superior"] = np.array([0.0, y, edge * (1 - 2 * lost)])
             found[f"{name}_inferior"] = np.array([0.0, y, -edge])
         return found
 
@@ -100,7 +101,7 @@ class Vertebra:
             return whole, whole
         place = (y + np.float32(shape.depth / 2)) / np.float32(shape.depth)
         lost = np.interp(place, LOSS_PLACES, np.repeat(shape.losses, (2, 1, 2))).astype(np.float32)
-        return np.asarray(whole - np.float32(shape.height) * lost), np.asarray(whole)
+        return np.asarray(whole * (1 - 2 * lost)), np.asarray(whole)
 
     def body(self, points: Coordinates) -> tuple[Field, Field]:
         """Return the distance to the body, and relative height (-1 lower to 1 upper endplate)."""
