@@ -25,6 +25,13 @@ def test_refuses_unknown_kinds(source: str, target: str) -> None:
         inspect.unwrap(convert)(np.array([0.1]), source, target)
 
 
+@pytest.mark.parametrize("source, target", [("Al2O3", "K2HPO4"), ("CHA", "ash"), ("apparent", "apparent")])
+def test_only_minerals_are_minerals(source: str, target: str) -> None:
+    """An unknown kind is an error, not the other mineral."""
+    with pytest.raises(SettingsError, match="expected K2HPO4 or CHA"):
+        inspect.unwrap(convert_mineral)(np.array([0.1]), source, target)
+
+
 @pytest.mark.parametrize("source, target", [("K2HPO4", "CHA"), ("CHA", "K2HPO4")])
 def test_minerals_are_never_mixed_in_silence(source: str, target: str) -> None:
     with pytest.raises(SettingsError, match="convert_mineral"):

@@ -9,7 +9,7 @@ import pytest
 
 from openbct.errors import ModelError
 from openbct.femodel import build_model
-from openbct.materials import KEYAK_2005, KOPPERDAHL_2002, MORGAN_2003_NECK
+from openbct.materials import KEYAK_2005, KOPPERDAHL_2002, MATERIALS, MORGAN_2003_NECK
 from openbct.records import Boundary, Pads, Specimen, Step
 
 SHAPE = (4, 4, 6)
@@ -96,3 +96,16 @@ def test_doubt_travels() -> None:
 def test_a_bone_that_is_mostly_below_the_floor_is_refused() -> None:
     with pytest.raises(ModelError, match="100 % of the bone voxels"):
         build_model(specimen(-50.0), boundary(), KOPPERDAHL_2002)
+
+
+def test_a_law_of_the_tissue_meets_no_clinical_voxel() -> None:
+    tissue = MATERIALS["bayraktar2004-trabecular"]
+    with pytest.raises(ModelError, match=r"expected at most 0.1 mm"):
+        build_model(specimen(), boundary(), tissue)
+    fine = build_model(replace(specimen(900.0), spacing=0.05), boundary(), tissue)
+    assert set(np.unique(fine.youngs_modulus[specimen().mask])) == {18_000.0}
+
+
+def test_a_law_without_a_strength_makes_an_elastic_model() -> None:
+    model = build_model(specimen(300.0), boundary(), MATERIALS["ogo-hip"])
+    assert np.isinf(model.yield_stress).all() and "and yield stress" not in model.step.sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tomllib
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from openbct.calibration import Phantomless
 from openbct.errors import SettingsError
 from openbct.linear import LinearTest
 from openbct.loadcases import AxialCompression, SidewaysFall, Stance
-from openbct.materials import TRANSVERSE
+from openbct.materials import MATERIALS, TRANSVERSE
 from openbct.plan import make_calibrator, make_plan
 from openbct.records import MaterialLaw, Pads
 from openbct.settings import built_in, override, parse, protocol_names, to_tables
@@ -94,6 +95,21 @@ def test_a_law_weaker_in_tension_needs_a_criterion_that_knows_it() -> None:
     with pytest.raises(SettingsError, match="paraboloid"):
         make_plan(parse(text, "mine.toml"))
     assert make_plan(parse(text + "\nyield_criterion = 'paraboloid'", "mine.toml")).femur.law.tension_ratio < 1
+
+
+def test_a_law_without_yield_stress_is_for_linear_tests() -> None:
+    text = "[femur]\nmaterial = 'ogo-hip'"
+    with pytest.raises(SettingsError, match=r'no yield stress.*set test = "linear"'):
+        make_plan(parse(text, "mine.toml"))
+    assert make_plan(parse(text + LINEAR.removeprefix("[femur]"), "mine.toml")).femur.law.yield_stress is None
+
+
+def test_a_law_of_an_unknown_kind_of_density_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    law = copy.copy(MATERIALS["keyak2005"])
+    object.__setattr__(law, "density", "BV/TV")  # a user's file is not type-checked
+    monkeypatch.setitem(MATERIALS, "mine", law)
+    with pytest.raises(SettingsError, match="found density kind 'BV/TV'"):
+        make_plan(parse("[femur]\nmaterial = 'mine'", "mine.toml"))
 
 
 def test_a_changed_protocol_does_not_keep_the_default_name() -> None:

@@ -99,7 +99,15 @@ def convert_mineral(
     """Return density on the other mineral scale, the paper, and the caution that must travel with it.
 
     The unit is kept (a ratio). ``source == target`` returns the density as it is, without a caution.
+
+    Raises
+    ------
+    SettingsError
+        A kind is no mineral scale.
     """
+    for kind in (source, target):
+        if kind not in ("K2HPO4", "CHA"):
+            raise SettingsError(f"found density kind {kind!r}, expected K2HPO4 or CHA, the mineral scales")
     values = np.asarray(density, dtype=float)
     if source == target:
         return values, (), ()

@@ -14,6 +14,8 @@ FLOOR_FRACTION = 0.05
 """Share of bone voxels raised to a law's floor above which a caution is due (fe-methods plausibility table, design)."""
 FLOOR_REFUSAL = 0.20
 """Share above which the strength would be the floor's, not the bone's (fe-methods plausibility table, design)."""
+TISSUE_VOXEL = 0.1
+"""Largest voxel that a law of the tissue itself describes [mm]: trabeculae are 0.1 to 0.2 mm thick [R]."""
 EXTRAPOLATED_FRACTION = 0.5
 """Share of bone voxels outside the range that a law was fitted to above which a caution is due: cortex and marrow always lie
 outside a trabecular law's range, so a smaller share would caution every bone and say nothing [design]."""
@@ -30,7 +32,10 @@ def build_model(
     Raises
     ------
     ModelError
-        The specimen holds no bone, its density is not finite, or too much of it lies below the law's floor.
+        The specimen holds no bone, its density is not finite, too much of it lies below the law's floor, or a law of the tissue
+        meets voxels that hold marrow.
+    SettingsError
+        The law names a kind of density to which no conversion is known.
     """
     bone = specimen.mask
     n_bone = int(bone.sum())
@@ -40,6 +45,11 @@ def build_model(
     if not np.isfinite(density).all():
         raise ModelError(
             f"found {int((~np.isfinite(density)).sum())} bone voxels of {specimen.bone} without a density; check the image"
+        )
+    if law.tissue and specimen.spacing > TISSUE_VOXEL:
+        raise ModelError(
+            f"found voxels of {specimen.spacing:g} mm of {specimen.bone} beside {law.name}, a law of the tissue itself, expected at most "
+            f"{TISSUE_VOXEL:g} mm: larger voxels hold marrow too; take a law that was fitted to apparent density"
         )
     rho, references, doubts = _in_kind(density, specimen.mineral, law)
     low, high = law.clip
@@ -53,7 +63,8 @@ def build_model(
     youngs_modulus = np.zeros(bone.shape)
     yield_stress = np.full(bone.shape, np.inf)
     youngs_modulus[bone] = law.youngs_modulus(clipped)
-    yield_stress[bone] = law.yield_stress(clipped)
+    if law.yield_stress is not None:
+        yield_stress[bone] = law.yield_stress(clipped)
     pad = specimen.pad & ~bone
     youngs_modulus[pad] = pads.youngs_modulus
     if pads.yield_stress is not None:
@@ -105,9 +116,9 @@ def _describe(
             f"({law.valid[0]:g} to {law.valid[1]:g} g/cm³); their stiffness is extrapolated."
         )
     sentence = (
-        f"Voxels became eight-node hexahedra of {specimen.spacing:g} mm; density ({law.density}) was mapped to stiffness and yield "
-        f"stress by {law.name} within {low:g} to {high:g} g/cm³, Poisson ratio {law.poisson_ratio:g}; {materials[0]}. "
-        f"In {specimen.bone} {100 * below:.1f} % of the voxels were raised and {100 * above:.1f} % "
+        f"Voxels became eight-node hexahedra of {specimen.spacing:g} mm; density ({law.density}) was mapped to stiffness"
+        f"{' and yield stress' if law.yield_stress else ''} by {law.name} within {low:g} to {high:g} g/cm³, "
+        f"Poisson ratio {law.poisson_ratio:g}; {materials[0]}. In {specimen.bone} {100 * below:.1f} % of the voxels were raised and {100 * above:.1f} % "
         "lowered to these bounds."
     )
     return Step("model", sentence, (law.reference, *references, *materials[1]), tuple(cautions))

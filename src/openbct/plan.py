@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from .records import (
     BoneRegion,
     CalibratedVolume,
     Calibrator,
+    DensityKind,
     ElasticSymmetry,
     LoadCase,
     MaterialLaw,
@@ -156,6 +158,11 @@ def _law_and_test(
     law = _law(asked.material)
     if asked.test == "linear":
         return law, _linear_test(default, asked, span)
+    if law.yield_stress is None:
+        raise SettingsError(
+            f'the material law {law.name!r} has no yield stress, which a load history to failure needs; set test = "linear" beside it, or '
+            "take a law that has one (`openbct protocols` lists them)"
+        )
     if law.tension_ratio != 1.0 and asked.yield_criterion == "von_mises":
         raise SettingsError(
             f"the material law {law.name!r} yields at {law.tension_ratio:.2f} of its compressive stress in tension, which von Mises cannot "
@@ -168,6 +175,11 @@ def _law(name: str) -> MaterialLaw:
     law = find(name, MATERIALS, "material law")
     if not isinstance(law, MaterialLaw):
         raise SettingsError(f"found a {type(law).__name__} as material law {name!r}, expected an openbct MaterialLaw")
+    if law.density not in get_args(DensityKind):
+        raise SettingsError(
+            f"found density kind {law.density!r} of the material law {law.name!r}, expected one of {', '.join(get_args(DensityKind))}: images are "
+            "converted to the kind that a law was made for"
+        )
     if is_spec(name):
         _try_law(law)
     return law
@@ -181,15 +193,17 @@ def _try_law(law: MaterialLaw) -> None:
     SettingsError
         The law fails, or differs from its check point by more than 0.1 %.
     """
-    rho, modulus, stress = law.check
+    rho, *expected = law.check
+    formulas = (law.youngs_modulus, law.yield_stress)
+    modulus, stress = (math.nan if formula is None else value for formula, value in zip(formulas, expected, strict=True))
     try:
         with np.errstate(all="ignore"):
-            found = [float(np.asarray(f(np.array([rho]))).reshape(-1)[0]) for f in (law.youngs_modulus, law.yield_stress)]
+            found = [math.nan if f is None else float(np.asarray(f(np.array([rho]))).reshape(-1)[0]) for f in formulas]
     except Exception as error:  # whatever a user's function raises becomes one sentence
         raise SettingsError(
             f"the material law {law.name!r} fails at its check point ({type(error).__name__}: {error}); mend it"
         ) from error
-    if not np.allclose(found, (modulus, stress), rtol=1e-3):
+    if not np.allclose(found, np.array((modulus, stress), dtype=float), rtol=1e-3, equal_nan=True):
         raise SettingsError(
             f"found {found[0]:g} MPa modulus and {found[1]:g} MPa yield stress of the material law {law.name!r} at {rho:g} g/cm³, expected "
             f"its own check point, {modulus:g} and {stress:g} MPa; mend the law or the check"

@@ -462,18 +462,20 @@ class MaterialLaw:
     density: DensityKind
     """The kind that the paper used; images are converted to it."""
     youngs_modulus: Callable[[Float[Array, "..."]], Float[Array, "..."]]
-    yield_stress: Callable[[Float[Array, "..."]], Float[Array, "..."]]
-    """In compression."""
+    yield_stress: Callable[[Float[Array, "..."]], Float[Array, "..."]] | None
+    """In compression; ``None``: the source gives none, and the law serves linear tests alone."""
     clip: tuple[float, float]
     """Densities are clipped to this range before the law [g/cm³]; the clipped fractions are reported."""
     valid: tuple[float, float]
     """Range that the paper fitted [g/cm³]; outside: a caution with the fraction."""
     reference: Reference
-    check: tuple[float, float, float]
+    check: tuple[float, float, float | None]
     """Density [g/cm³], modulus [MPa] and yield stress [MPa] of one point worked out by hand from the printed formula."""
     poisson_ratio: float = 0.3
     tension_ratio: float = 1.0
     """Tensile over compressive yield stress."""
+    tissue: bool = False
+    """The law is that of the tissue itself, not of a volume with marrow in it: for images that resolve trabeculae."""
 
 
 @runtime_checkable

@@ -200,7 +200,11 @@ def run_protocols(show: str | None, *, as_json: bool) -> None:
             "density": law.density,
             "valid_g_cm3": law.valid,
             "clip_g_cm3": law.clip,
+            "yields": law.yield_stress is not None,
+            "tension_ratio": law.tension_ratio,
+            "tissue": law.tissue,
             "reference": law.reference.text,
+            "mark": law.reference.mark,
         }
         for law in MATERIALS.values()
     ]
@@ -221,4 +225,6 @@ def run_protocols(show: str | None, *, as_json: bool) -> None:
         print(f"      after: {'; '.join(about.references)}")
     print("material laws:")
     for law in laws:
-        print(f"  {law['name']}: {law['density']} density; {law['reference']}")
+        limits = "" if law["yields"] else "; no yield stress: linear tests only"
+        limits += "; of the tissue itself: not for clinical voxels" if law["tissue"] else ""
+        print(f"  {law['name']}: {law['density']} density{limits}; {law['reference']} [{law['mark']}]")

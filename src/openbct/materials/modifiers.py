@@ -28,11 +28,12 @@ def side_artefact(law: MaterialLaw) -> MaterialLaw:
     """
     strength_factor = SIDE_ARTEFACT_FACTOR * PLATEAU_FACTOR
     rho, modulus, stress = law.check
+    formula = law.yield_stress
     return replace(
         law,
         name=f"{law.name}+side-artefact",
         youngs_modulus=lambda density: SIDE_ARTEFACT_FACTOR * law.youngs_modulus(density),
-        yield_stress=lambda density: strength_factor * law.yield_stress(density),
+        yield_stress=None if formula is None else lambda density: strength_factor * formula(density),
         reference=Reference(f"{law.reference.text}; {SIDE_ARTEFACT_REFERENCE.text}", SIDE_ARTEFACT_REFERENCE.mark),
-        check=(rho, SIDE_ARTEFACT_FACTOR * modulus, strength_factor * stress),
+        check=(rho, SIDE_ARTEFACT_FACTOR * modulus, None if stress is None else strength_factor * stress),
     )
