@@ -63,7 +63,10 @@ def simulate(
         _option("--phantom", help="Calibration phantom below the body: a name (see --list) or a TOML file.", panel=SCAN),
     ] = None,
     phantom_alone: Annotated[bool, _option("--phantom-alone", help="Scan the phantom without a person.", panel=SCAN)] = False,
-    format: Annotated[str | None, _option("--format", help="dicom or nifti.", panel=OUTPUT)] = None,
+    format: Annotated[str | None, _option("--format", help="dicom, enhanced (multi-frame) or nifti.", panel=OUTPUT)] = None,
+    header: Annotated[
+        str | None, _option("--header", help="DICOM header: complete, poor, or wrong on purpose.", panel=OUTPUT)
+    ] = None,
     fault: Annotated[
         str | None, _option("--fault", help="Damage the series on purpose: a name (see --list).", panel=OUTPUT)
     ] = None,
@@ -99,7 +102,7 @@ def simulate(
         "scanner": {"kvp": kvp, "mas": mas, "kernel": kernel},
         "image": {"spacing": voxels, "region": region},
         "phantom": {"name": phantom, "alone": phantom_alone or None},
-        "output": {"format": format, "fault": fault},
+        "output": {"format": format, "header": header, "fault": fault},
     }
     base = read_settings(settings) if settings else {}
     if labels is not None or "labels" in base:

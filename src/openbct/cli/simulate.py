@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,19 @@ import numpy as np
 from .. import __version__
 from ..errors import InputError, OutputError, SettingsError
 from ..phantoms import LabelSettings, Person, PhantomScan, SimulatedScan, cohort, parts_from_tables, simulate_labels
-from ..phantoms.beam import detected
 from ..phantoms.persons import torso_of
 from ..phantoms.phantomscan import simulate_phantom
 from ..phantoms.torso import region_of, simulate_torso
 from .simulate_request import Simulation, as_tables
+from .simulate_truth import truth_tables
 from .tell import Progress, print_json
 
 TRUTH = "truth.json"
 """Written last: a folder that has it is complete."""
 COHORT = "cohort.csv"
 SETTINGS = "settings.toml"
+BODY_PARTS = {"torso": "ABDOMENPELVIS", "hip": "PELVIS", "spine": "TLSPINE"}
+"""Region to the header's word; of a single level, the spine."""
 MINE = ("scan", "scan.nii.gz", "labels.nii.gz", "labels.toml", "truth")
 """What a simulation writes into its folder."""
 
@@ -163,10 +165,10 @@ def _one(out: Path, simulation: Simulation, progress: Progress, name: str = "") 
         rounded = (np.rint(volume.array * np.float32(10)) / np.float32(10)).astype(np.float32)
         write_volume(replace(volume, array=rounded), truth / f"{kind}.nii.gz")
     tables = truth_tables(simulated, simulation)
-    write_json(truth / TRUTH, {**tables, "fault": said, "digest": _digest(simulation)})
+    write_json(truth / TRUTH, {**tables, **said, "digest": _digest(simulation)})
     progress("done", name)
     return {"schema": "openbct-simulation/1", "scan": scan.name, "labels": "labels.nii.gz" if simulated.labels.names else None,
-            "truth": f"truth/{TRUTH}", "fault": said, "slices": simulated.image.shape[2],
+            "truth": f"truth/{TRUTH}", "fault": said["fault"], "slices": simulated.image.shape[2],
             "structures": list(simulated.labels.names.values())}  # fmt: skip
 
 
@@ -197,6 +199,12 @@ def _simulate_labels(simulation: Simulation) -> SimulatedScan:
     asked = simulation.labels
     assert asked is not None
     labels = read_label_image(Path(asked.file))
+    if not asked.parts:
+        numbers = ", ".join(str(number) for number in np.unique(labels.array) if number)
+        raise SettingsError(
+            f"found the labels {numbers} and no word on what they are, expected tables [labels.parts.NUMBER] with a name, and a tissue for "
+            "soft ones, in --settings; write them"
+        )
     body = read_label_image(Path(asked.body)) if asked.body else None
     settings = LabelSettings(
         parts_from_tables(asked.parts), spacing=asked.spacing, filling=asked.filling, joint_gap=asked.joint_gap,
@@ -205,65 +213,31 @@ def _simulate_labels(simulation: Simulation) -> SimulatedScan:
     return simulate_labels(labels, settings, body)
 
 
-def _write_scan(out: Path, simulated: SimulatedScan, simulation: Simulation) -> tuple[Path, dict[str, str] | None]:
-    """Write the image in the format asked for; returns where, and what was damaged on purpose."""
-    from ..io import apply_fault, write_ct_series, write_volume
+def _write_scan(out: Path, simulated: SimulatedScan, simulation: Simulation) -> tuple[Path, dict[str, Any]]:
+    """Write the image in the format asked for; returns where, and what is wrong on purpose."""
+    from ..io import Technique, apply_fault, false_statements, write_ct_series, write_enhanced_ct, write_volume
 
-    if simulation.output.format == "nifti":
+    asked = simulation.output
+    if asked.format == "nifti":
         path = out / "scan.nii.gz"
         write_volume(simulated.image, path)
-        return path, None
-    files = write_ct_series(
-        simulated.image, out / "scan", patient=simulated.patient, acquisition=simulated.acquisition, seed=simulation.seed
-    )
-    if not simulation.output.fault:
-        return out / "scan", None
-    fault = apply_fault(simulation.output.fault, files)
-    return out / "scan", {"name": fault.name, "what": fault.said, "reading_it": fault.answer}
-
-
-def truth_tables(simulated: SimulatedScan, simulation: Simulation) -> dict[str, Any]:
-    """Return what is true about a simulated scan, as plain tables; positions are patient LPS."""
-    beam, image, scanner = simulated.beam, simulated.image, simulation.scanner
-    energies, spectrum = detected(scanner.kvp)
-    voxel = float(np.prod(image.spacing)) / 1000.0
-    structures = {}
-    for number, name in simulated.labels.names.items():
-        inside = simulated.labels.volume.array == number
-        structures[name] = {
-            "label": number,
-            "volume_cm3": float(inside.sum()) * voxel,
-            "mean_density_mg_cm3": float(simulated.density.array[inside].mean(dtype=np.float64)),
-            "mean_mineral_mg_cm3": float(simulated.mineral.array[inside].mean(dtype=np.float64)),
-        }
-    return {
-        "schema": "openbct-truth/1",
-        "openbct": __version__,
-        "simulated": True,
-        "person": simulation.person.as_tables() if simulation.labels is None and not simulation.alone else None,
-        "scanner": asdict(scanner),
-        "image": {
-            "shape": list(image.shape),
-            "spacing_mm": image.spacing.tolist(),
-            "affine_lps_mm": image.affine.tolist(),
-            "unit": image.unit,
-        },
-        "beam": {
-            "kvp": scanner.kvp,
-            "mean_energy_kev": beam.mean_energy,
-            "hu_per_mg_cm3_k2hpo4": beam.phosphate_slope,
-            "hu_per_mg_cm3_cha": beam.apatite_slope,
-            "energies_kev": beam.energies.tolist(),
-            "weights_behind_the_body": beam.weights.tolist(),
-            "signal_without_a_body": {"energies_kev": energies.tolist(), "share": (spectrum / spectrum.sum()).tolist()},
-        },
-        "units": {"density": simulated.density.unit, "mineral": simulated.mineral.unit},
-        "structures": structures,
-        "landmarks_lps_mm": {name: point.tolist() for name, point in simulated.landmarks.items()},
-        "levels": [name.removeprefix("vertebrae_") for name in structures if name.startswith("vertebrae_")],
-        "rods": [asdict(rod) for rod in simulated.rods],
-        "phantom": asdict(simulation.phantom) if simulation.phantom is not None else None,
+        return path, {"fault": None, "header": None}
+    technique = Technique(simulation.scanner.mas, simulated.table_height, BODY_PARTS.get(simulation.image.region, "SPINE"))
+    known: dict[str, Any] = {"patient": simulated.patient, "acquisition": simulated.acquisition, "technique": technique}
+    kind: Any = asked.header
+    false = false_statements(simulated.image, **known) if kind == "wrong" else {}
+    said: dict[str, Any] = {
+        "header": {"kind": kind, "false": {key: {"true": true, "written": wrong} for key, (true, wrong) in false.items()}},
+        "fault": None,
     }
+    if asked.format == "enhanced":
+        write_enhanced_ct(simulated.image, out / "scan" / "scan.dcm", seed=simulation.seed, header=kind, **known)
+        return out / "scan", said
+    files = write_ct_series(simulated.image, out / "scan", seed=simulation.seed, header=kind, **known)
+    if asked.fault:
+        fault = apply_fault(asked.fault, files)
+        said["fault"] = {"name": fault.name, "what": fault.said, "reading_it": fault.answer}
+    return out / "scan", said
 
 
 def _tell(out: Path, written: dict[str, Any], *, assess: bool) -> None:

@@ -20,7 +20,8 @@ from ..phantoms import (
 )
 from ..phantoms.column import LEVELS
 
-FORMATS = ("dicom", "nifti")
+FORMATS = ("dicom", "enhanced", "nifti")
+HEADERS = ("complete", "poor", "wrong")
 REGIONS = ("torso", "spine", "hip", *LEVELS)
 LOW_RESOLUTION = (2.0, 2.0, 5.0)
 T = TypeVar("T")
@@ -59,6 +60,9 @@ class OutputRequest:
     """How the scan is written."""
 
     format: str = "dicom"
+    """``dicom`` (one file per slice), ``enhanced`` (one multi-frame file) or ``nifti``."""
+    header: str = "complete"
+    """What a DICOM header says: ``complete``, ``poor`` or ``wrong``."""
     fault: str = ""
 
 
@@ -108,7 +112,7 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping) and isinstance(out.get(key), Mapping):
             out[key] = merged(out[key], value)
         elif isinstance(value, Mapping):
-            out[key] = merged({}, value)
+            out.setdefault(key, merged({}, value))  # what is no table already stays, to be refused
         elif value is not None:
             out[key] = value
     return out
@@ -134,11 +138,17 @@ def make_simulation(tables: Mapping[str, Any]) -> Simulation:
         raise SettingsError(f"found the region {image.region!r}, expected one of {', '.join(REGIONS)}; choose one of these")
     if output.format not in FORMATS:
         raise SettingsError(f"found the format {output.format!r}, expected one of {', '.join(FORMATS)}; choose one of these")
+    if output.header not in HEADERS:
+        raise SettingsError(f"found the header {output.header!r}, expected one of {', '.join(HEADERS)}; choose one of these")
     if output.fault and output.format != "dicom":
         raise SettingsError("found a fault for a scan that is not a DICOM series, expected --format dicom; leave one of them out")
+    if output.header != "complete" and output.format == "nifti":
+        raise SettingsError(
+            "found a poor or wrong header for NIfTI, which says nothing about a scan; expected a DICOM format; choose one"
+        )
     labels = tables.get("labels")
     phantom, alone = _phantom(tables.get("phantom", {}))
-    if labels and phantom:
+    if labels is not None and phantom is not None:
         raise SettingsError("found a label map and a calibration phantom, expected one of them; leave one out")
     person = dict(_table(tables.get("person", {}), "person"))
     person["fractures"] = {
@@ -151,7 +161,7 @@ def make_simulation(tables: Mapping[str, Any]) -> Simulation:
         output=output,
         phantom=phantom,
         alone=alone,
-        labels=_labels(labels) if labels else None,
+        labels=_labels(labels) if labels is not None else None,
         seed=seed,
     )
 

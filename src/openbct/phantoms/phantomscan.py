@@ -67,6 +67,7 @@ def simulate_phantom(settings: PhantomScan) -> SimulatedScan:
     return record(
         canvas, image, {}, source="simulation: drawn from the shapes themselves", scanner=settings.scanner, patient=PHANTOM,
         settings=settings, description=f"Simulated CT of {phantom.title if phantom else 'water'}", rods=rods,
+        table_height=round((body[1] / 2 if body else 0.0) + (slab_height(phantom) if phantom and not phantom.separate else 0.0) - centre, 1),
     )  # fmt: skip
 
 

@@ -42,6 +42,8 @@ class SimulatedScan:
     """Patient LPS [mm]: ``"L1_centre"``, ``"femur_left_head_centre"`` ..."""
     rods: tuple[Rod, ...] = ()
     """Of the calibration phantom in the scan."""
+    table_height: float | None = None
+    """Of the table's top below the axis of rotation [mm]."""
 
 
 def record(
@@ -58,6 +60,7 @@ def record(
     bodies: LabelMap | None = None,
     landmarks: Mapping[str, Float[Array, "3"]] | None = None,
     rods: tuple[Rod, ...] = (),
+    table_height: float | None = None,
 ) -> SimulatedScan:
     """Return the record of a finished canvas and its image; names of labels that no voxel has are left out."""
     affine = canvas.affine
@@ -84,4 +87,5 @@ def record(
         settings=settings,
         landmarks=MappingProxyType(dict(landmarks or {})),
         rods=rods,
+        table_height=table_height,
     )

@@ -269,9 +269,11 @@ def _scan(canvas: Canvas, settings: TorsoSettings, image: Array, bodies: Array, 
     body_names = {value: f"vertebral_body_{level}" for level, value in BODY_LABELS.items() if np.any(bodies == value)}
     phantom = settings.calibration
     rods = () if phantom is None else slab_rods(canvas, phantom, body.girth.back, true_size=body.size)
+    table = body.size * body.girth.back + (slab_height(phantom) if phantom else 0.0)
     return record(
         canvas, image, {value: name for name, value in LABELS.items()}, source=source, scanner=settings.scanner,
         patient=settings.patient, settings=settings, description="Simulated CT, no patient",
         contrast=None if body.phase == "none" else f"iodine, {body.phase} phase",
         bodies=LabelMap(Volume(bodies, canvas.affine, "label"), body_names, source), landmarks=landmarks, rods=rods,
+        table_height=round(table - RAY_CENTRE, 1),
     )  # fmt: skip
