@@ -13,7 +13,7 @@ from ..volume import canonical
 from .archive import open_files
 from .cautions import doubt_acquisition, doubt_geometry, name_orientation
 from .dicom import stack_series
-from .header import Slice, read_acquisition
+from .header import Slice, quiet, read_acquisition
 from .nifti import check_hu, is_nifti, read_nifti
 from .series import Series, find_series
 
@@ -57,7 +57,7 @@ def inspect_path(path: Path | str) -> list[SeriesSummary]:
     path = Path(path)
     if is_nifti(path):
         return [_inspect_nifti(path)]
-    with open_files(path) as blobs:
+    with open_files(path) as blobs, quiet():
         return [_inspect_series(series) for series in find_series(blobs).series]
 
 

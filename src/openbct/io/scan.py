@@ -14,7 +14,7 @@ from ..volume import Volume, canonical
 from .archive import open_files
 from .cautions import doubt_acquisition, doubt_geometry, doubt_values, name_orientation
 from .dicom import Stack, stack_series
-from .header import read_acquisition, read_patient, text
+from .header import quiet, read_acquisition, read_patient, text
 from .nifti import check_density, check_hu, is_nifti, read_nifti
 from .pixels import Pixels, read_volume
 from .series import Found, Series, find_series
@@ -40,7 +40,7 @@ def read_scan(path: Path | str, *, series: str | None = None) -> Scan:
     path = Path(path)
     if is_nifti(path):
         return _read_nifti_scan(path, "HU")
-    with open_files(path) as blobs:
+    with open_files(path) as blobs, quiet():
         found = find_series(blobs)
         chosen, stack, note = choose_series(found, series)
         return _build_scan(chosen, stack, read_volume(stack.slices, stack.affine), found.passed_over + note)
