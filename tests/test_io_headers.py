@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +87,36 @@ def test_unknown_body_part(tmp_path: Path, writer: str) -> None:
         ({"acquisition": replace(ACQUISITION, study_date="2020-02-30")}, "study date that is none"),
         ({"patient": replace(PATIENT, birth_date=SECRET)}, "birth date that is none"),
         ({"patient": replace(PATIENT, weight_kg=float("nan"))}, "patient's weight"),
+        ({"acquisition": replace(ACQUISITION, series_uid=SECRET)}, "UID of series that is none"),
     ],
 )
 def test_facts_that_are_none(tmp_path: Path, writer: str, kind: str, options: dict[str, Any], said: str) -> None:
     with pytest.raises(OutputError, match=said) as caught:
         write(writer, tmp_path, header=kind, **options)
     assert SECRET not in str(caught.value) and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize(
+    ("options", "keyword"),
+    [
+        ({"acquisition": replace(ACQUISITION, series_description="x" * 65)}, "SeriesDescription"),
+        ({"acquisition": replace(ACQUISITION, kernel="a-kernel-of-17-ch")}, "ConvolutionKernel"),
+        ({"patient": replace(PATIENT, name=f"{SECRET}\\{SECRET}")}, "PatientName"),
+        ({"patient": replace(PATIENT, identifier=f"{SECRET}\n")}, "PatientID"),
+        ({"technique": Technique(protocol_name="y" * 65)}, "ProtocolName"),
+    ],
+)
+def test_texts_that_dicom_cannot_hold(tmp_path: Path, writer: str, options: dict[str, Any], keyword: str) -> None:
+    with pytest.raises(OutputError, match=f"text for {keyword}") as caught:
+        write(writer, tmp_path, **options)
+    assert SECRET not in str(caught.value) and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_name_in_any_script(tmp_path: Path, writer: str) -> None:
+    write(writer, tmp_path, patient=replace(PATIENT, name="Яковлева^Ōtsuka=山田"))
+    assert read_scan(tmp_path).patient.name == "Яковлева^Ōtsuka=山田"
 
 
 @pytest.mark.parametrize("writer", WRITERS)
@@ -372,7 +399,90 @@ def test_near_misses_say_nothing(tmp_path: Path, header: dict[str, object]) -> N
     assert read_scan(tmp_path).step.cautions == ()
 
 
+def test_groups_of_the_first_frame_count_where_none_is_shared(tmp_path: Path) -> None:
+    """Some scanners say of each frame how it was made."""
+    path = write("enhanced", tmp_path)[0]
+    known = read_scan(path).acquisition
+
+    def change(dataset: pydicom.Dataset) -> None:
+        common = dataset.SharedFunctionalGroupsSequence[0]
+        for name in (
+            "PixelMeasuresSequence",
+            "CTXRayDetailsSequence",
+            "CTReconstructionSequence",
+            "CTAcquisitionDetailsSequence",
+        ):
+            for frame in dataset.PerFrameFunctionalGroupsSequence:
+                setattr(frame, name, getattr(common, name))
+            delattr(common, name)
+        dataset.PerFrameFunctionalGroupsSequence[0].CTAcquisitionDetailsSequence[0].GantryDetectorTilt = 5
+
+    scan = read_scan(edited(path, change))
+    assert scan.acquisition == known
+    assert [caution for caution in scan.step.cautions if "tilt of 5.0 degrees" in caution] == list(scan.step.cautions) != []
+
+
 # Independent judges ------------------------------------------------------------------------------------------
+
+
+def items(dataset: pydicom.Dataset, path: list[str]) -> list[pydicom.Dataset]:
+    if not path:
+        return [dataset]
+    below = dataset[path[0]].value if path[0] in dataset else []
+    return [found for one in below for found in items(one, path[1:])]
+
+
+GROUPS = ["SharedFunctionalGroupsSequence"], ["PerFrameFunctionalGroupsSequence"]
+
+
+@lru_cache(maxsize=1)
+def standard() -> tuple[Any, ...]:
+    """Return the standard's tables, as highdicom has them: objects by SOP class, their modules, their elements."""
+    tables = resources.files(pytest.importorskip("highdicom")) / "_standard"
+    names = ("sop_class_iod_map.json", "iod_module_map.json", "module_attribute_map.json")
+    if not all((tables / name).is_file() for name in names):
+        pytest.skip("this highdicom keeps its tables of the standard elsewhere")
+    return tuple(json.loads((tables / name).read_text(encoding="utf-8")) for name in names)
+
+
+def missing(dataset: pydicom.Dataset) -> list[str]:
+    """Return what the standard demands without condition and the data set lacks."""
+    objects, modules, elements = standard()
+    found = []
+    for module in modules[objects[dataset.SOPClassUID]]:
+        for row in elements[module["key"]] if module["usage"] == "M" else []:
+            # Which groups a file must have depends on its kind; what a group must have does not.
+            if row["type"] in ("1", "2") and row["path"] not in GROUPS:
+                for one in items(dataset, row["path"]):
+                    if row["keyword"] not in one or (row["type"] == "1" and one[row["keyword"]].is_empty):
+                        found.append("/".join([*row["path"], row["keyword"]]))
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("writer", WRITERS)
+def test_nothing_that_the_standard_demands_is_missing(tmp_path: Path, writer: str, kind: str) -> None:
+    dataset = pydicom.dcmread(write(writer, tmp_path, header=kind)[-1])
+    assert missing(dataset) == []
+    if writer == "classic":
+        del dataset.SliceThickness
+        assert missing(dataset) == ["SliceThickness"]
+    else:
+        dataset.PerFrameFunctionalGroupsSequence[2].PlanePositionSequence = []
+        dataset.SharedFunctionalGroupsSequence[0].CTImageFrameTypeSequence[0].PixelPresentation = None
+        assert missing(dataset) == ["SharedFunctionalGroupsSequence/CTImageFrameTypeSequence/PixelPresentation"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("writer", WRITERS)
+def test_every_value_has_the_form_of_its_type(tmp_path: Path, writer: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lengths, characters, dates: pydicom checks them when it is told to."""
+    image = make_image()
+    uneven = Volume(image.array, image.affine @ np.diag([1 / 3, 1 / 7, 1 / 9, 1]), "HU")
+    path = write(writer, tmp_path, uneven, header=kind)[-1]
+    monkeypatch.setattr(pydicom.config.settings, "reading_validation_mode", pydicom.config.RAISE)
+    values = [element.value for element in pydicom.dcmread(path).iterall()]
+    assert len(values) > 30
 
 
 @pytest.mark.parametrize("kind", KINDS)

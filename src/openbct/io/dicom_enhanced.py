@@ -108,7 +108,7 @@ def write_enhanced_ct(
         What goes into the header; what is ``None`` stays out. Frames are called original only where kVp, kernel, slice thickness,
         exposure and table height are known, as the standard asks; else derived.
     seed
-        Of the UIDs, where ``acquisition`` brings none.
+        Of the UIDs, where ``acquisition`` brings none: scans that meet in one archive need different ones.
     header
         As in :func:`~openbct.io.write_ct_series`. The standard demands a slice thickness, maker, model, serial number and software
         even of a poor header: where they are unknown, the distance of the planes and "unknown" stand there.
@@ -116,7 +116,8 @@ def write_enhanced_ct(
     Raises
     ------
     OutputError
-        Values beyond 16 bits, axes off right angles, an unknown body part, a date or a number that is none, no room, no permission.
+        Values beyond 16 bits, axes off right angles, an unknown body part, a date, number, UID or text that DICOM cannot
+        hold, no room, no permission.
     """
     check_image(image)
     path, technique = Path(path), technique or Technique()

@@ -15,9 +15,11 @@ from typing import Any, Literal
 from uuid import UUID
 
 import numpy as np
+from pydicom.config import RAISE
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.valuerep import validate_value
 
 from ..errors import OutputError
 from ..records import Acquisition, Patient
@@ -177,11 +179,28 @@ def _age(patient: Patient, day: str) -> str | None:
 
 
 def set_element(dataset: Dataset, keyword: str, value: Any) -> None:
-    """Set an element, numbers in the form that its type has in DICOM; ``None`` leaves it empty."""
+    """Set an element, numbers in the form that its type has in DICOM; ``None`` leaves it empty.
+
+    Raises
+    ------
+    OutputError
+        A text that is too long for the element, or of characters that it cannot hold.
+    """
     kind = dictionary_VR(keyword)
     if kind in ("DS", "IS") and value is not None:
         write = decimal_string if kind == "DS" else lambda number: str(round(number))
         value = [write(number) for number in value] if isinstance(value, (list, tuple)) else write(value)
+    try:
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            # A backslash would begin a second value.
+            if isinstance(one, str) and ("\\" in one or not one.isprintable()):
+                raise ValueError
+            validate_value(kind, one, RAISE)
+    except ValueError:
+        raise OutputError(
+            f"found a text for {keyword} that is too long for DICOM ({kind}) or has characters that it does not allow, expected a"
+            " shorter or plainer one; change it"
+        ) from None
     with quiet():
         setattr(dataset, keyword, value)
 
@@ -215,12 +234,24 @@ def check_image(image: Volume) -> None:
 
 
 def make_uids(acquisition: Acquisition, seed: int) -> dict[str, str]:
-    """Return the UIDs of study, series and frame of reference."""
+    """Return the UIDs of study, series and frame of reference.
+
+    Raises
+    ------
+    OutputError
+        A given one that is none.
+    """
     given = {
         "study": acquisition.study_uid,
         "series": acquisition.series_uid,
         "frame": acquisition.frame_of_reference_uid,
     }
+    with quiet():
+        wrong = [name for name, uid in given.items() if uid and not UID(uid).is_valid]
+    if wrong:
+        raise OutputError(
+            f"found a UID of {wrong[0]} that is none, expected digits and points, at most 64; leave it out or correct it"
+        )
     return {name: uid or derived_uid("openbct", str(seed), name) for name, uid in given.items()}
 
 

@@ -60,7 +60,7 @@ def write_ct_series(
     patient, acquisition, technique
         What goes into the header; what is ``None`` stays out, or empty where the standard asks for the element.
     seed
-        Of the UIDs, where ``acquisition`` brings none.
+        Of the UIDs, where ``acquisition`` brings none: scans that meet in one archive need different ones.
     header
         ``"complete"``: all that is known. ``"poor"``: what the standard demands, with no word about patient and scanner.
         ``"wrong"``: complete, with the false values of :func:`~openbct.io.false_statements`.
@@ -70,7 +70,8 @@ def write_ct_series(
     Raises
     ------
     OutputError
-        Values beyond 16 bits, axes off right angles, an unknown body part, a date or a number that is none, no room, no permission.
+        Values beyond 16 bits, axes off right angles, an unknown body part, a date, number, UID or text that DICOM cannot
+        hold, no room, no permission.
     """
     check_image(image)
     uids = make_uids(acquisition, seed)

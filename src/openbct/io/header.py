@@ -126,9 +126,15 @@ def item(dataset: Dataset, *path: str) -> Dataset:
 
 
 def stated(header: Dataset, keyword: str, group: str) -> float | None:
-    """Return one number of a header: from its top, or from the functional group that all frames share."""
+    """Return one number of a header: from its top, or from a functional group."""
     found = number(header, keyword)
-    return number(item(header, "SharedFunctionalGroupsSequence", group), keyword) if found is None else found
+    return number(functional_group(header, group), keyword) if found is None else found
+
+
+def functional_group(header: Dataset, name: str) -> Dataset:
+    """Return a functional group that all frames share, or else the first frame's."""
+    shared = item(header, "SharedFunctionalGroupsSequence", name)
+    return shared if len(shared) else item(header, "PerFrameFunctionalGroupsSequence", name)
 
 
 def slices_of(header: Dataset, blob: Blob) -> list[Slice]:
@@ -240,11 +246,10 @@ def _iso(value: str | None) -> str | None:
 
 def read_acquisition(header: Dataset) -> Acquisition:
     """Return how a scan was made, as its header says."""
-    measures = item(header, "SharedFunctionalGroupsSequence", "PixelMeasuresSequence")
-    kernel = text(header, "ConvolutionKernel") or text(
-        item(header, "SharedFunctionalGroupsSequence", "CTReconstructionSequence"), "ConvolutionKernel"
-    )
-    kvp = number(header, "KVP") or number(item(header, "SharedFunctionalGroupsSequence", "CTXRayDetailsSequence"), "KVP")
+    reconstruction = functional_group(header, "CTReconstructionSequence")
+    kernel = text(header, "ConvolutionKernel") or text(reconstruction, "ConvolutionKernel")
+    kvp = number(header, "KVP") or number(functional_group(header, "CTXRayDetailsSequence"), "KVP")
+    measures = functional_group(header, "PixelMeasuresSequence")
     thickness = number(header, "SliceThickness") or number(measures, "SliceThickness")
     return Acquisition(
         kvp=kvp if kvp and kvp > 0 else None,
