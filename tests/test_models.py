@@ -13,6 +13,7 @@ from openbct.errors import InputError, ModelError, OutputError, SettingsError
 from openbct.io.models import FORMATS, SolverResult, VoxelModel, from_arrays, from_fe_model, read_answer, read_model, write_model
 from openbct.io.models.bins import EXACT, gather
 from openbct.io.models.model import element_index, without_loose
+from openbct.records import ElasticSymmetry, Reference
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed (openbct[interop])")
 
@@ -278,6 +279,38 @@ def test_vtu_shows_moduli_and_supports(tmp_path: Path) -> None:
         assert f'Name="{field}"' in text
 
 
+def test_orthotropic_elements_where_the_format_has_them(tmp_path: Path) -> None:
+    symmetry = ElasticSymmetry("test", (0.4, 0.6, 1.0), (0.25, 0.12, 0.2), (0.21, 0.16, 0.13), Reference("A test", "design"))
+    block = make()
+    common: Any = {"fixed": block.fixed, "displacement": block.displacement, "spacing": block.spacing, "symmetry": symmetry}
+    model = from_arrays(block.youngs_modulus, **common)
+    with pytest.raises(ModelError, match="anisotropic"):
+        from_arrays(block.youngs_modulus, yield_stress=block.youngs_modulus, **common)
+    with pytest.raises(OutputError, match="isotropic"):
+        write_model(model, tmp_path / "model.h5")
+    for suffix in (".n88model", ".feb"):
+        write_model(model, tmp_path / f"model{suffix}")
+        with pytest.raises(InputError, match=r"[Ii]sotropic"):
+            read_model(tmp_path / f"model{suffix}")
+    modulus = model.youngs_modulus[tuple(element_index(model).T)]
+    with h5py.File(tmp_path / "model.n88model") as file:
+        bone = file["MaterialDefinitions/Bone"]
+        assert bone.attrs["Type"] == b"LinearOrthotropic"
+        np.testing.assert_allclose(bone["E"][:], np.outer(modulus, (0.4, 0.6, 1.0)), rtol=1e-6)
+        np.testing.assert_allclose(bone["G"][:], np.outer(modulus, (0.21, 0.16, 0.13)), rtol=1e-6)  # yz, zx, xy
+        np.testing.assert_allclose(bone["nu"][0], (0.2, 0.12 / 0.4, 0.25), rtol=1e-6)
+    text = (tmp_path / "model.feb").read_text()
+    for entry in ("<v12>0.25</v12>", "<v23>0.2</v23>", "<v31>0.3</v31>", '<G31 type="map">map_G31</G31>', "<a>1,0,0</a>"):
+        assert entry in text
+    row = text.split('<ElementData name="map_G12"')[1].split('lid="1">')[1].split("<")[0]
+    assert float(row) == pytest.approx(0.13 * modulus[0])
+    write_model(model, tmp_path / "model.inp")
+    mixed = (tmp_path / "model.inp").read_text().replace("*ELASTIC, TYPE=ENGINEERING CONSTANTS", "*ELASTIC", 1)
+    (tmp_path / "model.inp").write_text(mixed)
+    with pytest.raises(InputError, match=r"beside|second modulus|cannot be read"):
+        read_model(tmp_path / "model.inp")
+
+
 # Materials --------------------------------------------------------------------------------------------------------
 
 
@@ -396,6 +429,9 @@ def test_the_problem_of_a_bone_at_its_travel(bone_model: Any) -> None:
     assert np.abs(model.displacement).max() == pytest.approx(0.5 * np.abs(bone_model.boundary.displacement).max())
     np.testing.assert_allclose(model.direction, bone_model.boundary.direction)
     assert not from_fe_model(bone_model, travel=0.5, plastic=False).plastic
+    tilting = replace(bone_model, boundary=replace(bone_model.boundary, tilts=True))
+    with pytest.raises(ModelError, match="tilting platen"):
+        from_fe_model(tilting, travel=0.5)
 
 
 @pytest.fixture

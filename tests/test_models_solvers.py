@@ -15,6 +15,7 @@ from openbct import fe
 from openbct.fe import Solution
 from openbct.io.models import SolverResult, VoxelModel, from_arrays, read_answer, read_model, write_model
 from openbct.io.models.ccx_results import read_curve
+from openbct.records import ElasticSymmetry, Reference
 from test_models import make
 
 CCX = shutil.which("ccx")
@@ -67,6 +68,26 @@ def test_calculix_gives_our_answer(tmp_path: Path, options: dict[str, bool]) -> 
     agree(fields, model, solution, 1e-5)  # an .frd has six digits
     back = read_model(tmp_path / "model.inp")
     agree(printed, back, solve(back), 1e-6)
+
+
+@calculix
+def test_calculix_gives_our_answer_of_orthotropic_elements(tmp_path: Path) -> None:
+    """Of every axis its own: an exchanged constant would show."""
+    symmetry = ElasticSymmetry("test", (0.4, 0.6, 1.0), (0.25, 0.12, 0.2), (0.21, 0.16, 0.13), Reference("A test", "design"))
+    block = make(seed=2)
+    model = from_arrays(
+        block.youngs_modulus, fixed=block.fixed, displacement=block.displacement, spacing=block.spacing, symmetry=symmetry
+    )  # fmt: skip
+    (printed,) = run_calculix(model, tmp_path, ".dat")
+    solution = fe.solve(
+        model.youngs_modulus, orthotropy=fe.Orthotropy(symmetry.youngs, symmetry.poisson, symmetry.shear), spacing=model.spacing,
+        fixed=model.fixed, displacement=model.displacement, tolerance=1e-11,
+    )  # fmt: skip
+    agree(printed, model, solution, 1e-6)
+    back = read_model(tmp_path / "model.inp").symmetry
+    assert back is not None
+    for found, expected in ((back.youngs, symmetry.youngs), (back.poisson, symmetry.poisson), (back.shear, symmetry.shear)):
+        assert found == pytest.approx(expected, rel=1e-8)
 
 
 @calculix

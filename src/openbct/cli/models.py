@@ -89,7 +89,9 @@ def _solve(model: VoxelModel, bbar: bool, tolerance: float) -> tuple[np.ndarray,
     }  # fmt: skip
     loaded = bool(model.loaded.any())
     if not model.plastic:
-        solution = fe.solve(model.youngs_modulus, force=model.force, tolerance=tolerance, **options)
+        how = model.symmetry
+        orthotropy = None if how is None else fe.Orthotropy(how.youngs, how.poisson, how.shear)
+        solution = fe.solve(model.youngs_modulus, force=model.force, orthotropy=orthotropy, tolerance=tolerance, **options)
         load = float((solution.force[model.loaded] @ model.direction).sum()) if loaded else None
         return solution.displacement, load, solution.status
     if model.force.any() or not loaded:

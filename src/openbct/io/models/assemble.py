@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ...errors import InputError
-from ...records import Array
+from ...records import Array, ElasticSymmetry
 from .mesh import find_grid
 from .model import VOID_RATIO, VoxelModel, where_loaded
 
@@ -36,6 +36,7 @@ class Parts:
     loaded: Int[Array, " l"]
     """Numbers of the nodes whose reaction is the load; empty where the file does not say: those that move."""
     tension_ratio: float = 1.0
+    symmetry: ElasticSymmetry | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -98,5 +99,5 @@ def assemble(parts: Parts) -> VoxelModel:
     return VoxelModel(
         name=parts.name, youngs_modulus=modulus, yield_stress=strength, tension_ratio=parts.tension_ratio, poisson_ratio=ratio,
         spacing=mesh.spacing, fixed=fixed, displacement=displacement, loaded=loaded,
-        direction=direction, force=np.where(fixed, 0.0, force), numbers=numbers, notes=parts.notes,
+        direction=direction, force=np.where(fixed, 0.0, force), numbers=numbers, notes=parts.notes, symmetry=parts.symmetry,
     )  # fmt: skip

@@ -43,8 +43,10 @@ def feb_bytes(model: VoxelModel) -> tuple[bytes, tuple[str, ...]]:
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', f"<!--{_comment(model, cautions)}-->", '<febio_spec version="4.0">']
     lines += ['<Module type="solid"/>', f"<Control>{CONTROL}</Control>"]
     index = tuple(element_index(model).T)
-    maps = {"E": model.youngs_modulus[index], "v": model.poisson_ratio[index]}
-    lines.append(f'<Material><material id="1" name="{MATERIAL}" type="isotropic elastic"><density>1</density>')
+    maps = _constants(model, model.youngs_modulus[index], model.poisson_ratio[index])
+    kind = "isotropic elastic" if model.symmetry is None else "orthotropic elastic"
+    lines.append(f'<Material><material id="1" name="{MATERIAL}" type="{kind}"><density>1</density>')
+    lines += ['<mat_axis type="vector"><a>1,0,0</a><d>0,1,0</d></mat_axis>'] if model.symmetry is not None else []
     lines += [f"<{name}{_value(values, f'map_{name}')}</{name}>" for name, values in maps.items()]
     lines.append("</material></Material>")
     numbers, axes, values = held(model)
@@ -90,6 +92,18 @@ def _comment(model: VoxelModel, cautions: list[str]) -> str:
         *(f"Caution: {caution}" for caution in cautions),
     ]
     return escape(" ".join(said)).replace("--", "- -")
+
+
+def _constants(model: VoxelModel, modulus: Float[Array, " n"], ratio: Float[Array, " n"]) -> dict[str, Float[Array, " _"]]:
+    """Return the elastic constants of each element, by FEBio's names."""
+    if model.symmetry is None:
+        return {"E": modulus, "v": ratio}
+    (one, two, three), (ij, ik, jk), (g_jk, g_ik, g_ij) = model.symmetry.youngs, model.symmetry.poisson, model.symmetry.shear
+    scaled = {"E1": one, "E2": two, "E3": three, "G12": g_ij, "G23": g_jk, "G31": g_ik}
+    constants = {name: factor * modulus for name, factor in scaled.items()}
+    return constants | {
+        name: np.full(len(modulus), value) for name, value in (("v12", ij), ("v23", jk), ("v31", ik * three / one))
+    }
 
 
 def _by_axis(kind: str, numbers: Int[Array, " n"], axes: Int[Array, " n"], values: Float[Array, " n"]) -> list[AxisValues]:

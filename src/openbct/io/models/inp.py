@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Float, Int
 
-from ...records import Array
+from ...records import Array, ElasticSymmetry
 from .bins import Materials, gather
 from .model import VoxelModel, element_nodes, held, node_index, pushed
 
@@ -41,7 +41,7 @@ def inp_bytes(model: VoxelModel) -> tuple[bytes, tuple[str, ...]]:
     lines += [f"{e}," + ",".join(map(str, row)) for e, row in enumerate(element_nodes(model).tolist(), start=1)]
     loaded = np.sort(model.numbers[model.loaded & (model.numbers > 0)])
     lines += ["*NSET, NSET=LOADED", *_wrapped(loaded.tolist())] if len(loaded) else []
-    lines += _materials(materials)
+    lines += _materials(materials, model.symmetry)
     lines += _step(model, bool(len(loaded)))
     return ("\n".join(lines) + "\n").encode("ascii", "replace"), tuple(cautions)
 
@@ -63,15 +63,25 @@ def _wrapped(entries: list[int]) -> Iterable[str]:
     return (",".join(map(str, entries[start : start + PER_LINE])) for start in range(0, len(entries), PER_LINE))
 
 
-def _materials(materials: Materials) -> list[str]:
+def _elastic(modulus: float, ratio: float, symmetry: ElasticSymmetry | None) -> list[str]:
+    """Return the elastic data of a material: two constants, or nine in the programs' order, 12 13 23 of the axes."""
+    if symmetry is None:
+        return ["*ELASTIC", f"{modulus:.9g},{ratio:.9g}"]
+    youngs = [modulus * factor for factor in symmetry.youngs]
+    jk, ik, ij = (modulus * factor for factor in symmetry.shear)
+    first = ",".join(f"{x:.9g}" for x in (*youngs, *symmetry.poisson, ij, ik))
+    return ["*ELASTIC, TYPE=ENGINEERING CONSTANTS", first, f"{jk:.9g}"]
+
+
+def _materials(materials: Materials, symmetry: ElasticSymmetry | None) -> list[str]:
     """Return one element set, material and section per bin."""
     order = np.argsort(materials.of_element, kind="stable")
     ends = np.cumsum(np.bincount(materials.of_element, minlength=len(materials.youngs_modulus)))
     lines: list[str] = []
     for number, members in enumerate(np.split(order + 1, ends[:-1]), start=1):
         row = number - 1
-        lines += [f"*ELSET, ELSET=E{number}", *_wrapped(members.tolist()), f"*MATERIAL, NAME=M{number}", "*ELASTIC"]
-        lines.append(f"{materials.youngs_modulus[row]:.9g},{materials.poisson_ratio[row]:.9g}")
+        lines += [f"*ELSET, ELSET=E{number}", *_wrapped(members.tolist()), f"*MATERIAL, NAME=M{number}"]
+        lines += _elastic(float(materials.youngs_modulus[row]), float(materials.poisson_ratio[row]), symmetry)
         if np.isfinite(materials.yield_stress[row]):
             lines += ["*PLASTIC", f"{materials.yield_stress[row]:.9g},0."]
         lines.append(f"*SOLID SECTION, ELSET=E{number}, MATERIAL=M{number}")

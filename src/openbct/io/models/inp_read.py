@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import InputError
+from ...records import ElasticSymmetry, Reference
 from .assemble import Parts, assemble
 from .model import VoxelModel
 
@@ -27,6 +28,8 @@ class _Deck:
     element_sets: dict[str, list[int]] = field(default_factory=dict)
     elastic: dict[str, tuple[float, float]] = field(default_factory=dict)
     plastic: dict[str, float] = field(default_factory=dict)
+    orthotropic: dict[str, list[float]] = field(default_factory=dict)
+    """Nine engineering constants of each such material."""
     sections: list[tuple[str, str]] = field(default_factory=list)
     supports: list[tuple[list[int], int, float]] = field(default_factory=list)
     forces: list[tuple[list[int], int, float]] = field(default_factory=list)
@@ -100,6 +103,9 @@ def _begin(deck: _Deck, line: str) -> Callable[[list[str]], None]:
         return lambda _: None
     if keyword == "ELASTIC" and options.get("TYPE", "ISO").upper().startswith("ISO"):
         return lambda row: _elastic(deck, row)
+    if keyword == "ELASTIC" and options["TYPE"].upper() == "ENGINEERING CONSTANTS":
+        constants = deck.orthotropic.setdefault(deck.material, [])
+        return lambda row: constants.extend(float(x) for x in row)
     if keyword == "PLASTIC":
         return lambda row: _yield(deck, row)
     if keyword == "SOLID SECTION" and "ORIENTATION" not in options:
@@ -191,8 +197,29 @@ def _support(deck: _Deck, row: list[str]) -> None:
     deck.supports += [(nodes, axis - 1, value) for axis in range(first, last + 1)]
 
 
+def _symmetry(deck: _Deck) -> ElasticSymmetry | None:
+    """Return the elastic symmetry that all materials share, after noting each one's modulus along the third axis."""
+    if not deck.orthotropic:
+        return None
+    if deck.elastic or any(len(constants) != 9 for constants in deck.orthotropic.values()):
+        raise InputError("found isotropic beside orthotropic materials, or one without nine constants, expected all with nine")
+    table = np.array(list(deck.orthotropic.values()))
+    factors = table.copy()
+    factors[:, [0, 1, 2, 6, 7, 8]] /= table[:, 2:3]
+    if not np.allclose(factors, factors[0], rtol=1e-6):
+        raise InputError(
+            "found orthotropic materials that are no multiples of one another, expected one symmetry for all elements"
+        )
+    deck.elastic = {name: (float(modulus), 0.3) for name, modulus in zip(deck.orthotropic, table[:, 2], strict=True)}
+    one, two, three, ij, ik, jk, g_ij, g_ik, g_jk = map(float, factors[0])
+    return ElasticSymmetry(
+        "orthotropic", (one, two, three), (ij, ik, jk), (g_jk, g_ik, g_ij), Reference("Constants of the file", "seen")
+    )
+
+
 def _assemble(deck: _Deck, name: str) -> VoxelModel:
     """Return the model from the parts of the deck."""
+    symmetry = _symmetry(deck)
     elements = np.array(deck.elements, dtype=np.int64).reshape(-1, 9)
     row_of = {int(number): row for row, number in enumerate(elements[:, 0])}
     if len(row_of) != len(elements):
@@ -220,5 +247,6 @@ def _assemble(deck: _Deck, name: str) -> VoxelModel:
         name=name, node_numbers=table[:, 0].astype(np.int64), coordinates=table[:, 1:], elements=elements[:, 1:], youngs_modulus=modulus,
         poisson_ratio=ratio, yield_stress=strength, supports=dofs(deck.supports), forces=dofs(deck.forces),
         loaded=np.array(deck.node_sets.get("LOADED", []), dtype=np.int64), notes=tuple(dict.fromkeys(deck.notes)),
+        symmetry=symmetry,
     )  # fmt: skip
     return assemble(parts)

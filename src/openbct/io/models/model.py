@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 
 from ...errors import ModelError
-from ...records import Array, FEModel
+from ...records import Array, ElasticSymmetry, FEModel
 
 CORNERS = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
 """Node order of a brick in Abaqus, CalculiX, FEBio and VTK: around the lower face, then around the upper one."""
@@ -51,6 +51,8 @@ class VoxelModel:
     """Number of each node in the file, from 1; 0 where there is none."""
     notes: tuple[str, ...] = ()
     """Where it comes from and what was left out, each a full sentence."""
+    symmetry: ElasticSymmetry | None = None
+    """``None``: isotropic; otherwise ``poisson_ratio`` is not used, as in the kernel."""
 
     @property
     def active(self) -> Bool[Array, "i j k"]:
@@ -77,6 +79,7 @@ def from_arrays(
     force: Float[Array, "i1 j1 k1 3"] | None = None,
     name: str = "model",
     notes: tuple[str, ...] = (),
+    symmetry: ElasticSymmetry | None = None,
 ) -> VoxelModel:
     """Return a model from the arrays that the kernel takes, cut to the box of its elements, its nodes numbered.
 
@@ -97,6 +100,10 @@ def from_arrays(
     for label, array, expected in (("fixed", fixed, (*nodes, 3)), ("displacement", displacement, (*nodes, 3))):
         if array.shape != expected:
             raise ModelError(f"found {label} of shape {array.shape}, expected {expected}: one value per node and axis")
+    if symmetry is not None and yield_stress is not None:
+        raise ModelError(
+            "found yield stresses of anisotropic elements, expected isotropic ones: the kernel has no such plasticity"
+        )
     solid = modulus > 0
     strength = np.where(solid, np.inf if yield_stress is None else np.asarray(yield_stress, dtype=float), np.inf)
     ratio = np.where(solid, np.asarray(poisson_ratio, dtype=float), VOID_RATIO)
@@ -123,6 +130,7 @@ def from_arrays(
         force=forces[corners],
         numbers=np.zeros(tuple(int(b - a + 1) for a, b in zip(lower, upper, strict=True)), dtype=np.int64),
         notes=notes,
+        symmetry=symmetry,
     )
     return number_nodes(model)
 
@@ -135,19 +143,30 @@ def from_fe_model(model: FEModel, *, travel: float, plastic: bool = True) -> Vox
     travel
         Of the loaded nodes [mm].
     plastic
-        Keep the yield stresses; ``False`` leaves the linear elastic model.
+        Keep the yield stresses; ``False``, or an anisotropic model, leaves the linear elastic one.
+
+    Raises
+    ------
+    ModelError
+        The platen finds its own tilt: no prescribed displacements say that.
     """
     boundary = model.boundary
+    if boundary.tilts:
+        raise ModelError(
+            f"found a tilting platen on {model.bone}, expected displacements that are all prescribed: other programs tie such a face in "
+            'ways of their own; choose superior = "free" or "clamped" in the protocol'
+        )
     whole = from_arrays(
         model.youngs_modulus,
         fixed=boundary.fixed,
         displacement=boundary.displacement * travel,
         spacing=(model.spacing,) * 3,
         poisson_ratio=model.poisson_ratio,
-        yield_stress=model.yield_stress if plastic else None,
+        yield_stress=model.yield_stress if plastic and model.symmetry is None else None,
         tension_ratio=model.tension_ratio,
         loaded=boundary.loaded,
         direction=boundary.direction,
+        symmetry=model.symmetry,
         name=model.bone,
         notes=(
             f"{model.bone}, travel {travel:.6g} mm of {model.gauge_length:.6g} mm gauge length.",
@@ -201,12 +220,13 @@ def without_loose(model: VoxelModel) -> VoxelModel:
         displacement=model.displacement,
         spacing=model.spacing,
         poisson_ratio=model.poisson_ratio,
-        yield_stress=model.yield_stress,
+        yield_stress=model.yield_stress if model.plastic else None,
         tension_ratio=model.tension_ratio,
         loaded=model.loaded,
         direction=model.direction,
         force=model.force,
         name=model.name,
+        symmetry=model.symmetry,
         notes=(*model.notes, f"{left_out} elements in pieces that touch nothing held were left out."),
     )
 

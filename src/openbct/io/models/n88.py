@@ -107,10 +107,19 @@ def n88_bytes(model: VoxelModel) -> tuple[bytes, tuple[str, ...]]:
 def _elastic(model: VoxelModel, definitions: Any, write: _Writer) -> tuple[dict[int, str], Int[Array, " m"], str]:
     """Write one material array with an entry per element; ID n of an element is entry n - 1 of the array."""
     place = tuple(element_index(model).T)
-    group = write.group(definitions, "Bone", Type="LinearIsotropic")
-    length = write.dimension(group, "MaterialArrayLength", len(place[0]))
-    write.variable(group, "E", model.youngs_modulus[place].astype("<f4"), length)
-    write.variable(group, "nu", model.poisson_ratio[place].astype("<f4"), length)
+    modulus, symmetry = model.youngs_modulus[place], model.symmetry
+    group = write.group(definitions, "Bone", Type="LinearIsotropic" if symmetry is None else "LinearOrthotropic")
+    length = write.dimension(group, "MaterialArrayLength", len(modulus))
+    if symmetry is None:
+        write.variable(group, "E", modulus.astype("<f4"), length)
+        write.variable(group, "nu", model.poisson_ratio[place].astype("<f4"), length)
+    else:
+        components = write.dimension(group, "NComponents", 3)
+        ij, ik, jk = symmetry.poisson
+        ki = ik * symmetry.youngs[2] / symmetry.youngs[0]  # the format has yz, zx, xy of ratios and shear moduli
+        for name, factors in (("E", symmetry.youngs), ("G", symmetry.shear)):
+            write.variable(group, name, np.outer(modulus, factors).astype("<f4"), length, components)
+        write.variable(group, "nu", np.tile([jk, ki, ij], (len(modulus), 1)).astype("<f4"), length, components)
     return {1: "Bone"}, np.arange(1, len(place[0]) + 1), ""
 
 

@@ -35,11 +35,15 @@ def parosol_bytes(model: VoxelModel) -> tuple[bytes, tuple[str, ...]]:
     Raises
     ------
     OutputError
-        The voxels are no cubes, or more than 32767 along an axis.
+        The elements are not isotropic, the voxels no cubes, or more than 32767 along an axis.
     SettingsError
         h5py is not installed.
     """
     h5py = load_h5py()
+    if model.symmetry is not None:
+        raise OutputError(
+            f"found {model.symmetry.name} elements, expected isotropic ones: ParOSol has no others; choose another format"
+        )
     if max(model.spacing) - min(model.spacing) > UNEQUAL * max(model.spacing):
         raise OutputError(
             f"found voxels of {model.spacing} mm, expected cubes: ParOSol knows one edge length; choose another format"
