@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from openbct.errors import InputError, ModelError, OutputError, SettingsError
+from openbct.errors import InputError, ModelError, SettingsError
 from openbct.io.models import FORMATS, SolverResult, VoxelModel, from_arrays, from_fe_model, read_answer, read_model, write_model
 from openbct.io.models.bins import EXACT, gather
 from openbct.io.models.model import element_index, without_loose
@@ -113,7 +113,7 @@ def test_a_model_without_elements_or_of_two_shapes_is_refused() -> None:
 
 
 def test_parosol_knows_cubes_alone(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="cubes"):
+    with pytest.raises(ModelError, match="cubes"):
         write_model(replace(make(), spacing=(1.0, 1.0, 1.1)), tmp_path / "model.h5")
 
 
@@ -286,7 +286,7 @@ def test_orthotropic_elements_where_the_format_has_them(tmp_path: Path) -> None:
     model = from_arrays(block.youngs_modulus, **common)
     with pytest.raises(ModelError, match="anisotropic"):
         from_arrays(block.youngs_modulus, yield_stress=block.youngs_modulus, **common)
-    with pytest.raises(OutputError, match="isotropic"):
+    with pytest.raises(ModelError, match="isotropic"):
         write_model(model, tmp_path / "model.h5")
     for suffix in (".n88model", ".feb"):
         write_model(model, tmp_path / f"model{suffix}")

@@ -61,6 +61,13 @@ Height = Annotated[float | None, typer.Option("--height-cm", help="Body height, 
 Weight = Annotated[float | None, typer.Option("--weight-kg", help="Body weight, in kg.")]
 Series = Annotated[str | None, typer.Option("--series", help="Which series, as `openbct inspect` names it.")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Skip report.html and report.pdf.")]
+Models = Annotated[
+    str,
+    typer.Option(
+        "--models",
+        help="Also write each bone's finite-element model for other programs: inp, feb, n88model, parosol, with commas.",
+    ),
+]
 Anonymous = Annotated[bool, typer.Option("--anonymous", help="Leave names, numbers, dates and UIDs out of every file.")]
 
 
@@ -111,15 +118,16 @@ def analyze(
     json: Json = False,
     no_report: NoReport = False,
     anonymous: Anonymous = False,
+    models: Models = "",
 ) -> None:
     """From a CT scan to strength, density and a report."""
-    from .request import Request
+    from .request import Request, named
     from .run import run_analyze
 
     request = Request(
         scan=scan, out=out, labels=tuple(labels or ()), label_maps=tuple(label_map or ()), bones=bones, protocol=protocol,
         sex=sex, age=age, height_cm=height_cm, weight_kg=weight_kg, series=series, report=not no_report,
-        anonymous=anonymous,
+        anonymous=anonymous, models=named(models),
     )  # fmt: skip
     run_analyze(request, as_json=json)
 
@@ -143,15 +151,16 @@ def strength(
     json: Json = False,
     no_report: NoReport = False,
     anonymous: Anonymous = False,
+    models: Models = "",
 ) -> None:
     """From a calibrated density image and labels to strength, density and a report."""
-    from .request import Request
+    from .request import Request, named
     from .run import run_analyze
 
     request = Request(
         scan=density, out=out, labels=tuple(labels or ()), label_maps=tuple(label_map or ()), bones=bones, protocol=protocol,
         sex=sex, age=age, height_cm=height_cm, weight_kg=weight_kg, report=not no_report, mineral=mineral,
-        calibrated=True, anonymous=anonymous,
+        calibrated=True, anonymous=anonymous, models=named(models),
     )  # fmt: skip
     run_analyze(request, as_json=json)
 

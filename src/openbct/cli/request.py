@@ -36,6 +36,13 @@ class Request:
     """That of such an image; ``None`` where it was not said."""
     anonymous: bool = False
     """Names, numbers, dates and UIDs stay out of every file."""
+    models: tuple[str, ...] = ()
+    """Formats in which each bone's model is written for other programs."""
+
+
+def named(text: str) -> tuple[str, ...]:
+    """Return what an option lists with commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def stage_request(scan: Path, out: Path, labels: list[Path] | None, label_maps: list[Path] | None, **more: Any) -> Request:

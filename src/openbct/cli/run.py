@@ -17,10 +17,12 @@ from .tell import Progress, print_json, print_summary, summary
 
 def run_analyze(request: Request, *, as_json: bool) -> Case:
     """Do the main job and tell what came out; exits with a status where nothing could be assessed."""
+    from ..io.models import check_formats
     from ..plan import make_plan
 
     progress = Progress()
     settings = make_settings(request)
+    check_formats(request.models)
     make_plan(settings)  # an unknown law or a broken plug-in stops the run before the scan is read
     progress("reading the scan and its labels")
     scan, segmenter = read_inputs(request, settings)
@@ -70,7 +72,7 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
     OutputError
         A result cannot be written; what was written before stays, and result.json tells of it.
     """
-    from ..io import anonymise, prepare_folder, start_folder, write_bone, write_case, write_tables
+    from ..io import anonymise, prepare_folder, start_folder, write_bone, write_case, write_models, write_tables
     from ..io.case_file import as_stored
     from ..pipeline import analyze
     from ..plan import make_plan
@@ -84,6 +86,8 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
         told = anonymise(so_far) if request.anonymous else so_far
         write_tables(told, request.out)
         write_bone(result, request.out)
+        for caution in write_models(result, request.out, request.models):
+            progress(f"model: {caution}")
         write_tables(told, request.out)  # which now name the bone's files
         progress.finished(result)
 

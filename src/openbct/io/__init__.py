@@ -10,7 +10,17 @@ from .files import prepare_folder, write_bytes, write_json, write_table, write_v
 from .inspect import SeriesSummary, inspect_path
 from .labels import check_grid, read_label_image, read_labels
 from .scan import read_density, read_scan
-from .store import read_case, read_result, result_schema, start_folder, write_bone, write_case, write_label_map, write_tables
+from .store import (
+    read_case,
+    read_result,
+    result_schema,
+    start_folder,
+    write_bone,
+    write_case,
+    write_label_map,
+    write_models,
+    write_tables,
+)
 from .toml_text import to_toml
 
 __all__ = [
@@ -45,6 +55,7 @@ __all__ = [
     "write_enhanced_ct",
     "write_json",
     "write_label_map",
+    "write_models",
     "write_table",
     "write_tables",
     "write_volume",

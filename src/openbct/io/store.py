@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, OutputError
+from ..errors import InputError, ModelError, OutputError
 from ..records import BoneResult, Case, LabelMap
 from ..volume import Volume
 from .case_file import read_case_file, write_case_file
 from .case_json import SCHEMA, anonymise, case_to_tables, csv_rows
 from .files import prepare_folder, write_bytes, write_json, write_table, write_volume
+from .models import FORMATS, from_fe_model, write_model
 from .toml_text import to_toml
 from .vtu import vtu_bytes
 
@@ -23,6 +25,8 @@ CASE_FILE = "case.openbct"
 RESULT, TABLE, PROTOCOL, BONES = "result.json", "results.csv", "protocol.toml", "bones"
 REPORTS = ("report.html", "report.pdf")
 BONE_FILES = {"density": "density.nii.gz", "mask": "mask.nii.gz", "failed": "failed.nii.gz", "model": "model.vtu"}
+MODEL_FILES = {f"model_{name}": f"model{entry.suffix}" for name, entry in FORMATS.items() if entry.read is not None}
+"""Models for other programs, which are written where they are asked for."""
 SCHEMA_FILE = Path(__file__).resolve().parents[1] / "data" / "result.schema.json"
 
 
@@ -76,7 +80,9 @@ def start_folder(folder: Path) -> None:
         A file cannot be removed.
     """
     names = [RESULT, TABLE, CASE_FILE, *REPORTS]
-    names += [str(path.relative_to(folder)) for name in BONE_FILES.values() for path in folder.glob(f"{BONES}/*/{name}")]
+    names += [
+        str(path.relative_to(folder)) for name in (BONE_FILES | MODEL_FILES).values() for path in folder.glob(f"{BONES}/*/{name}")
+    ]
     try:
         for name in names:
             (folder / name).unlink(missing_ok=True)
@@ -93,7 +99,8 @@ def _files_of(bone: BoneResult, folder: Path) -> dict[str, str]:
     """Return what this result has on disk, as paths within the folder: an earlier run's files do not count."""
     placed = bone.specimen is not None or bone.region is not None
     expected = {"density": placed, "mask": placed, "failed": bone.strength is not None, "model": bone.model is not None}
-    found = {kind: f"{BONES}/{bone.bone}/{name}" for kind, name in BONE_FILES.items() if expected[kind]}
+    expected |= dict.fromkeys(MODEL_FILES, bone.model is not None)
+    found = {kind: f"{BONES}/{bone.bone}/{name}" for kind, name in (BONE_FILES | MODEL_FILES).items() if expected[kind]}
     return {kind: name for kind, name in found.items() if (folder / name).is_file()}
 
 
@@ -141,6 +148,44 @@ def _model_bytes(result: BoneResult) -> bytes:
         cells["equivalent_plastic_strain"] = strength.failed
         points["displacement_mm"] = strength.displacement
     return vtu_bytes(model.youngs_modulus > 0, model.to_patient, cells=cells, points=points)
+
+
+def write_models(result: BoneResult, folder: Path, formats: Sequence[str]) -> tuple[str, ...]:
+    """Write one bone's model for other programs, at the travel of its strength; returns what they do not hold.
+
+    A bone without a strength has no model: nobody knows how far it would be taken.
+
+    Raises
+    ------
+    OutputError
+        No room, no permission.
+    SettingsError
+        An unknown format, or one that needs a package that is not installed.
+    """
+    if not formats or result.model is None or result.strength is None:
+        return ()
+    strength = result.strength
+    travel = strength.quantities["strength_travel_mm"]
+    said = (
+        f"Solved by OpenBCT, its strength is {strength.strength:.6g} N, its stiffness {strength.stiffness:.6g} N/mm.",
+        strength.step.sentence,
+        result.model.step.sentence,
+    )
+    cautions: list[str] = []
+    try:
+        # A linear test has no failed element and is taken to its strength as an elastic body.
+        model = from_fe_model(result.model, travel=travel, plastic=bool(strength.failed.any()))
+        model = replace(model, notes=(*model.notes, *said))
+    except ModelError as error:
+        return (f"{result.bone}: no model for other programs: {error}.",)
+    for name in formats:
+        path = Path(folder) / BONES / result.bone / MODEL_FILES.get(f"model_{name}", "")
+        try:
+            lost = write_model(model, path, format=name)
+        except ModelError as error:
+            lost = (f"not written: {error}.",)
+        cautions += [f"{result.bone}, {name}: {text}" for text in lost]
+    return tuple(cautions)
 
 
 def write_label_map(labels: LabelMap, path: Path | str) -> Path:

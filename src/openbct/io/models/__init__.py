@@ -5,7 +5,7 @@ it left out.
 """
 
 from .answer import SolverResult
-from .formats import FORMATS, Format, format_of, read_answer, read_model, write_model
+from .formats import FORMATS, Format, check_formats, format_of, read_answer, read_model, write_model
 from .model import VoxelModel, from_arrays, from_fe_model
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Format",
     "SolverResult",
     "VoxelModel",
+    "check_formats",
     "format_of",
     "from_arrays",
     "from_fe_model",

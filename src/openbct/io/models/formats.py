@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from .answer import SolverResult
 from .ccx_results import read_calculix
 from .feb import feb_bytes
 from .feb_read import read_feb, read_feb_log
+from .hdf5 import load_h5py
 from .inp import inp_bytes
 from .inp_read import read_inp
 from .model import VoxelModel
@@ -40,6 +41,8 @@ class Format:
     """``None``: for looking at only."""
     results: dict[str, Answer]
     """Suffix of a result file to its reader."""
+    hdf5: bool = False
+    """Needs h5py."""
 
 
 def model_vtu_bytes(model: VoxelModel) -> tuple[bytes, tuple[str, ...]]:
@@ -62,8 +65,10 @@ FORMATS = {
     for entry in (
         Format("inp", ".inp", "CalculiX, Abaqus", inp_bytes, read_inp, {".dat": read_calculix, ".frd": read_calculix}),
         Format("feb", ".feb", "FEBio 4", feb_bytes, read_feb, {".csv": read_feb_log, ".txt": read_feb_log}),
-        Format("n88model", ".n88model", "FAIM, n88tools, vtkbone", n88_bytes, read_n88, {".n88model": read_n88_solution}),
-        Format("parosol", ".h5", "ParOSol", parosol_bytes, read_parosol, {".h5": read_parosol_solution}),
+        Format(
+            "n88model", ".n88model", "FAIM, n88tools, vtkbone", n88_bytes, read_n88, {".n88model": read_n88_solution}, hdf5=True
+        ),
+        Format("parosol", ".h5", "ParOSol", parosol_bytes, read_parosol, {".h5": read_parosol_solution}, hdf5=True),
         Format("vtu", ".vtu", "ParaView, 3D Slicer", model_vtu_bytes, None, {}),
     )
 }
@@ -84,13 +89,31 @@ def format_of(path: Path) -> Format:
     raise SettingsError(f"found a model file that ends in {path.suffix!r}, expected one of {known}; name it so")
 
 
+def check_formats(names: Sequence[str]) -> None:
+    """Refuse names of formats that cannot be written here, before anything is computed.
+
+    Raises
+    ------
+    SettingsError
+        An unknown format, one to look at only, or one that needs a package that is not installed.
+    """
+    known = [name for name, entry in FORMATS.items() if entry.read is not None]
+    for name in names:
+        if name not in known:
+            raise SettingsError(f"found the model format {name!r}, expected {', '.join(known)}; name them with commas between")
+        if FORMATS[name].hdf5:
+            load_h5py()
+
+
 def write_model(model: VoxelModel, path: Path | str, *, format: str | None = None) -> tuple[str, ...]:
     """Write a model in the format of the file's suffix, or in a named one; returns what the file could not hold.
 
     Raises
     ------
+    ModelError
+        The format cannot hold such a model at all.
     OutputError
-        No room, no permission, or a model that the format cannot hold at all.
+        No room, no permission.
     SettingsError
         An unknown format, or one that needs a package that is not installed.
     """

@@ -86,7 +86,8 @@ def _begin(deck: _Deck, line: str) -> Callable[[list[str]], None]:
     keyword = keyword.upper()
     options = {key.strip().upper(): value.strip() for key, _, value in (part.partition("=") for part in rest)}
     if keyword == "NODE":
-        return _nodes(deck, options.get("NSET", "").upper())
+        members = deck.node_sets.setdefault(options.get("NSET", "").upper(), [])
+        return lambda row: _node(deck, members, row)
     if keyword == "ELEMENT":
         if not options.get("TYPE", "").upper().startswith("C3D8"):
             raise InputError(f"found elements of type {options.get('TYPE')!r}, expected C3D8: only voxel models can be read")
@@ -94,10 +95,12 @@ def _begin(deck: _Deck, line: str) -> Callable[[list[str]], None]:
             deck.notes.append(
                 f"The file asks for elements of type {options['TYPE']}; plain eight-node bricks stand for them here."
             )
-        return _elements(deck, options.get("ELSET", "").upper())
+        members = deck.element_sets.setdefault(options.get("ELSET", "").upper(), [])
+        return lambda row: _element(deck, members, row)
     if keyword in ("NSET", "ELSET"):
         sets = deck.node_sets if keyword == "NSET" else deck.element_sets
-        return _members(sets, options[keyword].upper(), generate="GENERATE" in options)
+        members = sets.setdefault(options[keyword].upper(), [])
+        return lambda row: _member(sets, members, row, "GENERATE" in options)
     if keyword == "MATERIAL":
         deck.material = options["NAME"].upper()
         return lambda _: None
@@ -131,40 +134,26 @@ def _begin(deck: _Deck, line: str) -> Callable[[list[str]], None]:
     )
 
 
-def _nodes(deck: _Deck, named: str) -> Callable[[list[str]], None]:
-    members = deck.node_sets.setdefault(named, [])
-
-    def take(row: list[str]) -> None:
-        deck.nodes.append((int(row[0]), *(float(x) for x in (*row[1:4], 0, 0, 0)[:3])))  # type: ignore[arg-type]
-        members.append(int(row[0]))
-
-    return take
+def _node(deck: _Deck, members: list[int], row: list[str]) -> None:
+    x, y, z = (float(entry) for entry in (*row[1:4], "0", "0", "0")[:3])
+    deck.nodes.append((int(row[0]), x, y, z))
+    members.append(int(row[0]))
 
 
-def _elements(deck: _Deck, named: str) -> Callable[[list[str]], None]:
-    members = deck.element_sets.setdefault(named, [])
-
-    def take(row: list[str]) -> None:
-        if len(row) != 9:
-            raise ValueError(len(row))
-        deck.elements.append(tuple(int(x) for x in row))
-        members.append(int(row[0]))
-
-    return take
+def _element(deck: _Deck, members: list[int], row: list[str]) -> None:
+    if len(row) != 9:
+        raise ValueError(len(row))
+    deck.elements.append(tuple(int(entry) for entry in row))
+    members.append(int(row[0]))
 
 
-def _members(sets: dict[str, list[int]], named: str, *, generate: bool) -> Callable[[list[str]], None]:
-    members = sets.setdefault(named, [])
-
-    def take(row: list[str]) -> None:
-        if generate:
-            first, last, step = (*map(int, row), 1)[:3]
-            members.extend(range(first, last + 1, step))
-            return
-        for entry in row:
-            members.extend([int(entry)] if entry.isdigit() else sets[entry.upper()])
-
-    return take
+def _member(sets: dict[str, list[int]], members: list[int], row: list[str], generate: bool) -> None:
+    if generate:
+        first, last, step = (*map(int, row), 1)[:3]
+        members.extend(range(first, last + 1, step))
+        return
+    for entry in row:
+        members.extend([int(entry)] if entry.isdigit() else sets[entry.upper()])
 
 
 def _elastic(deck: _Deck, row: list[str]) -> None:

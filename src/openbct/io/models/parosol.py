@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InputError, OutputError
+from ...errors import InputError, ModelError
 from .answer import SolverResult, answer, on_grid
 from .hdf5 import load_h5py, open_hdf5
 from .model import VoxelModel, box_of, from_arrays
@@ -34,22 +34,22 @@ def parosol_bytes(model: VoxelModel) -> tuple[bytes, tuple[str, ...]]:
 
     Raises
     ------
-    OutputError
+    ModelError
         The elements are not isotropic, the voxels no cubes, or more than 32767 along an axis.
     SettingsError
         h5py is not installed.
     """
     h5py = load_h5py()
     if model.symmetry is not None:
-        raise OutputError(
+        raise ModelError(
             f"found {model.symmetry.name} elements, expected isotropic ones: ParOSol has no others; choose another format"
         )
     if max(model.spacing) - min(model.spacing) > UNEQUAL * max(model.spacing):
-        raise OutputError(
+        raise ModelError(
             f"found voxels of {model.spacing} mm, expected cubes: ParOSol knows one edge length; choose another format"
         )
     if max(model.active.shape) >= MAX_NODES:
-        raise OutputError(
+        raise ModelError(
             f"found {max(model.active.shape)} voxels along an axis, expected fewer than {MAX_NODES}; choose another format"
         )
     cautions = []
