@@ -335,6 +335,7 @@ def test_a_tension_ratio_is_told_where_it_is_lost(tmp_path: Path) -> None:
     model = replace(make(plastic=True), tension_ratio=0.7)
     for suffix in (".inp", ".n88model"):
         assert any("0.7" in caution and "too high" in caution for caution in write_model(model, tmp_path / f"model{suffix}"))
+    assert any("too low" in caution for caution in write_model(replace(model, tension_ratio=1.4), tmp_path / "model.inp"))
     assert any("principal stresses" in caution for caution in write_model(model, tmp_path / "model.h5"))
     assert read_model(tmp_path / "model.h5").tension_ratio == pytest.approx(0.7, rel=1e-6)
 

@@ -170,6 +170,9 @@ def test_a_model_that_a_format_cannot_hold_does_not_stop_the_run(bone_result: Bo
     tilting = replace(bone_result, model=replace(bone_result.model, boundary=replace(bone_result.model.boundary, tilts=True)))
     assert "tilting platen" in write_models(tilting, tmp_path, ("inp",))[0]
     assert write_models(replace(bone_result, strength=None), tmp_path, ("inp",)) == ()
+    assert bone_result.strength is not None
+    tresca = replace(bone_result.strength, criterion="force at 1.9 %, Mohr–Coulomb perfect plasticity", failed=np.ones((4, 4, 5)))
+    assert "Mohr–Coulomb" in write_models(replace(bone_result, strength=tresca), tmp_path, ("inp",))[0]
 
 
 @pytest.fixture

@@ -47,7 +47,8 @@ where the table says so, for the time that a direct solver takes.
 """
 BETWEEN = """
 Displacements apart: the largest distance at any node over the largest displacement. Loads are those at the travel of the strength; the elastic model
-is taken there too. Of the 1 mm vertebra, elements share materials in `.inp`. Moduli of ParOSol's files are in single precision, an `.frd` of CalculiX (read for elastic-plastic models) has six digits.
+is taken there too. In the `.inp` of the 1 mm vertebra, elements share materials. Moduli of ParOSol's files are in single precision; an `.frd` of
+CalculiX, read for elastic-plastic models, has six digits.
 
 ## Plain bricks and mean dilatation
 

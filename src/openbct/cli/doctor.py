@@ -34,6 +34,7 @@ def run_doctor(*, as_json: bool) -> None:
         "protocols": _protocols,
         "processors": _processors,
         "scratch space": _scratch,
+        "models for other programs": _exchange,
         "outside programs (optional)": _programs,
     }
     found: dict[str, Any] = {"versions": versions()}
@@ -75,6 +76,14 @@ def _processors() -> str:
 def _scratch() -> str:
     with tempfile.TemporaryDirectory() as folder:
         return f"temporary files can be written, {shutil.disk_usage(folder).free / 2**30:.1f} GiB free"
+
+
+def _exchange() -> str:
+    from ..io.models import FORMATS
+
+    missing = importlib.util.find_spec("h5py") is None
+    ready = [name for name, entry in FORMATS.items() if not (entry.hdf5 and missing)]
+    return ", ".join(ready) + ("; n88model and parosol need h5py (python -m pip install h5py)" if missing else "")
 
 
 def _decoders() -> str:

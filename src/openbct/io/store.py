@@ -178,6 +178,10 @@ def write_models(result: BoneResult, folder: Path, formats: Sequence[str]) -> tu
         model = replace(model, notes=(*model.notes, *said))
     except ModelError as error:
         return (f"{result.bone}: no model for other programs: {error}.",)
+    if model.plastic and model.tension_ratio == 1.0 and "von Mises" not in strength.criterion:
+        cautions.append(
+            f"{result.bone}: the yield stresses are those of a von Mises solid; the test had another ({strength.criterion})."
+        )
     for name in formats:
         path = Path(folder) / BONES / result.bone / MODEL_FILES.get(f"model_{name}", "")
         try:

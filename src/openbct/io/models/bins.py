@@ -38,6 +38,16 @@ class Materials:
     """What the bins changed; empty where every element keeps its own values."""
 
 
+def one_yield_stress(model: VoxelModel, law: str) -> tuple[str, ...]:
+    """Return the caution of a law that cannot tell tension from compression; none where the model does not either."""
+    if not model.plastic or model.tension_ratio == 1.0:
+        return ()
+    return (
+        f"{law} has one yield stress: the compressive one was written, and the tensile one of {model.tension_ratio:.3g} times it left out; "
+        f"the strength will be too {'high' if model.tension_ratio < 1 else 'low'}.",
+    )
+
+
 def gather(model: VoxelModel, width: float = WIDTH) -> Materials:
     """Return as few materials as keep every value within ``width``; up to :data:`EXACT` different ones are kept as they are."""
     place = tuple(element_index(model).T)

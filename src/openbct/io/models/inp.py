@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ...records import Array, ElasticSymmetry
-from .bins import Materials, gather
+from .bins import Materials, gather, one_yield_stress
 from .model import VoxelModel, element_nodes, held, node_index, pushed
 
 PER_LINE = 16
@@ -25,12 +25,7 @@ INCREMENT = 0.05
 def inp_bytes(model: VoxelModel) -> tuple[bytes, tuple[str, ...]]:
     """Return the file, and what it could not hold, each a full sentence."""
     materials = gather(model)
-    cautions = [materials.caution] if materials.caution else []
-    if model.plastic and model.tension_ratio != 1.0:
-        cautions.append(
-            f"*PLASTIC is von Mises with one yield stress: the compressive one was written, and the tensile one of {model.tension_ratio:.3g} "
-            "times it left out; the strength will be too high."
-        )
+    cautions = [*([materials.caution] if materials.caution else []), *one_yield_stress(model, "*PLASTIC is von Mises and")]
     lines = [*_head(model, cautions), "*HEADING", f"{model.name}: voxel model of OpenBCT, mm N MPa"]
     lines += ["*NODE, NSET=NALL"]
     places = node_index(model)

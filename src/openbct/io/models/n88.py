@@ -20,7 +20,7 @@ from ...errors import InputError
 from ...records import Array
 from .answer import SolverResult, answer
 from .assemble import Dofs, Parts, assemble
-from .bins import gather
+from .bins import gather, one_yield_stress
 from .hdf5 import load_h5py, open_hdf5
 from .model import (
     VOXEL_CORNERS,
@@ -78,12 +78,7 @@ def n88_bytes(model: VoxelModel) -> tuple[bytes, tuple[str, ...]]:
     """
     h5py = load_h5py()
     model = number_nodes(model, compact=True)
-    cautions = []
-    if model.plastic and model.tension_ratio != 1.0:
-        cautions.append(
-            f"VonMisesIsotropic has one yield stress: the compressive one was written, and the tensile one of {model.tension_ratio:.3g} times it "
-            "left out; the strength will be too high."
-        )
+    cautions = list(one_yield_stress(model, "VonMisesIsotropic"))
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", track_order=True) as file:
         write = _Writer(file, h5py)
