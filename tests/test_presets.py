@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from openbct.assessment import assess
+from openbct.io import read_density, read_labels
 from openbct.phantoms import FemurShape, as_scan, femur_region
 from openbct.pipeline import analyze, analyze_bone
 from openbct.plan import make_plan
@@ -105,3 +106,31 @@ def test_stance_by_name_stands_alone() -> None:
     alone, beside = (assess(patient, [], [result.strength], scale=scale) for scale in ("none", "provisional"))
     assert not alone.findings[0].thresholds and "another test" in alone.findings[0].against and not alone.load_to_strength
     assert beside.findings[0].thresholds and beside.load_to_strength
+
+
+# The public benchmark ---------------------------------------------------------------------------------------------
+
+BENCHMARK = "".join(f'{n} = "vertebrae_L2"\n' for n in (1, 2, 3, 4)) + '5 = "cement_inferior_L2"\n6 = "cement_superior_L2"\n'
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("change", "stiffness"),
+    [({}, 12363), ({"bin_shift": False}, 10442), ({"bin_shift": False, "bins": 0}, 10547)],
+    ids=["shifted", "binned", "unbinned"],
+)
+def test_the_benchmark_s_preset_gives_the_benchmark_s_stiffness(
+    data_dir: Path, tmp_path: Path, change: dict[str, object], stiffness: float
+) -> None:
+    (tmp_path / "table.toml").write_text(BENCHMARK, encoding="utf-8")
+    folder = data_dir / "vertebra_l2"
+    scan = read_density(folder / "density.nii.gz", mineral="K2HPO4")
+    labels = read_labels(folder / "labels.nii.gz", mapping=tmp_path / "table.toml", like=scan.image)
+    settings = override(built_in("bonelab-benchmark"), {"calibration": {"method": "given"}, "vertebra": change}, "test")
+    (bone,) = analyze(scan, GivenLabels((labels,), ("L2",)), settings=settings).bones
+    assert bone.strength is not None, bone.reason
+    assert bone.strength.stiffness == pytest.approx(stiffness, rel=5e-4)
+    assert bone.strength.quantities["gauge_length_mm"] == pytest.approx(29.0)
+    if not change:
+        assert bone.strength.strength == pytest.approx(2437.8, rel=5e-4)  # "F.Load (linear)" of the publication
+    assert bone.strength.protocol == "bonelab-benchmark 1"

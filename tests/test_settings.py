@@ -178,6 +178,9 @@ def test_a_law_from_a_file(tmp_path: Path) -> None:
         ("[femur]\nloadcase = 'fall'", "sideways_fall, stance"),
         ("[femur]\nhead = 'glued'", "free, bonded"),
         ("[vertebra]\ninferior = 'free'", "clamped, sliding"),
+        ("[vertebra]\nbin_shift = true", "expected at least 2 bins"),
+        ("[vertebra]\nbins = 12.5", "whole number"),
+        ("[vertebra]\npose = 'as_scanned'\nsuperior = 'bonded'", 'expected "free"'),
         ("[vertebra]\npad_mpa = 0", "expected a number from 1"),
         ("[about]\nsites = ['hip']", "vertebra, femur"),
         ("[about]\nsites = []", "empty"),
@@ -233,7 +236,7 @@ def test_supports_edge_and_pads_reach_the_plan() -> None:
     text = "[vertebra]\nsuperior = 'bonded'\ninferior = 'sliding'\nedge = 'bone'\npad_mpa = 3000\npad_yield_mpa = 70\n[femur]\nhead = 'bonded'\nedge = 'bone'"
     plan = make_plan(parse(text, "mine.toml"))
     assert plan.vertebra.loadcase == AxialCompression(superior="bonded", inferior="sliding", edge="bone")
-    assert plan.vertebra.pads == Pads(3000.0, 70.0) and plan.femur.pads == Pads()
+    assert plan.vertebra.elements["pads"] == Pads(3000.0, 70.0) and plan.femur.elements["pads"] == Pads()
     assert plan.femur.loadcase == SidewaysFall(head="bonded", edge="bone")
     tilting = parse(
         "[vertebra]\ntest = 'linear'\nrule = 'height'\ncoefficient = 0.0068\nsuperior = 'tilting'\nelasticity = 'transverse'",
@@ -241,14 +244,14 @@ def test_supports_edge_and_pads_reach_the_plan() -> None:
     )
     assert (
         make_plan(tilting).vertebra.loadcase == AxialCompression(superior="tilting")
-        and make_plan(tilting).vertebra.symmetry is TRANSVERSE
+        and make_plan(tilting).vertebra.elements["symmetry"] is TRANSVERSE
     )
 
 
 def test_the_default_is_what_it_was() -> None:
     plan = make_plan(built_in())
     assert plan.vertebra.loadcase == AxialCompression() and plan.femur.loadcase == SidewaysFall()
-    assert plan.vertebra.pads == plan.femur.pads == Pads() and plan.vertebra.symmetry is None
+    assert plan.vertebra.elements["pads"] == plan.femur.elements["pads"] == Pads() and plan.vertebra.elements["symmetry"] is None
     assert plan.sites == ("vertebra", "femur") and built_in().bones is None
 
 

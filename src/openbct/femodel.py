@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .binning import WALLE_2025, Binning
 from .density import convert, convert_mineral
 from .errors import ModelError
 from .records import Array, Boundary, ElasticSymmetry, FEModel, MaterialLaw, Mineral, Pads, Reference, Specimen, Step
@@ -22,12 +23,18 @@ outside a trabecular law's range, so a smaller share would caution every bone an
 
 
 def build_model(
-    specimen: Specimen, boundary: Boundary, law: MaterialLaw, *, pads: Pads = CEMENT, symmetry: ElasticSymmetry | None = None
+    specimen: Specimen,
+    boundary: Boundary,
+    law: MaterialLaw,
+    *,
+    pads: Pads = CEMENT,
+    symmetry: ElasticSymmetry | None = None,
+    binning: Binning | None = None,
 ) -> FEModel:
     """Return the FE problem of a specimen: one modulus and one yield stress per voxel.
 
-    Density is interpolated and clipped before the law is applied, never the modulus: the law is not linear. No voxel is
-    binned and none is dropped: the model has as many bone elements as the mask has voxels.
+    Density is interpolated and clipped before the law is applied, never the modulus: the law is not linear. Without ``binning``
+    no voxel is binned and none is dropped: the model has as many bone elements as the mask has voxels.
 
     Raises
     ------
@@ -46,6 +53,14 @@ def build_model(
         raise ModelError(
             f"found {int((~np.isfinite(density)).sum())} bone voxels of {specimen.bone} without a density; check the image"
         )
+    if binning is not None:
+        if specimen.mineral != law.density:
+            raise ModelError(
+                f"found bins of {specimen.mineral} density beside {law.name}, a law of {law.density} density, expected one kind"
+            )
+        binned, kept = binning(1000.0 * density)
+        density, bone = binned[kept] / 1000.0, bone.copy()
+        bone[specimen.mask] = kept
     if law.tissue and specimen.spacing > TISSUE_VOXEL:
         raise ModelError(
             f"found voxels of {specimen.spacing:g} mm of {specimen.bone} beside {law.name}, a law of the tissue itself, expected at most "
@@ -80,7 +95,9 @@ def build_model(
         gauge_length=specimen.gauge_length,
         boundary=boundary,
         to_patient=specimen.to_patient,
-        step=_describe(specimen, law, rho, references, doubts, _pad_words(law, pads, symmetry)),
+        step=_describe(
+            specimen, law, rho, (*references, *_binned(binning)[1]), doubts, _pad_words(law, pads, symmetry), _binned(binning)[0]
+        ),
         symmetry=symmetry,
     )
 
@@ -100,6 +117,7 @@ def _describe(
     references: tuple[Reference, ...],
     doubts: tuple[str, ...],
     materials: tuple[str, tuple[Reference, ...]],
+    bins: str,
 ) -> Step:
     low, high = law.clip
     below, above = float((rho < low).mean()), float((rho > high).mean())
@@ -116,12 +134,20 @@ def _describe(
             f"({law.valid[0]:g} to {law.valid[1]:g} g/cm³); their stiffness is extrapolated."
         )
     sentence = (
-        f"Voxels became eight-node hexahedra of {specimen.spacing:g} mm; density ({law.density}) was mapped to stiffness"
+        f"Voxels became eight-node hexahedra of {specimen.spacing:g} mm; density ({law.density}{bins}) was mapped to stiffness"
         f"{' and yield stress' if law.yield_stress else ''} by {law.name} within {low:g} to {high:g} g/cm³, "
         f"Poisson ratio {law.poisson_ratio:g}; {materials[0]}. In {specimen.bone} {100 * below:.1f} % of the voxels were raised and {100 * above:.1f} % "
         "lowered to these bounds."
     )
     return Step("model", sentence, (law.reference, *references, *materials[1]), tuple(cautions))
+
+
+def _binned(binning: Binning | None) -> tuple[str, tuple[Reference, ...]]:
+    """Return what was done to the densities before the law, and on whose word."""
+    if binning is None:
+        return "", ()
+    slip = ", each voxel taking the next bin" if binning.shift else ""
+    return f", truncated to integers and put into {binning.count} bins{slip}", (WALLE_2025,)
 
 
 def _pad_words(law: MaterialLaw, pads: Pads, symmetry: ElasticSymmetry | None) -> tuple[str, tuple[Reference, ...]]:

@@ -124,9 +124,7 @@ def analyze_bone(
         run("measures", "measures", lambda: recipe.measure(region, calibration))
         specimen = run("mount", "specimen", lambda: recipe.loadcase.mount(region))
         boundary = recipe.loadcase.constrain(specimen)
-        model = run(
-            "model", "model", lambda: build_model(specimen, boundary, recipe.law, pads=recipe.pads, symmetry=recipe.symmetry)
-        )
+        model = run("model", "model", lambda: build_model(specimen, boundary, recipe.law, **recipe.elements))
         run("strength", "strength", lambda: predict_site(_tested(model, recipe, plan), model, region))
     except (InputError, ModelError, SolveError) as error:
         status, reason = "refused", str(error)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 import numpy as np
 
-from .anatomy import locate_femur, locate_vertebra
+from .anatomy import locate_femur, locate_vertebra, take_vertebra
+from .binning import Binning
 from .calibration import Fixed, Given, Phantomless
 from .errors import SettingsError
 from .linear import CRAWFORD_2003, PISTOIA_2002, SCHILEO_2014, LinearTest
-from .loadcases import AxialCompression, SidewaysFall, Stance
+from .loadcases import AsScanned, AxialCompression, SidewaysFall, Stance
 from .materials import MATERIALS, TRANSVERSE
-from .measures import measure_femur, measure_vertebra
+from .measures import measure_femur, measure_vertebra, measure_whole_vertebra
 from .plugins import find, is_spec, load
 from .protocol_rules import SITES
 from .records import (
@@ -25,7 +26,6 @@ from .records import (
     CalibratedVolume,
     Calibrator,
     DensityKind,
-    ElasticSymmetry,
     LoadCase,
     MaterialLaw,
     Mineral,
@@ -44,9 +44,8 @@ class Recipe:
     loadcase: LoadCase
     law: MaterialLaw
     test: MechanicalTest | LinearTest
-    pads: Pads = field(default_factory=Pads)
-    symmetry: ElasticSymmetry | None = None
-    """``None``: isotropic elements."""
+    elements: Mapping[str, Any] = field(default_factory=dict)
+    """What beside the law makes the elements: keywords of :func:`openbct.femodel.build_model`."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +79,17 @@ def make_plan(settings: Settings) -> Plan:
     return Plan(
         calibrator=make_calibrator(settings.calibration),
         vertebra=Recipe(
-            locate_vertebra,
-            measure_vertebra,
+            *_VERTEBRAL[vertebra.pose],
             _compression(vertebra),
-            *_law_and_test(vertebra, VERTEBRA_TEST, "the endplate distance"),
-            **_materials(vertebra),
+            *_law_and_test(vertebra, VERTEBRA_TEST, _SPANS[vertebra.pose]),
+            elements=_elements(vertebra),
         ),
         femur=Recipe(
-            locate_femur, measure_femur, _hip_test(femur), *_law_and_test(femur, *_FEMORAL[femur.loadcase]), **_materials(femur)
+            locate_femur,
+            measure_femur,
+            _hip_test(femur),
+            *_law_and_test(femur, *_FEMORAL[femur.loadcase]),
+            elements=_elements(femur),
         ),
         threads=settings.run.threads or None,
         scale=settings.run.scale,
@@ -96,6 +98,9 @@ def make_plan(settings: Settings) -> Plan:
     )
 
 
+_VERTEBRAL = {"endplates": (locate_vertebra, measure_vertebra), "as_scanned": (take_vertebra, measure_whole_vertebra)}
+_SPANS = {"endplates": "the endplate distance", "as_scanned": "the distance between the middles of the layers of cement"}
+"""A vertebra's pose to what finds and what measures it, and what apparent strain refers to."""
 _FEMORAL = {
     "sideways_fall": (FEMUR_TEST, "the span between the outer faces of the pads"),
     "stance": (STANCE_TEST, "the distance from the cup to the clamped shaft"),
@@ -103,8 +108,10 @@ _FEMORAL = {
 """A femoral load case to its default test, and what apparent strain refers to."""
 
 
-def _compression(asked: VertebraSettings) -> AxialCompression:
+def _compression(asked: VertebraSettings) -> AxialCompression | AsScanned:
     """Return the vertebral load case."""
+    if asked.pose == "as_scanned":
+        return AsScanned()
     words = {"superior": asked.superior, "inferior": asked.inferior, "edge": asked.edge}
     return AxialCompression(voxel=asked.voxel_mm, cap=asked.cap_mm, **words)  # type: ignore[arg-type]
 
@@ -124,10 +131,13 @@ def _hip_test(asked: FemurSettings) -> SidewaysFall | Stance:
     )
 
 
-def _materials(asked: MechanicalSettings) -> dict[str, Any]:
+def _elements(asked: MechanicalSettings) -> dict[str, Any]:
     """Return what beside the law makes the elements."""
-    symmetry = TRANSVERSE if isinstance(asked, VertebraSettings) and asked.elasticity == "transverse" else None
-    return {"pads": Pads(asked.pad_mpa, asked.pad_yield_mpa), "symmetry": symmetry}
+    elements: dict[str, Any] = {"pads": Pads(asked.pad_mpa, asked.pad_yield_mpa)}
+    if isinstance(asked, VertebraSettings):
+        elements["symmetry"] = TRANSVERSE if asked.elasticity == "transverse" else None
+        elements["binning"] = Binning(asked.bins, shift=asked.bin_shift) if asked.bins else None
+    return elements
 
 
 def make_calibrator(settings: CalibrationSettings) -> Calibrator:

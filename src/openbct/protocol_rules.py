@@ -11,6 +11,7 @@ from .errors import SettingsError
 RANGES: dict[str, tuple[float, float]] = {
     "voxel_mm": (0.2, 4.0),
     "cap_mm": (2.0, 20.0),
+    "bins": (0, 1000),
     "pad_mpa": (1.0, 20_000.0),
     "pad_yield_mpa": (0.1, 1000.0),
     "adduction_deg": (-60.0, 60.0),
@@ -41,6 +42,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "head": ("free", "bonded"),
     "trochanter": ("free", "bonded"),
     "edge": ("plain", "bone"),
+    "pose": ("endplates", "as_scanned"),
     "elasticity": ("isotropic", "transverse"),
     "mineral": ("K2HPO4", "CHA"),
     "yield_criterion": ("von_mises", "paraboloid", "mohr_coulomb"),
@@ -87,9 +89,10 @@ LINEAR_ONLY = {"superior": "tilting", "elasticity": "transverse"}
 BONES = ("auto", *(f"T{n}" for n in range(1, 14)), *(f"L{n}" for n in range(1, 7)), "femur_left", "femur_right")
 """Names that can be asked for; what is in a scan, the scan says."""
 
-_WHOLE = ("threads", "min_tissues")
+_WHOLE = ("bins", "threads", "min_tissues")
 _TYPES: dict[str, type] = {
     "bbar": bool,
+    "bin_shift": bool,
     "threads": int,
     "bones": tuple,
     "strains": tuple,

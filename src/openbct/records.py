@@ -136,6 +136,8 @@ class BoneMask:
     """0 to 1: how far the mask can be trusted."""
     touches_edge: bool
     """The bone is cut by the border of the image."""
+    pads: tuple[Volume, Volume] | None = None
+    """Cement drawn with a vertebra, inferior and superior: boolean sub-boxes of the scan."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +221,8 @@ class BoneRegion:
     lengths: Mapping[str, float]
     """[mm], [degrees] where the name says so: ``"height"``, ``"head_radius"``, ``"neck_shaft_angle_deg"`` ..."""
     step: Step
+    pads: tuple[Volume, Volume] | None = None
+    """As in :class:`BoneMask`, on the grid of ``density``."""
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,11 @@ class VertebraSettings(MechanicalSettings):
     superior: str
     inferior: str = "clamped"
     elasticity: str = "isotropic"
+    pose: str = "endplates"
+    """``"as_scanned"``: whole vertebra on the image's own voxels between cement that was drawn with it."""
+    bins: int = 0
+    """Bins of density; 0: none."""
+    bin_shift: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,6 +242,12 @@ def _check_whole(settings: Settings, where: str) -> None:
         raise SettingsError(
             f'{where}: found scale = "{settings.run.scale}" beside [femur] loadcase = "stance", expected "none": the published thresholds are '
             "those of a sideways fall; set it under [run]"
+        )
+    if settings.vertebra.bin_shift and settings.vertebra.bins < 2:
+        raise SettingsError(f"{where}: found bin_shift beside bins = {settings.vertebra.bins}, expected at least 2 bins to shift")
+    if settings.vertebra.pose == "as_scanned" and settings.vertebra.superior != "free":
+        raise SettingsError(
+            f'{where}: found superior = "{settings.vertebra.superior}" beside pose = "as_scanned", expected "free"'
         )
     foreign = [bone for bone in settings.run.bones if bone != "auto" and site_of(bone) not in settings.about.sites]
     if foreign:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .as_scanned import take_vertebra
 from .femur import locate_femur
 from .vertebra import locate_vertebra
 
-__all__ = ["locate_femur", "locate_vertebra"]
+__all__ = ["locate_femur", "locate_vertebra", "take_vertebra"]

@@ -9,7 +9,7 @@ from .keller1994 import KELLER_1994
 from .keyak1994 import KEYAK_1994
 from .keyak2005 import KEYAK_2005
 from .kopperdahl1998 import KOPPERDAHL_1998
-from .kopperdahl2002 import KOPPERDAHL_2002
+from .kopperdahl2002 import KOPPERDAHL_2002, KOPPERDAHL_2002_UNCLIPPED
 from .kopperdahl2002_linear import KOPPERDAHL_2002_LINEAR
 from .modifiers import side_artefact
 from .morgan2001 import VERTEBRA_STRAIN, with_yield_strain
@@ -19,6 +19,7 @@ from .parosol_hip import PAROSOL_HIP_NECK, PAROSOL_HIP_TROCHANTER
 
 _LAWS = (
     KOPPERDAHL_2002,
+    KOPPERDAHL_2002_UNCLIPPED,
     side_artefact(KOPPERDAHL_2002),
     KOPPERDAHL_2002_LINEAR,
     side_artefact(KOPPERDAHL_2002_LINEAR),

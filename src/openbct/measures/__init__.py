@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .hip import measure_femur
-from .spine import measure_vertebra
+from .spine import measure_vertebra, measure_whole_vertebra
 
-__all__ = ["measure_femur", "measure_vertebra"]
+__all__ = ["measure_femur", "measure_vertebra", "measure_whole_vertebra"]

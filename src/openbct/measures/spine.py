@@ -104,6 +104,21 @@ def measure_vertebra(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMe
     return BoneMeasures(region.bone, values, regions, _describe(region, values, tuple(cautions)))
 
 
+def measure_whole_vertebra(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMeasures:
+    """Return ``"whole_vbmd"`` [mg/cm³] and ``"volume"`` [cm³] of a vertebra with its arch: no body, no trabecular region."""
+    mask, unit = region.mask, f"mg/cm3 {calibrated.mineral}"
+    mean, words = float(region.density.array[mask.array].mean()), "whole vertebra with its arch"
+    volume = float(mask.array.sum()) * mask.voxel_volume / 1000.0
+    values = {
+        "whole_vbmd": Measure(mean, unit, words, density_uncertainty(calibrated, mean)),
+        "volume": Measure(volume, "cm3", words),
+    }
+    sentence = (
+        f"Density is the mean of the whole vertebra with its arch. {region.bone}: {mean:.0f} {unit}, volume {volume:.1f} cm³."
+    )
+    return BoneMeasures(region.bone, values, {"vertebra": mask}, Step("measures", sentence))
+
+
 def _trabecular_region(region: BoneRegion) -> _Region:
     """Return the ellipse in the mid-height slab and the inner body, on the grid of the region."""
     mask, frame = region.mask, region.frame

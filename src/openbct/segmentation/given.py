@@ -9,7 +9,7 @@ to the levels of the whole vertebrae.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool
@@ -79,7 +79,8 @@ class GivenLabels:
         for bone in wanted:
             try:
                 mask, part = self._bone(bone, places)
-                found[bone], said = _repaired(bone, mask, part, scan.image)
+                repaired, said = _repaired(bone, mask, part, scan.image)
+                found[bone] = replace(repaired, pads=self._pads(bone, places))
                 cautions += said
             except SegmentationError as error:
                 absent[bone] = str(error)
@@ -112,6 +113,11 @@ class GivenLabels:
             if shared.array.any():
                 return shared, "body"
         return whole, "whole"
+
+    def _pads(self, bone: str, places: dict[str, list[tuple[int, int, Where]]]) -> tuple[Volume, Volume] | None:
+        """Return cement drawn below and above a vertebra; ``None`` where one of the two is not there."""
+        inferior, superior = (self._united((f"cement_{end}_{bone}",), places) for end in ("inferior", "superior"))
+        return None if inferior is None or superior is None else (inferior, superior)
 
     def _united(self, names: tuple[str, ...], places: dict[str, list[tuple[int, int, Where]]]) -> Volume | None:
         """Return the union of structures on the smallest box that holds them; ``None`` where there is none."""
