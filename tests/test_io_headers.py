@@ -274,6 +274,7 @@ SAID = {
     "contrast": "names a contrast agent",
     "sex": "a sex other than F and M",
     "age": "states an age of 40 years but its dates give 70.0",
+    "birth": "states an age of 70 years but its dates give 39.7",
     "height": "read as centimetres",
     "weight": "62000 kg, which no patient has",
 }
@@ -297,8 +298,9 @@ def test_page_tells_every_falsehood() -> None:
 def test_each_falsehood_alone(tmp_path: Path, writer: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A caution says it, and only it; where nothing is taken from the element nothing is said and nothing changes."""
     monkeypatch.setattr("openbct.io.dicom_wrong.FALSEHOODS", {name: FALSEHOODS[name]})
-    write(writer, tmp_path / "wrong", header="wrong")
-    write(writer, tmp_path / "true")
+    patient = replace(PATIENT, birth_date=None, age=70.0) if name == "birth" else PATIENT
+    write(writer, tmp_path / "wrong", header="wrong", patient=patient)
+    write(writer, tmp_path / "true", patient=patient)
     wrong, true = read_scan(tmp_path / "wrong"), read_scan(tmp_path / "true")
     assert content(tmp_path / "wrong") != content(tmp_path / "true")
     assert wrong.digest == true.digest
@@ -312,14 +314,14 @@ def test_each_falsehood_alone(tmp_path: Path, writer: str, name: str, monkeypatc
 def test_all_falsehoods_together(tmp_path: Path, writer: str) -> None:
     write(writer, tmp_path, header="wrong")
     cautions = " ".join(read_scan(tmp_path).step.cautions)
-    assert [said for said in SAID.values() if said not in cautions] == []
+    assert [name for name, said in SAID.items() if said not in cautions] == ["birth"]  # the birth date is known
     verdict = inspect_path(tmp_path)[0]
     assert verdict.verdict == "usable with cautions" and "gantry tilt" in " ".join(verdict.reasons)
 
 
 def test_false_statements_are_those_in_the_files(tmp_path: Path) -> None:
     said = false_statements(make_image(), patient=PATIENT, acquisition=ACQUISITION, technique=TECHNIQUE)
-    assert set(said) == {one.keyword for one in FALSEHOODS.values()}
+    assert set(said) == {one.keyword for one in FALSEHOODS.values() if one.name != "birth"}
     assert said["PatientAge"] == ("070Y", "040Y") and said["ContrastBolusAgent"] == (None, "IOHEXOL")
     wrong = pydicom.dcmread(write("classic", tmp_path / "wrong", header="wrong")[0])
     true = pydicom.dcmread(write("classic", tmp_path / "true")[0])
@@ -330,11 +332,26 @@ def test_false_statements_are_those_in_the_files(tmp_path: Path) -> None:
 
 
 def test_nothing_is_contradicted_that_is_not_there() -> None:
-    """Without birth date, height and weight their falsehoods are left out; without thickness there is still a false one."""
-    said = false_statements(make_image(), patient=Patient(age=20.0), acquisition=Acquisition())
-    assert not {"PatientAge", "PatientSize", "PatientWeight"} & set(said)
+    """Without age, height and weight their falsehoods are left out; without thickness there is still a false one."""
+    said = false_statements(make_image(), patient=Patient(), acquisition=Acquisition())
+    assert not {"PatientAge", "PatientBirthDate", "PatientSize", "PatientWeight"} & set(said)
     assert said["SliceThickness"] == (None, 1.0) and said["KVP"] == (None, 0.0)
     assert said["ConvolutionKernel"] == (None, "BONE")
+
+
+@pytest.mark.parametrize(
+    ("age", "birth", "written"),
+    [
+        (70.0, "1950-03-01", {"PatientAge": ("070Y", "040Y")}),
+        (None, "2000-03-02", {"PatientAge": ("019Y", "049Y")}),
+        (70.9, None, {"PatientBirthDate": (None, "19800701")}),
+        (20.0, None, {"PatientBirthDate": (None, "19700701")}),
+    ],
+)
+def test_age_and_birth_date_contradict_each_other(age: float | None, birth: str | None, written: dict[str, Any]) -> None:
+    patient = replace(PATIENT, age=age, birth_date=birth)
+    said = false_statements(make_image(), patient=patient, acquisition=ACQUISITION)
+    assert {keyword: said[keyword] for keyword in ("PatientAge", "PatientBirthDate") if keyword in said} == written
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ TILT_DEG = 15.0
 SHARP_AND_SOFT = {"siemens": ("B70f", "B30f"), "toshiba": ("FC30", "FC12"), "canon": ("FC30", "FC12"), "philips": ("YD", "B")}
 """A sharp and a soft kernel of a maker [R]; ``BONE`` and ``STANDARD`` of any other."""
 YEARS = 30
-"""How much younger the age is than the birth date; older where the patient is too young for that."""
+"""How far age and birth date are apart: the false one is younger, or older where the patient is too young for that."""
 Said = Mapping[str, Any]
 
 
@@ -38,6 +38,8 @@ class Falsehood:
     """The false value in place of the true statements' one, ``None`` for no element."""
     needs: tuple[str, ...] = ()
     """Elements without which it would contradict nothing: it is left out then."""
+    unless: str = ""
+    """An element beside which another falsehood says the same."""
 
 
 def false_statements(
@@ -59,7 +61,7 @@ def falsify(said: Said) -> dict[str, tuple[Any, Any]]:
     """Return the false values of some true statements: keyword to (true, written)."""
     found = {}
     for falsehood in FALSEHOODS.values():
-        if all(keyword in said for keyword in falsehood.needs):
+        if all(keyword in said for keyword in falsehood.needs) and falsehood.unless not in said:
             found[falsehood.keyword] = (said.get(falsehood.keyword), falsehood.write(said))
     return found
 
@@ -86,8 +88,16 @@ def _other_kernel(said: Said) -> str:
 
 def _other_age(said: Said) -> str:
     """An age that the birth date denies."""
-    age = int(said["PatientAge"][:3])
-    return f"{age - YEARS if age >= YEARS else age + YEARS:03d}Y"
+    return f"{_far_from(int(said['PatientAge'][:3])):03d}Y"
+
+
+def _other_birth(said: Said) -> str:
+    """A birth date that the age denies: the first of July, which any study year has."""
+    return f"{max(int(said['StudyDate'][:4]) - _far_from(int(said['PatientAge'][:3])), 1):04d}0701"
+
+
+def _far_from(age: int) -> int:
+    return age - YEARS if age >= YEARS else age + YEARS
 
 
 FALSEHOODS: Mapping[str, Falsehood] = MappingProxyType(
@@ -116,6 +126,10 @@ FALSEHOODS: Mapping[str, Falsehood] = MappingProxyType(
             Falsehood(
                 "age", "PatientAge", f"The age contradicts the birth date by {YEARS} years.", "cautioned", _other_age,
                 ("PatientAge", "PatientBirthDate"),
+            ),
+            Falsehood(
+                "birth", "PatientBirthDate", f"Where no birth date was known: one that contradicts the age by {YEARS} years.", "cautioned",
+                _other_birth, ("PatientAge",), "PatientBirthDate",
             ),
             Falsehood(
                 "height", "PatientSize", "The height stands in centimetres; the standard wants metres.", "cautioned",
