@@ -19,8 +19,9 @@ import pytest
 from pydicom.uid import EnhancedCTImageStorage
 
 from ct_series import ACQUISITION, PATIENT, SECRET, make_image, write_series
-from openbct.errors import OutputError, ScanError
+from openbct.errors import OutputError, ScanError, SettingsError
 from openbct.io import FALSEHOODS, Technique, false_statements, inspect_path, read_scan, write_ct_series, write_enhanced_ct
+from openbct.io.dicom_wrong import chosen_statements
 from openbct.io.header import item
 from openbct.records import Acquisition, Patient
 from openbct.volume import Volume
@@ -74,6 +75,11 @@ def test_unknown_body_part(tmp_path: Path, writer: str) -> None:
         write(writer, tmp_path, technique=Technique(body_part="ELBOW"))
     with pytest.raises(OutputError, match="ELBOW"):
         false_statements(make_image(), patient=PATIENT, acquisition=ACQUISITION, technique=Technique(body_part="ELBOW"))
+
+
+def test_unknown_kind_of_header() -> None:
+    with pytest.raises(SettingsError, match="'rich', expected one of complete, poor, wrong"):
+        chosen_statements({"KVP": 120.0}, "rich")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -18,7 +18,6 @@ from pydicom.uid import EnhancedCTImageStorage
 from ..records import Acquisition, Patient
 from ..volume import Volume
 from .dicom_header import (
-    DEFAULT_DATE,
     REGIONS,
     REVOLUTION_S,
     STORED_OFFSET,
@@ -118,6 +117,8 @@ def write_enhanced_ct(
     OutputError
         Values beyond 16 bits, axes off right angles, an unknown body part, a date, number, UID or text that DICOM cannot
         hold, no room, no permission.
+    SettingsError
+        An unknown kind of header.
     """
     check_image(image)
     path, technique = Path(path), technique or Technique()
@@ -130,7 +131,7 @@ def write_enhanced_ct(
     _say(dataset, known, said, image.shape[2])
     shared = _shared_groups(image, known, said, kind, uids["series"])
     dataset.SharedFunctionalGroupsSequence = [shared]
-    dataset.PerFrameFunctionalGroupsSequence = [_frame_groups(image, said, kind, k) for k in range(image.shape[2])]
+    dataset.PerFrameFunctionalGroupsSequence = [_frame_groups(image, said, k) for k in range(image.shape[2])]
     _describe_dimensions(dataset, uids["series"])
     describe_pixels(dataset, image)
     dataset.NumberOfFrames = image.shape[2]
@@ -213,7 +214,7 @@ def _coded(code: tuple[str, str]) -> Dataset:
 
 def _moment(said: Mapping[str, Any], k: int) -> str:
     """Return when a slice was taken: one turn after the other."""
-    start = datetime.strptime(said.get("AcquisitionDate", DEFAULT_DATE) + TIME, "%Y%m%d%H%M%S")
+    start = datetime.strptime(said["AcquisitionDate"] + TIME, "%Y%m%d%H%M%S")
     return (start + timedelta(seconds=k * REVOLUTION_S)).strftime("%Y%m%d%H%M%S.%f")
 
 
@@ -275,7 +276,7 @@ def _describe_reconstruction(image: Volume, said: Mapping[str, Any], groups: dic
         made.ConvolutionKernelGroup = "BONE" if sharp else "SOFT_TISSUE"
 
 
-def _frame_groups(image: Volume, said: Mapping[str, Any], kind: list[str], k: int) -> Dataset:
+def _frame_groups(image: Volume, said: Mapping[str, Any], k: int) -> Dataset:
     """Return what holds for one frame: its place in the patient and in the stack."""
     origin = image.affine[:3, 3] + image.affine[:3, 2] * k
     content, position, frame = Dataset(), Dataset(), Dataset()

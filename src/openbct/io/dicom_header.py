@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 import numpy as np
@@ -30,6 +30,7 @@ from .header import quiet
 HeaderKind = Literal["complete", "poor", "wrong"]
 """All that a good scanner says; what the standard demands and nothing else; all of it, some of it false
 (:data:`~openbct.io.dicom_wrong.FALSEHOODS`)."""
+HEADERS: tuple[HeaderKind, ...] = get_args(HeaderKind)
 STORED_OFFSET = 1024
 """Stored value less HU, as most scanners write it."""
 DEFAULT_DATE = "20200101"

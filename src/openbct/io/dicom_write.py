@@ -72,6 +72,8 @@ def write_ct_series(
     OutputError
         Values beyond 16 bits, axes off right angles, an unknown body part, a date, number, UID or text that DICOM cannot
         hold, no room, no permission.
+    SettingsError
+        An unknown kind of header.
     """
     check_image(image)
     uids = make_uids(acquisition, seed)

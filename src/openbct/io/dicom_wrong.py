@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
+from ..errors import SettingsError
 from ..records import Acquisition, Patient
 from ..volume import Volume
-from .dicom_header import HeaderKind, Technique, statements
+from .dicom_header import HEADERS, Technique, statements
 from .kernels import is_sharp
 
 TILT_DEG = 15.0
@@ -66,8 +67,16 @@ def falsify(said: Said) -> dict[str, tuple[Any, Any]]:
     return found
 
 
-def chosen_statements(said: Said, header: HeaderKind) -> dict[str, Any]:
-    """Return what a header of some kind says, of all that could truly be said; nothing for a poor one."""
+def chosen_statements(said: Said, header: str) -> dict[str, Any]:
+    """Return what a header of some kind says, of all that could truly be said; nothing for a poor one.
+
+    Raises
+    ------
+    SettingsError
+        An unknown kind.
+    """
+    if header not in HEADERS:
+        raise SettingsError(f"found the header {header!r}, expected one of {', '.join(HEADERS)}; choose one of these")
     if header == "poor":
         return {}
     false = {keyword: written for keyword, (_, written) in falsify(said).items()} if header == "wrong" else {}
