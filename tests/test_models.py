@@ -256,6 +256,10 @@ def test_pieces_that_touch_nothing_held_are_left_out() -> None:
     loose = from_arrays(modulus, fixed=fixed, displacement=displacement)
     assert loose.active.shape == (6, 6, 9)
     model = without_loose(loose)
+    assert model.corner == (0, 0, 0) and loose.corner == (0, 0, 0)
+    modulus[5, 5, 8], modulus[0] = 0.0, 0.0
+    assert from_arrays(modulus, fixed=fixed, displacement=displacement).corner == (1, 0, 0)
+    modulus[5, 5, 8] = 50.0
     assert model.active.shape == (4, 4, 4) and "1 elements in pieces" in model.notes[-1]
     with pytest.raises(ModelError, match="no node is held"):
         without_loose(from_arrays(modulus, fixed=fixed & False, displacement=displacement))
@@ -430,6 +434,8 @@ def test_the_problem_of_a_bone_at_its_travel(bone_model: Any) -> None:
     assert np.abs(model.displacement).max() == pytest.approx(0.5 * np.abs(bone_model.boundary.displacement).max())
     np.testing.assert_allclose(model.direction, bone_model.boundary.direction)
     assert not from_fe_model(bone_model, travel=0.5, plastic=False).plastic
+    # The first node of the box is the lower corner of voxel (1, 1, 0), half a voxel below its centre.
+    assert model.corner == (1, 1, 0) and "lies at (10.5, -0.5, 4.5), its axes along (1, 0, 0); (0, -1, 0)" in model.notes[-1]
     tilting = replace(bone_model, boundary=replace(bone_model.boundary, tilts=True))
     with pytest.raises(ModelError, match="tilting platen"):
         from_fe_model(tilting, travel=0.5)
@@ -450,9 +456,11 @@ def bone_model() -> Any:
     nodes[:, :, -1, 2] = -1.0
     loaded = np.zeros(nodes.shape[:3], dtype=bool)
     loaded[:, :, -1] = True
+    to_patient = np.diag([1.0, -1.0, 1.0, 1.0])
+    to_patient[:3, 3] = (10.0, 0.0, 5.0)
     boundary = Boundary(fixed, nodes, loaded, np.array([0.0, 0.0, -1.0]), "pressed between two pads")
     return FEModel(
         bone="L1", youngs_modulus=np.where(mask, 400.0, np.where(pad, 2500.0, 0.0)), yield_stress=np.where(mask, 4.0, np.inf),
-        tension_ratio=1.0, poisson_ratio=0.3, mask=mask, spacing=1.0, gauge_length=3.0, boundary=boundary, to_patient=np.eye(4),
+        tension_ratio=1.0, poisson_ratio=0.3, mask=mask, spacing=1.0, gauge_length=3.0, boundary=boundary, to_patient=to_patient,
         step=Step("model", "A test."),
     )  # fmt: skip

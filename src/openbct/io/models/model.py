@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from ...errors import ModelError
 from ...records import Array, ElasticSymmetry, FEModel
+from ...volume import to_patient
 
 CORNERS = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
 """Node order of a brick in Abaqus, CalculiX, FEBio and VTK: around the lower face, then around the upper one."""
@@ -53,6 +54,8 @@ class VoxelModel:
     """Where it comes from and what was left out, each a full sentence."""
     symmetry: ElasticSymmetry | None = None
     """``None``: isotropic; otherwise ``poisson_ratio`` is not used, as in the kernel."""
+    corner: tuple[int, int, int] = (0, 0, 0)
+    """Index of the first voxel in the arrays that the model was cut from."""
 
     @property
     def active(self) -> Bool[Array, "i j k"]:
@@ -131,6 +134,7 @@ def from_arrays(
         numbers=np.zeros(tuple(int(b - a + 1) for a, b in zip(lower, upper, strict=True)), dtype=np.int64),
         notes=notes,
         symmetry=symmetry,
+        corner=(lower[0], lower[1], lower[2]),
     )
     return number_nodes(model)
 
@@ -173,7 +177,12 @@ def from_fe_model(model: FEModel, *, travel: float, plastic: bool = True) -> Vox
             f"Supports: {boundary.description}.",
         ),
     )
-    return without_loose(whole)
+    whole = without_loose(whole)
+    first = to_patient(model.to_patient, np.asarray(whole.corner) - 0.5)
+    axes = model.to_patient[:3, :3] / model.spacing
+    said = "; ".join(f"({', '.join(f'{x:.6g}' for x in axes[:, a])})" for a in range(3))
+    place = f"In the patient (LPS, mm) the first node of the grid lies at ({', '.join(f'{x:.6g}' for x in first)}), its axes along {said}."
+    return replace(whole, notes=(*whole.notes, place))
 
 
 def where_loaded(
@@ -214,7 +223,7 @@ def without_loose(model: VoxelModel) -> VoxelModel:
     left_out = int(model.active.sum() - solid.sum())
     if left_out == 0:
         return model
-    return from_arrays(
+    cut = from_arrays(
         np.where(solid, model.youngs_modulus, 0.0),
         fixed=model.fixed,
         displacement=model.displacement,
@@ -229,6 +238,8 @@ def without_loose(model: VoxelModel) -> VoxelModel:
         symmetry=model.symmetry,
         notes=(*model.notes, f"{left_out} elements in pieces that touch nothing held were left out."),
     )
+    i, j, k = (a + b for a, b in zip(model.corner, cut.corner, strict=True))
+    return replace(cut, corner=(i, j, k))
 
 
 def box_of(active: Bool[Array, "i j k"]) -> tuple[tuple[int, ...], tuple[int, ...]]:
