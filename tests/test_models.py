@@ -382,10 +382,13 @@ def test_node_data_of_febio(tmp_path: Path) -> None:
     for sign in (1.0, -1.0):  # whichever way a program counts reactions, a passive body takes work in
         path.write_text(feb_log(model, displacement, reaction, sign=sign))
         check(read_answer(path, model), model, displacement, reaction, 1e-9)
-    path.write_text(feb_log(model, displacement, reaction, time=0.5))
+    path.write_text(feb_log(model, 0.5 * displacement, reaction, time=0.5))
     assert "0.5 of the travel" in read_answer(path, model).notes[0]
     with pytest.raises(InputError, match="does not have"):
         read_answer(path, make(shape=(2, 2, 2)))
+    path.write_text(feb_log(model, displacement, reaction))
+    with pytest.raises(InputError, match="supports move otherwise"):
+        read_answer(path, replace(model, displacement=1.001 * model.displacement))
     for content in ("", "1,2,3\n", "*Step = 1\n*Time = 1\n*Data = sx\n1,2\n", "*Step = 1\n*Time = 1\n*Data = ux;uy;uz\n1,2\n"):
         path.write_text(content)
         with pytest.raises(InputError, match="expected"):

@@ -11,6 +11,9 @@ from ...errors import InputError
 from ...records import Array
 from .model import VoxelModel, node_index
 
+SUPPORTS_AGREE = 1e-4
+"""Difference between prescribed and answered displacements of supports, as a share of the largest, that digits may explain [design]."""
+
 
 @dataclass(frozen=True)
 class SolverResult:
@@ -69,7 +72,21 @@ def answer(
     *,
     reaction: Float[Array, "i1 j1 k1 3"] | None,
 ) -> SolverResult:
-    """Return a result with what must be known of it: reactions at supports alone; how far the load went, which nodes are told."""
+    """Return a result with what must be known of it: reactions at supports alone; how far the load went, which nodes are told.
+
+    Raises
+    ------
+    InputError
+        The supports moved otherwise than the model says: it is the answer to another model.
+    """
+    told = model.fixed & known[..., None]
+    expected = time * model.displacement
+    scale = max(float(np.abs(expected).max()), 1e-2 * float(np.abs(displacement).max()))
+    if np.abs(displacement - expected)[told].max(initial=0.0) > SUPPORTS_AGREE * scale:
+        raise InputError(
+            f"found an answer of {solver} whose supports move otherwise than those of the model, expected the answer to this model; "
+            "check both paths"
+        )
     notes = []
     if abs(time - 1.0) > 1e-6:
         notes.append(f"{solver} stopped at {time:g} of the travel: its load is not that of the whole travel.")

@@ -41,8 +41,7 @@ SUPPORTS, FORCES, LOADED = "openbct_supports", "openbct_forces", "openbct_loaded
 class _Writer:
     """Groups, dimensions and variables as netCDF-4 keeps them in HDF5: a dimension is a scale that its variables point to."""
 
-    def __init__(self, file: Any, h5py: Any) -> None:
-        self.file, self.h5py = file, h5py
+    def __init__(self, h5py: Any) -> None:
         self.text = h5py.string_dtype("ascii")
 
     def group(self, parent: Any, name: str, **attributes: object) -> Any:
@@ -81,7 +80,7 @@ def n88_bytes(model: VoxelModel) -> tuple[bytes, tuple[str, ...]]:
     cautions = list(one_yield_stress(model, "VonMisesIsotropic"))
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", track_order=True) as file:
-        write = _Writer(file, h5py)
+        write = _Writer(h5py)
         axes = write.dimension(file, "Dimensionality", 3)
         write.attribute(file, "Conventions", CONVENTIONS)
         write.attribute(file, "ActiveProblem", "Problem1")
@@ -92,7 +91,9 @@ def n88_bytes(model: VoxelModel) -> tuple[bytes, tuple[str, ...]]:
         names = _constraints(model, file, write)
         _sets(model, file, write)
         problems = write.group(file, "Problems")
-        write.group(problems, "Problem1", Part="Part1", Constraints=",".join(names), PostProcessingNodeSets=LOADED)
+        problem = write.group(problems, "Problem1", Part="Part1", Constraints=",".join(names))
+        if model.loaded.any():
+            write.attribute(problem, "PostProcessingNodeSets", LOADED)
         said = (*model.notes, *(f"Caution: {text}" for text in cautions))
         write.attribute(file, "History", "Written by OpenBCT; units mm, N, MPa; axes of the specimen.")
         write.attribute(file, "Log", "\n".join(said).encode("ascii", "replace").decode("ascii") or "none")
