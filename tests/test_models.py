@@ -213,8 +213,8 @@ def test_hdf5_of_another_layout_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.n88model"
     write_model(make(), path)
     with h5py.File(path, "a") as file:
-        file["MaterialDefinitions/Bone"].attrs["Type"] = np.bytes_("LinearOrthotropic")
-    with pytest.raises(InputError, match="LinearOrthotropic"):
+        file["MaterialDefinitions/Bone"].attrs["Type"] = np.bytes_("LinearAnisotropic")
+    with pytest.raises(InputError, match="LinearAnisotropic"):
         read_model(path)
 
 
@@ -292,10 +292,13 @@ def test_orthotropic_elements_where_the_format_has_them(tmp_path: Path) -> None:
         from_arrays(block.youngs_modulus, yield_stress=block.youngs_modulus, **common)
     with pytest.raises(ModelError, match="isotropic"):
         write_model(model, tmp_path / "model.h5")
-    for suffix in (".n88model", ".feb"):
+    for suffix in (".n88model", ".feb", ".inp"):
         write_model(model, tmp_path / f"model{suffix}")
-        with pytest.raises(InputError, match=r"[Ii]sotropic"):
-            read_model(tmp_path / f"model{suffix}")
+        back = read_model(tmp_path / f"model{suffix}")
+        assert back.symmetry is not None
+        np.testing.assert_allclose(back.youngs_modulus, model.youngs_modulus, rtol=1e-6)
+        for constants in ("youngs", "poisson", "shear"):
+            assert getattr(back.symmetry, constants) == pytest.approx(getattr(symmetry, constants), rel=1e-6), suffix
     modulus = model.youngs_modulus[tuple(element_index(model).T)]
     with h5py.File(tmp_path / "model.n88model") as file:
         bone = file["MaterialDefinitions/Bone"]
@@ -309,6 +312,14 @@ def test_orthotropic_elements_where_the_format_has_them(tmp_path: Path) -> None:
     row = text.split('<ElementData name="map_G12"')[1].split('lid="1">')[1].split("<")[0]
     assert float(row) == pytest.approx(0.13 * modulus[0])
     write_model(model, tmp_path / "model.inp")
+    text = (tmp_path / "model.feb").read_text()
+    (tmp_path / "model.feb").write_text(text.replace("<a>1,0,0</a>", "<a>0,1,0</a>"))
+    with pytest.raises(InputError, match="turned"):
+        read_model(tmp_path / "model.feb")
+    with h5py.File(tmp_path / "model.n88model", "a") as file:
+        file["MaterialDefinitions/Bone/G"][0] *= 1.01
+    with pytest.raises(InputError, match="multiples"):
+        read_model(tmp_path / "model.n88model")
     mixed = (tmp_path / "model.inp").read_text().replace("*ELASTIC, TYPE=ENGINEERING CONSTANTS", "*ELASTIC", 1)
     (tmp_path / "model.inp").write_text(mixed)
     with pytest.raises(InputError, match=r"beside|second modulus|cannot be read"):

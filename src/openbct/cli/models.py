@@ -136,7 +136,7 @@ def _beside(found: SolverResult, model: VoxelModel, displacement: np.ndarray, lo
 def _size(model: VoxelModel) -> dict[str, Any]:
     return {
         "elements": int(model.active.sum()), "nodes": int((model.numbers > 0).sum()), "voxel_mm": list(model.spacing),
-        "plastic": model.plastic,
+        "plastic": model.plastic, "symmetry": model.symmetry.name if model.symmetry else "isotropic",
     }  # fmt: skip
 
 

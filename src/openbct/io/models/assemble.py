@@ -8,10 +8,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ...errors import InputError
-from ...records import Array, ElasticSymmetry
+from ...records import Array, ElasticSymmetry, Reference
 from .mesh import find_grid
 from .model import VOID_RATIO, VoxelModel, where_loaded
 
+SAME_SYMMETRY = 1e-5
+"""Relative difference between constants that single precision may explain [design]."""
 Dofs = tuple[Int[Array, " _"], Int[Array, " _"], Float[Array, " _"]]
 """Node number, axis (0, 1, 2) and value."""
 
@@ -40,6 +42,35 @@ class Parts:
     notes: tuple[str, ...] = ()
 
 
+def common_symmetry(constants: Float[Array, "n 9"]) -> tuple[Float[Array, " n"], ElasticSymmetry]:
+    """Return the modulus along the third axis of each row of engineering constants, and the symmetry that all rows share.
+
+    Parameters
+    ----------
+    constants
+        E1, E2, E3 [MPa], nu12, nu13, nu23 [-], G12, G13, G23 [MPa].
+
+    Raises
+    ------
+    InputError
+        A row that is not finite and positive in its moduli, or rows that are no multiples of one another.
+    """
+    moduli = [0, 1, 2, 6, 7, 8]
+    if not np.isfinite(constants).all() or not (constants[:, moduli] > 0).all():
+        raise InputError("found isotropic beside orthotropic materials, or one without nine constants, expected all with nine")
+    factors = constants.copy()
+    factors[:, moduli] /= constants[:, 2:3]
+    if not np.allclose(factors, factors[0], rtol=SAME_SYMMETRY):
+        raise InputError(
+            "found orthotropic materials that are no multiples of one another, expected one symmetry for all elements"
+        )
+    one, two, three, ij, ik, jk, g_ij, g_ik, g_jk = map(float, np.median(factors, axis=0))
+    how = ElasticSymmetry(
+        "orthotropic", (one, two, three), (ij, ik, jk), (g_jk, g_ik, g_ij), Reference("Constants of the file", "seen")
+    )
+    return constants[:, 2], how
+
+
 def assemble(parts: Parts) -> VoxelModel:
     """Return the model on its grid, with the node numbers of the file.
 
@@ -65,6 +96,10 @@ def assemble(parts: Parts) -> VoxelModel:
     if bad.any():
         raise InputError(
             f"found {int(bad.sum())} of {len(bad)} elements without a positive modulus, expected one each; check the materials"
+        )
+    if parts.symmetry is not None and np.isfinite(parts.yield_stress).any():
+        raise InputError(
+            "found yield stresses of orthotropic elements, expected isotropic ones: the kernel has no such plasticity"
         )
     cells = tuple(mesh.cells.T)
     modulus, ratio, strength = np.zeros(mesh.shape), np.full(mesh.shape, VOID_RATIO), np.full(mesh.shape, np.inf)

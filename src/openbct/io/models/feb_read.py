@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ...errors import InputError
-from ...records import Array
+from ...records import Array, ElasticSymmetry
 from .answer import SolverResult, answer, on_grid
-from .assemble import Dofs, Parts, assemble
+from .assemble import Dofs, Parts, assemble, common_symmetry
 from .feb import AXES
-from .model import VoxelModel
+from .model import VOID_RATIO, VoxelModel
 
 IGNORED = {
     "Module",
@@ -114,23 +114,24 @@ def read_feb(path: Path) -> VoxelModel:
 
 def _model(file: _File, name: str) -> VoxelModel:
     materials = file.root.findall("Material/material")
-    if len(materials) != 1 or materials[0].get("type") != "isotropic elastic":
-        raise InputError(
-            f"found {len(materials)} materials in {file.name!r}, expected one, of type 'isotropic elastic', with maps"
-        )
+    kinds = ("isotropic elastic", "orthotropic elastic")
+    if len(materials) != 1 or materials[0].get("type") not in kinds:
+        raise InputError(f"found {len(materials)} materials in {file.name!r}, expected one, {' or '.join(kinds)}, with maps")
     nodes = [(int(n.attrib["id"]), *_floats(n.text)) for n in file.root.iterfind("Mesh/Nodes/node")]
     blocks = file.root.findall("Mesh/Elements")
     if len(blocks) != 1 or blocks[0].get("type") != "hex8":
         raise InputError(f"found {len(blocks)} blocks of elements in {file.name!r}, expected one of type hex8")
     elements = np.array([_numbers(e.text) for e in blocks[0].iterfind("elem")], dtype=np.int64)
     table = np.array(nodes, dtype=float).reshape(-1, 4)
+    modulus, ratio, symmetry = _constants(file, materials[0], len(elements))
     parts = Parts(
         name=name,
         node_numbers=table[:, 0].astype(np.int64),
         coordinates=table[:, 1:],
         elements=elements.reshape(-1, 8),
-        youngs_modulus=file.values(materials[0].find("E"), len(elements)),
-        poisson_ratio=file.values(materials[0].find("v"), len(elements)),
+        youngs_modulus=modulus,
+        poisson_ratio=ratio,
+        symmetry=symmetry,
         yield_stress=np.full(len(elements), np.inf),
         supports=file.dofs("Boundary/bc", "prescribed displacement", "value"),
         forces=file.dofs("Loads/nodal_load", "nodal_load", "scale"),
@@ -138,6 +139,23 @@ def _model(file: _File, name: str) -> VoxelModel:
         notes=("FEBio counts large deformation; small deformation is counted here.",),
     )
     return assemble(parts)
+
+
+def _constants(
+    file: _File, material: ElementTree.Element, count: int
+) -> tuple[Float[Array, " m"], Float[Array, " m"], ElasticSymmetry | None]:
+    """Return modulus, Poisson ratio and symmetry of the elements."""
+    if material.get("type") == "isotropic elastic":
+        return file.values(material.find("E"), count), file.values(material.find("v"), count), None
+    axes = material.find("mat_axis")
+    turned = axes is not None and (_floats(axes.findtext("a")), _floats(axes.findtext("d"))) != ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+    if turned:
+        raise InputError(f"found turned material axes in {file.name!r}, expected those of the grid: 1,0,0 and 0,1,0")
+    names = ("E1", "E2", "E3", "v12", "v31", "v23", "G12", "G31", "G23")
+    nine = np.stack([file.values(material.find(name), count) for name in names], axis=1)
+    nine[:, 4] *= nine[:, 0] / nine[:, 2]
+    modulus, symmetry = common_symmetry(nine)
+    return modulus, np.full(count, VOID_RATIO), symmetry
 
 
 def _floats(text: str | None) -> tuple[float, ...]:

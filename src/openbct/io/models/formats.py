@@ -19,7 +19,8 @@ from .hdf5 import load_h5py
 from .inp import inp_bytes
 from .inp_read import read_inp
 from .model import VoxelModel
-from .n88 import n88_bytes, read_n88, read_n88_solution
+from .n88 import n88_bytes
+from .n88_read import read_n88, read_n88_solution
 from .parosol import parosol_bytes, read_parosol, read_parosol_solution
 
 Write = Callable[[VoxelModel], tuple[bytes, tuple[str, ...]]]

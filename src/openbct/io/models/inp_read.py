@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import InputError
-from ...records import ElasticSymmetry, Reference
-from .assemble import Parts, assemble
-from .model import VoxelModel
+from ...records import ElasticSymmetry
+from .assemble import Parts, assemble, common_symmetry
+from .model import VOID_RATIO, VoxelModel
 
 IGNORED = {
     "HEADING", "STEP", "STATIC", "END STEP", "NODE PRINT", "NODE FILE", "EL PRINT", "EL FILE", "NODE OUTPUT", "EL OUTPUT",
@@ -192,18 +192,9 @@ def _symmetry(deck: _Deck) -> ElasticSymmetry | None:
         return None
     if deck.elastic or any(len(constants) != 9 for constants in deck.orthotropic.values()):
         raise InputError("found isotropic beside orthotropic materials, or one without nine constants, expected all with nine")
-    table = np.array(list(deck.orthotropic.values()))
-    factors = table.copy()
-    factors[:, [0, 1, 2, 6, 7, 8]] /= table[:, 2:3]
-    if not np.allclose(factors, factors[0], rtol=1e-6):
-        raise InputError(
-            "found orthotropic materials that are no multiples of one another, expected one symmetry for all elements"
-        )
-    deck.elastic = {name: (float(modulus), 0.3) for name, modulus in zip(deck.orthotropic, table[:, 2], strict=True)}
-    one, two, three, ij, ik, jk, g_ij, g_ik, g_jk = map(float, factors[0])
-    return ElasticSymmetry(
-        "orthotropic", (one, two, three), (ij, ik, jk), (g_jk, g_ik, g_ij), Reference("Constants of the file", "seen")
-    )
+    moduli, symmetry = common_symmetry(np.array(list(deck.orthotropic.values())))
+    deck.elastic = {name: (float(modulus), VOID_RATIO) for name, modulus in zip(deck.orthotropic, moduli, strict=True)}
+    return symmetry
 
 
 def _assemble(deck: _Deck, name: str) -> VoxelModel:

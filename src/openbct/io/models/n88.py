@@ -1,4 +1,4 @@
-"""``.n88model`` files of FAIM, vtkbone and n88tools: netCDF-4 groups, written and read as the HDF5 that they are.
+"""``.n88model`` files of FAIM, vtkbone and n88tools: netCDF-4 groups, written as the HDF5 that they are.
 
 Layout as in the public (MIT) writer of vtkbone and reader of n88tools [SC]: nodes and elements from 1, corners in the order of
 VTK's voxel, constraints by axis from 1. Moduli are a material array of one entry per element in single precision; with yield
@@ -9,19 +9,14 @@ our files is not known.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-from ...errors import InputError
 from ...records import Array
-from .answer import SolverResult, answer
-from .assemble import Dofs, Parts, assemble
 from .bins import gather, one_yield_stress
-from .hdf5 import load_h5py, open_hdf5
+from .hdf5 import load_h5py
 from .model import (
     VOXEL_CORNERS,
     VoxelModel,
@@ -34,7 +29,6 @@ from .model import (
 )
 
 CONVENTIONS = "Numerics88/Finite_Element_Model-1.0"
-AN_N88 = "an .n88model"
 SUPPORTS, FORCES, LOADED = "openbct_supports", "openbct_forces", "openbct_loaded"
 
 
@@ -173,125 +167,3 @@ def _sets(model: VoxelModel, file: Any, write: _Writer) -> None:
         return
     place = write.group(write.group(write.group(file, "Sets"), "NodeSets"), LOADED, Part="Part1")
     write.variable(place, "NodeNumber", loaded.astype("<u4"), write.dimension(place, "NumberOfNodes", len(loaded)))
-
-
-def _text(value: Any) -> str:
-    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _problem(file: Any, name: str) -> tuple[Any, Any]:
-    """Return the active problem and its part."""
-    if _text(file.attrs.get("Conventions", "")) != CONVENTIONS:
-        raise InputError(f"found {name!r} without the conventions {CONVENTIONS!r}, expected an .n88model; check the file")
-    active = _text(file.attrs.get("ActiveProblem", ""))
-    solution = _text(file.attrs.get("ActiveSolution", ""))
-    if solution:
-        active = _text(file["Solutions"][solution].attrs["Problem"])
-    problem = file["Problems"][active]
-    return problem, file["Parts"][_text(problem.attrs["Part"])]
-
-
-def read_n88(path: Path) -> VoxelModel:
-    """Return the voxel model of an ``.n88model`` file: isotropic, elastic or von Mises.
-
-    Raises
-    ------
-    InputError
-        It is damaged, no voxel model, or of a material that our kernel does not have.
-    SettingsError
-        h5py is not installed.
-    """
-    with open_hdf5(path, AN_N88) as file:
-        problem, part = _problem(file, path.name)
-        bricks = part["Elements"]["Hexahedrons"]
-        modulus, ratio, strength = _materials(file, part, bricks["MaterialID"][:].astype(np.int64))
-        coordinates = part["NodeCoordinates"][:].astype(float)
-        elements = bricks["NodeNumbers"][:].astype(np.int64)
-        supports, forces = _read_constraints(file, _text(problem.attrs.get("Constraints", "")))
-        loaded = np.zeros(0, dtype=np.int64)
-        if f"Sets/NodeSets/{LOADED}" in file:
-            loaded = file[f"Sets/NodeSets/{LOADED}/NodeNumber"][:].astype(np.int64)
-    parts = Parts(
-        name=path.stem, node_numbers=np.arange(1, len(coordinates) + 1), coordinates=coordinates, elements=elements,
-        youngs_modulus=modulus, poisson_ratio=ratio, yield_stress=strength, supports=supports, forces=forces, loaded=loaded,
-    )  # fmt: skip
-    return assemble(parts)
-
-
-def _materials(file: Any, part: Any, of_element: Int[Array, " m"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return modulus, Poisson ratio and yield stress of each element."""
-    ids = part["MaterialTable"]["ID"][:].astype(np.int64)
-    names = [_text(name) for name in part["MaterialTable"]["MaterialName"][:]]
-    modulus, ratio, strength = np.zeros(of_element.shape), np.zeros(of_element.shape), np.full(of_element.shape, np.inf)
-    order = np.argsort(of_element, kind="stable")
-    ordered = of_element[order]
-    for first, name in zip(ids, names, strict=True):
-        group = file["MaterialDefinitions"][name]
-        kind = _text(group.attrs["Type"])
-        if kind not in ("LinearIsotropic", "VonMisesIsotropic"):
-            raise InputError(
-                f"found a material of type {kind!r}, expected LinearIsotropic or VonMisesIsotropic; others cannot be read"
-            )
-        length = len(group["E"]) if "E" in group else 1
-        mine = order[np.searchsorted(ordered, first) : np.searchsorted(ordered, first + length)]
-        entry = of_element[mine] - first
-        modulus[mine] = group["E"][:][entry] if "E" in group else float(np.ravel(group.attrs["E"])[0])
-        ratio[mine] = group["nu"][:][entry] if "nu" in group else float(np.ravel(group.attrs["nu"])[0])
-        if kind == "VonMisesIsotropic":
-            strength[mine] = float(np.ravel(group.attrs["Y"])[0])
-    return modulus, ratio, strength
-
-
-def _read_constraints(file: Any, listed: str) -> tuple[Dofs, Dofs]:
-    """Return supports and forces of the constraints that the problem lists."""
-    supports: list[Dofs] = []
-    forces: list[Dofs] = []
-    for name in _names(listed):
-        group = file["Constraints"][name]
-        dofs = (group["NodeNumber"][:].astype(np.int64), group["Sense"][:].astype(np.int64) - 1, group["Value"][:].astype(float))
-        kind = _text(group.attrs["Type"])
-        if kind not in ("NodeAxisDisplacement", "NodeAxisForce"):
-            raise InputError(f"found the constraint {name!r} of type {kind!r}, expected displacements or forces along the axes")
-        (supports if kind == "NodeAxisDisplacement" else forces).append(dofs)
-    return _joined(supports), _joined(forces)
-
-
-def _names(listed: str) -> Iterator[str]:
-    return (name.strip() for name in listed.split(",") if name.strip())
-
-
-def _joined(dofs: list[Dofs]) -> Dofs:
-    if not dofs:
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0)
-    numbers, axes, values = (np.concatenate(column) for column in zip(*dofs, strict=True))
-    return numbers, axes, values
-
-
-def read_n88_solution(path: Path, model: VoxelModel) -> SolverResult:
-    """Return the active solution of an ``.n88model`` file.
-
-    Raises
-    ------
-    InputError
-        It holds none, or that of another model.
-    """
-    with open_hdf5(path, AN_N88) as file:
-        _problem(file, path.name)
-        name = _text(file.attrs.get("ActiveSolution", ""))
-        values = file.get(f"Solutions/{name}/NodeValues") if name else None
-        if values is None or "Displacement" not in values:
-            raise InputError(f"found no solution in {path.name!r}, expected the file after its solver has run; run it")
-        tables = {key: values[key][:].astype(float) for key in ("Displacement", "ReactionForce") if key in values}
-    own = read_n88(path)
-    if own.active.shape != model.active.shape or (own.active != model.active).any():
-        raise InputError(f"found the solution of another model in {path.name!r}, expected that of this one; check both paths")
-    known = own.numbers > 0
-    fields = {}
-    for key, table in tables.items():
-        fields[key] = np.zeros((*model.numbers.shape, 3))
-        if len(table) < own.numbers.max() or not np.isfinite(table).all():
-            raise InputError(
-                f"found {key} of {len(table)} nodes in {path.name!r}, expected a finite vector for every node; run it again"
-            )
-        fields[key][known] = table[own.numbers[known] - 1]
-    return answer("FAIM", model, 1.0, fields["Displacement"], known, reaction=fields.get("ReactionForce"))
