@@ -171,6 +171,35 @@ def test_a_crack_is_refused(tmp_path: Path) -> None:
         read_model(path)
 
 
+def test_elements_far_apart_are_refused_before_they_fill_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "model.inp"
+    write_model(from_arrays(np.ones((1, 1, 1)), fixed=np.zeros((2, 2, 2, 3)) > 0, displacement=np.zeros((2, 2, 2, 3))), path)
+    far = "".join(f"{n + 10},{n % 2 + 10**5},{n // 2 % 2 + 10**5},{n // 4 + 10**5}\n" for n in range(8))
+    text = path.read_text().replace("*ELEMENT,", f"{far}*ELEMENT,").replace("*ELSET, ELSET=E1\n1", "*ELSET, ELSET=E1\n1,2")
+    path.write_text(text.replace("*ELSET", "2,10,11,13,12,14,15,17,16\n*ELSET", 1))
+    with pytest.raises(InputError, match="voxels apart"):
+        read_model(path)
+
+
+@pytest.mark.parametrize("suffix", [".inp", ".feb", ".n88model", ".h5"])
+def test_damage_is_never_a_traceback(tmp_path: Path, suffix: str) -> None:
+    rng = np.random.default_rng(3)
+    path = tmp_path / f"model{suffix}"
+    write_model(make(shape=(2, 2, 2)), path)
+    whole = path.read_bytes()
+    refused = 0
+    for _ in range(40):
+        content = bytearray(whole)
+        for at in rng.integers(0, len(whole), 4):
+            content[at] = rng.integers(256)
+        path.write_bytes(content)
+        try:
+            read_model(path)
+        except (InputError, ModelError):
+            refused += 1
+    assert refused > 5
+
+
 def test_what_other_files_ask_beyond_small_strain_is_told(tmp_path: Path) -> None:
     path = tmp_path / "model.inp"
     write_model(make(), path)

@@ -77,8 +77,10 @@ def answer(
     Raises
     ------
     InputError
-        The supports moved otherwise than the model says: it is the answer to another model.
+        The supports moved otherwise than the model says: it is the answer to another model; or its time is no number.
     """
+    if not np.isfinite(time):
+        raise InputError(f"found an answer of {solver} at the time {time}, expected a share of the travel; run it again")
     told = model.fixed & known[..., None]
     expected = time * model.displacement
     scale = max(float(np.abs(expected).max()), 1e-2 * float(np.abs(displacement).max()))

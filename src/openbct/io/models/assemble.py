@@ -115,6 +115,8 @@ def assemble(parts: Parts) -> VoxelModel:
 
     def spread(dofs: Dofs, what: str) -> tuple[np.ndarray, np.ndarray]:
         where, value = np.zeros((*nodes, 3), dtype=bool), np.zeros((*nodes, 3))
+        if len(dofs[1]) and not 0 <= dofs[1].min() <= dofs[1].max() <= 2:
+            raise InputError(f"found a {what} along the axis {int(dofs[1].max()) + 1}, expected 1 to 3; check the file")
         place = mesh.nodes[rows(dofs[0])]
         mine = place[:, 0] >= 0
         index = (*place[mine].T, dofs[1][mine])

@@ -91,7 +91,7 @@ def read_feb(path: Path) -> VoxelModel:
     """
     try:
         root = ElementTree.parse(path).getroot()
-    except (OSError, ElementTree.ParseError) as error:
+    except (OSError, LookupError, ElementTree.ParseError) as error:
         raise InputError(
             f"found {path.name!r}, which is no readable XML ({error}), expected FEBio's input; check the file"
         ) from error

@@ -49,5 +49,5 @@ def open_hdf5(path: Path, expected: str) -> Iterator[Any]:
         raise InputError(
             f"found {path.name!r}, which cannot be read as HDF5, expected {expected}; check path and file"
         ) from error
-    except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise InputError(f"found {path.name!r} in another layout than {expected} has ({error}); check the file") from error

@@ -10,6 +10,8 @@ from jaxtyping import Float, Int
 from ...errors import InputError
 from ...records import Array
 
+MOST_VOXELS = 1e9
+"""Largest box of voxels that is made of a file [design]: one of 8 GB for each field."""
 GRID_TOLERANCE = 1e-3
 """How far a node may lie from its place in the grid, in voxels; single precision at 500 voxels is 3e-5 [design]."""
 
@@ -55,6 +57,11 @@ def find_grid(coordinates: Float[Array, "n 3"], elements: Int[Array, "m 8"]) -> 
     origin = low.min(axis=0)
     spacing = _refine(low - origin, spacing)
     scaled = (low - origin) / spacing
+    if not float(np.prod(scaled.max(axis=0) + 1)) <= MOST_VOXELS:
+        raise InputError(
+            f"found elements that lie {scaled.max():.3g} voxels apart, expected one body of at most {MOST_VOXELS:.0e} voxels with its void; check "
+            "the coordinates"
+        )
     cells = np.rint(scaled).astype(int)
     corner = np.rint((places - low[:, None, :]) / spacing).astype(int)
     codes = np.sort(corner @ np.array([1, 2, 4]), axis=1)

@@ -99,6 +99,8 @@ def from_arrays(
         raise ModelError(
             "found a model without elements or with a modulus that is not finite, expected at least one element [MPa]"
         )
+    if not (np.isfinite(spacing).all() and min(spacing) > 0):
+        raise ModelError(f"found voxels of {tuple(spacing)} mm, expected three positive lengths")
     nodes = tuple(n + 1 for n in modulus.shape)
     for label, array, expected in (("fixed", fixed, (*nodes, 3)), ("displacement", displacement, (*nodes, 3))):
         if array.shape != expected:
