@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .binning import WALLE_2025, Binning
+from .cortex import Cortex
 from .density import convert, convert_mineral
 from .errors import ModelError
 from .records import Array, Boundary, ElasticSymmetry, FEModel, MaterialLaw, Mineral, Pads, Reference, Specimen, Step
@@ -30,6 +31,7 @@ def build_model(
     pads: Pads = CEMENT,
     symmetry: ElasticSymmetry | None = None,
     binning: Binning | None = None,
+    cortex: Cortex | None = None,
 ) -> FEModel:
     """Return the FE problem of a specimen: one modulus and one yield stress per voxel.
 
@@ -67,19 +69,23 @@ def build_model(
             f"{TISSUE_VOXEL:g} mm: larger voxels hold marrow too; take a law that was fitted to apparent density"
         )
     rho, references, doubts = _in_kind(density, specimen.mineral, law)
-    low, high = law.clip
+    low = law.clip[0]
     below = float((rho < low).mean())
     if below > FLOOR_REFUSAL:
         raise ModelError(
             f"found {100 * below:.0f} % of the bone voxels of {specimen.bone} below {low:g} g/cm³ ({law.density}), expected at most "
             f"{100 * FLOOR_REFUSAL:.0f} %: too noisy or too fatty an image, or a density in another unit; check the calibration"
         )
-    clipped = np.clip(rho, low, high)
-    youngs_modulus = np.zeros(bone.shape)
-    yield_stress = np.full(bone.shape, np.inf)
-    youngs_modulus[bone] = law.youngs_modulus(clipped)
-    if law.yield_stress is not None:
-        yield_stress[bone] = law.yield_stress(clipped)
+    youngs_modulus, yield_stress = np.zeros(bone.shape), np.full(bone.shape, np.inf)
+    youngs_modulus[bone], yield_stress[bone] = _by_law(rho, law)
+    words, cited = _pad_words(law, pads, symmetry)
+    if cortex is not None:
+        plain = float(youngs_modulus[bone].sum())
+        corrected = cortex.stiffen(*_by_law(cortex.densities(rho, bone), law), bone, specimen.spacing)
+        youngs_modulus[bone], yield_stress[bone] = corrected
+        rise = 100 * (float(youngs_modulus[bone].sum()) / plain - 1.0)
+        words += f"; {cortex.words}, which raised the sum of the moduli of {specimen.bone} by {rise:.0f} %"
+        cited = (*cited, cortex.reference)
     pad = specimen.pad & ~bone
     youngs_modulus[pad] = pads.youngs_modulus
     if pads.yield_stress is not None:
@@ -95,11 +101,16 @@ def build_model(
         gauge_length=specimen.gauge_length,
         boundary=boundary,
         to_patient=specimen.to_patient,
-        step=_describe(
-            specimen, law, rho, (*references, *_binned(binning)[1]), doubts, _pad_words(law, pads, symmetry), _binned(binning)[0]
-        ),
+        step=_describe(specimen, law, rho, (*references, *_binned(binning)[1]), doubts, (words, cited), _binned(binning)[0]),
         symmetry=symmetry,
     )
+
+
+def _by_law(rho: Array, law: MaterialLaw) -> tuple[Array, Array]:
+    """Return modulus and yield stress of densities in the law's kind, clipped [MPa]."""
+    clipped = np.clip(rho, *law.clip)
+    strength = np.full(rho.shape, np.inf) if law.yield_stress is None else law.yield_stress(clipped)
+    return law.youngs_modulus(clipped), strength
 
 
 def _in_kind(density: Array, mineral: Mineral, law: MaterialLaw) -> tuple[Array, tuple[Reference, ...], tuple[str, ...]]:

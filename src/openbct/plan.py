@@ -12,6 +12,7 @@ import numpy as np
 from .anatomy import locate_femur, locate_vertebra, take_vertebra
 from .binning import Binning
 from .calibration import Fixed, Given, Phantomless
+from .cortex import Cortex
 from .errors import SettingsError
 from .linear import CRAWFORD_2003, PISTOIA_2002, SCHILEO_2014, LinearTest
 from .loadcases import AsScanned, AxialCompression, SidewaysFall, Stance
@@ -133,7 +134,9 @@ def _hip_test(asked: FemurSettings) -> SidewaysFall | Stance:
 
 def _elements(asked: MechanicalSettings) -> dict[str, Any]:
     """Return what beside the law makes the elements."""
-    elements: dict[str, Any] = {"pads": Pads(asked.pad_mpa, asked.pad_yield_mpa)}
+    elements: dict[str, Any] = {"pads": Pads(asked.pad_mpa, asked.pad_yield_mpa), "cortex": None}
+    if asked.cortex != "density":
+        elements["cortex"] = Cortex("shell", asked.shell_mm or 0.0) if asked.cortex == "shell" else Cortex("surface")
     if isinstance(asked, VertebraSettings):
         elements["symmetry"] = TRANSVERSE if asked.elasticity == "transverse" else None
         elements["binning"] = Binning(asked.bins, shift=asked.bin_shift) if asked.bins else None

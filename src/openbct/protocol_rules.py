@@ -12,6 +12,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "voxel_mm": (0.2, 4.0),
     "cap_mm": (2.0, 20.0),
     "bins": (0, 1000),
+    "shell_mm": (0.05, 3.0),
     "pad_mpa": (1.0, 20_000.0),
     "pad_yield_mpa": (0.1, 1000.0),
     "adduction_deg": (-60.0, 60.0),
@@ -42,6 +43,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "head": ("free", "bonded"),
     "trochanter": ("free", "bonded"),
     "edge": ("plain", "bone"),
+    "cortex": ("density", "surface", "shell"),
     "pose": ("endplates", "as_scanned"),
     "elasticity": ("isotropic", "transverse"),
     "mineral": ("K2HPO4", "CHA"),
@@ -70,6 +72,7 @@ ONLY_FOR: dict[str, tuple[str, str]] = {
     "internal_rotation_deg": ("loadcase", "sideways_fall"),
     "trochanter": ("loadcase", "sideways_fall"),
     "load_angle_deg": ("loadcase", "stance"),
+    "shell_mm": ("cortex", "shell"),
 }
 """A key that one choice of another key alone reads."""
 CARRIED = ("pad_mm", "intrusion_mm", "distal_support_mm")
@@ -82,6 +85,7 @@ NEEDED: dict[tuple[str, str], tuple[str, ...]] = {
     ("rule", "principal_strain"): ("tension_strain", "compression_strain", "averaging_mm"),
     ("loadcase", "sideways_fall"): ("adduction_deg", "internal_rotation_deg"),
     ("loadcase", "stance"): ("load_angle_deg",),
+    ("cortex", "shell"): ("shell_mm",),
 }
 """Keys that a choice cannot do without."""
 LINEAR_ONLY = {"superior": "tilting", "elasticity": "transverse"}

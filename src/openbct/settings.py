@@ -56,6 +56,9 @@ class MechanicalSettings:
     compression_strain: float | None = None
     averaging_mm: float | None = None
     edge: str = "plain"
+    cortex: str = "density"
+    """``"density"``: the voxel's own density carries it; ``"surface"``, ``"shell"``: see :mod:`openbct.cortex`."""
+    shell_mm: float | None = None
     pad_mpa: float = 2500.0
     pad_yield_mpa: float | None = None
     """``None``: the pads stay elastic."""
