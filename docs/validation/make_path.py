@@ -124,8 +124,8 @@ def femur(folder: Path) -> list[str]:
         "## Real femur (`hip_crop`: left proximal femur, calibrated density given)",
         "",
         "The publisher calls this bone a left femur; by the orientation in its header, and by where its acetabulum and trochanters lie, it is a right one, "
-        "which the program says. An independent program on the published model of the same bone, whose pose is 22° of adduction and 13° of rotation by our "
-        "registration and not the 10° and 15° of the default: K 3696 N/mm, force at 4 % 3538 N, at the 0.2 % offset 2452 N. That our kernel "
+        "which the program says. An independent program on the published model of the same bone, whose pose is [another one](pose.md) than the 10° "
+        "and 15° of the default: K 3696 N/mm, force at 4 % 3538 N, at the 0.2 % offset 2452 N. That our kernel "
         "gives these figures on the published grid itself, to 2 %, is held by `tests/test_fe_plasticity_benchmarks.py`.",
         "",
         *bones(case),
