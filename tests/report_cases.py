@@ -351,6 +351,21 @@ def doubted() -> Case:
     return replace(case, bones=bones, cautions=(*whole, CLASS_DOUBT), assessment=assessment)
 
 
+def another_test() -> Case:
+    """Linear tests that no published threshold is meant for."""
+    case = plain_case()
+    bones = []
+    for bone in case.bones:
+        assert bone.strength is not None
+        strength, failed = bone.strength, 0.0 * bone.strength.failed
+        kept = {key: value for key, value in strength.quantities.items() if key != "failed_fraction"}
+        linear = replace(
+            strength, failed=failed, curve=strength.curve[[0, -1]], quantities=kept, site=None, protocol="mine 1", scale="none"
+        )
+        bones.append(replace(bone, strength=linear))
+    return replace(case, bones=tuple(bones), assessment=replace(case.assessment, load_to_strength={}))
+
+
 CASES = {
     "plain": plain_case,
     "one_refused": one_refused,

@@ -45,7 +45,7 @@ def test_a_linear_protocol_goes_through_to_the_report(small: Small, tmp_path: Pa
     assert len(bone["curve"]["force_n"]) == 2 and "0.0068 times stiffness" in bone["failure_criterion"]
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "straight 1; its scale is provisional" in page and "no load was redistributed by yielding" in page
-    assert "has yielded" not in page
+    assert "has yielded" not in page and "published thresholds are shown beside it" in page
 
 
 def test_a_linear_test_has_the_first_slope_of_the_nonlinear_one() -> None:
@@ -134,3 +134,17 @@ def test_the_benchmark_s_preset_gives_the_benchmark_s_stiffness(
     if not change:
         assert bone.strength.strength == pytest.approx(2437.8, rel=5e-4)  # "F.Load (linear)" of the publication
     assert bone.strength.protocol == "bonelab-benchmark 1"
+
+
+def test_a_report_of_a_scale_of_none_shows_no_threshold_and_no_load(small: Small, tmp_path: Path, openbct: Command) -> None:
+    calibration = QUICK.split("[vertebra]")[0].replace('"quick"', '"alone"')
+    (tmp_path / "mine.toml").write_text(calibration + LINEAR + '[run]\nscale = "none"\n', encoding="utf-8")
+    said = openbct(
+        "analyze", small.scan, "--labels", small.labels, "--label-map", small.table, "--bones", "L1", "--protocol", tmp_path / "mine.toml",
+        "--sex", "F", "--age", "70", "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert said.status == 0 and "no published threshold is meant for its test" in said.out, said.err
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "so that it stands alone" in page and "published thresholds are shown beside it" not in page and "4500" not in page
+    (bone,) = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))["bones"]
+    assert bone["strength_scale"] == "none"

@@ -347,9 +347,22 @@ def test_overview_shows_what_was_found():
 # The catalogue -----------------------------------------------------------------------------------------------------
 
 
+def test_a_linear_test_shows_no_failure_and_stands_alone():
+    page = report.to_html(report.make_report(report_cases.another_test(), made_on=DAY))
+    assert "so that it stands alone" in page and "may be set against" in page and "mine 1; no published threshold" in page
+    assert "plastic strain at the strength" not in page and "has yielded" not in page
+    pictures = [
+        views.bone_views(bone, report.Texts(ENGLISH))[0]
+        for bone in (report_cases.another_test().bones[0], report_cases.plain_case().bones[0])
+    ]
+    heights = [int.from_bytes(data[20:24], "big") for data in pictures]
+    assert heights[0] < 0.6 * heights[1]  # one row, not two
+
+
 def test_every_text_is_used():
     for name in report_cases.CASES:
         made(name)
+    report.make_report(report_cases.another_test(), texts=report.Texts(Recorder(ENGLISH)), made_on=DAY)
     line = np.linspace(-20.0, 40.0, 3)
     fallen = (10.0, 15.0, 4000.0)
     report.direction_map(

@@ -72,12 +72,17 @@ def results(case: Case, texts: Texts, numbering: Numbering) -> Section:
             )
         )
         blocks += [Paragraph(note, "note") for note in notes.lines]
-        blocks.append(Paragraph(texts("results.note"), "note"))
+        blocks.append(Paragraph(texts("results.note_alone" if _stands_alone(case) else "results.note"), "note"))
     else:
         blocks.append(Paragraph(texts("results.none")))
     blocks += _load(case, texts)
     blocks += [table for bone in case.bones for table in _hip_regions(bone, texts)]
     return Section("results", texts("section.results"), tuple(blocks))
+
+
+def _stands_alone(case: Case) -> bool:
+    """Tell whether no published threshold is meant for the strengths of the case."""
+    return {bone.strength.scale for bone in case.bones if bone.strength is not None} == {"none"}
 
 
 class Notes:
@@ -182,7 +187,11 @@ def _load(case: Case, texts: Texts) -> list[Block]:
     ratios = case.assessment.load_to_strength
     if not ratios:
         femurs = any(bone.bone.startswith("femur") and bone.status != "refused" for bone in case.bones)
-        return [Paragraph(texts("results.load_unknown"), "note")] if femurs else []
+        return (
+            [Paragraph(texts("results.load_foreign" if _stands_alone(case) else "results.load_unknown"), "note")]
+            if femurs
+            else []
+        )
     strengths = {bone.bone: bone.strength.strength for bone in case.bones if bone.strength is not None}
     load = case.assessment.load
     rows = tuple(

@@ -121,6 +121,10 @@ ENGLISH: Final[Mapping[str, str]] = {
         "± is one standard deviation from the calibration alone. Strength is from a simulated test; its newtons are those of this "
         "recipe, so that published thresholds are shown beside it and give no class."
     ),
+    "results.note_alone": (
+        "± is one standard deviation from the calibration alone. Strength is from a simulated test; no published threshold is meant for this "
+        "test, so that it stands alone."
+    ),
     "results.mean_of": "{bones}: mean",
     "results.none": "No measure was obtained.",
     "results.load_caption": "Load-to-strength in a sideways fall",
@@ -134,9 +138,11 @@ ENGLISH: Final[Mapping[str, str]] = {
         "over the hip is not counted, and on a provisional strength scale the ratio is provisional too."
     ),
     "results.load_unknown": "Load-to-strength was not computed: height, weight or a femoral strength is not known.",
+    "results.load_foreign": "Load-to-strength was not computed: the protocol's strength is not one that a load in a fall may be set against.",
     "quantity.trabecular_vbmd": "Trabecular vBMD",
     "quantity.integral_vbmd": "Integral vBMD",
     "quantity.inner_vbmd": "Inner vBMD",
+    "quantity.whole_vbmd": "vBMD with the arch",
     "quantity.trabecular_hu": "Trabecular attenuation",
     "quantity.mean_area": "Mean cross-section",
     "quantity.femoral_neck_abmd": "Femoral-neck aBMD",

@@ -99,7 +99,8 @@ def _subject(bone: BoneResult, region: BoneRegion) -> _Subject:
     top = drawing.nice_ceiling(float(np.percentile(inside, TOP_PERCENTILE)))
     colour = _scaled(DENSITY_COLOURS, top)
     failure, failure_top = None, 0.0
-    if bone.strength is not None and bone.specimen is not None:
+    # A linear test has no failure to show.
+    if bone.strength is not None and bone.specimen is not None and (failed_share(bone) is not None or bone.strength.failed.any()):
         failed = bone.strength.failed
         yielded = failed[failed > 0]
         failure_top = drawing.nice_ceiling(max(float(np.percentile(yielded, TOP_PERCENTILE)), 0.002)) if yielded.size else 0.01
