@@ -9,16 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from openbct.cortex import Cortex
 from openbct.errors import ModelError, SettingsError
 from openbct.femodel import build_model
 from openbct.io import write_label_map, write_volume
 from openbct.loadcases import SidewaysFall
 from openbct.materials import MATERIALS
-from openbct.phantoms import femur_region
+from openbct.phantoms import as_scan, femur_region
+from openbct.pipeline import sweep_femora
+from openbct.plan import make_plan
 from openbct.records import BoneRegion, LabelMap
+from openbct.segmentation import GivenLabels
+from openbct.settings import built_in
 from openbct.strength import FEMUR_TEST
 from openbct.sweep import FallSweep, linear_strength, roughness, sweep_fall
-from small_scans import Command, openbct  # noqa: F401  fixture
+from small_scans import Command, openbct, simulate  # noqa: F401  fixture
 from test_sideways_fall import press, real, region  # noqa: F401  fixture and simulated bone
 
 LAW = MATERIALS["keyak2005"]
@@ -166,3 +171,26 @@ def test_real_hip_is_weakest_adducted_and_rotated_inwards(real: BoneRegion) -> N
     assert found.nonlinear is not None
     assert 0.75 < found.nonlinear[1] / found.nonlinear[0] < 1.0
     assert found.seconds < 180.0  # on one core of its own
+
+
+def test_the_sweep_takes_the_protocol_s_elements() -> None:
+    """A shell asked for in the protocol stiffens every direction."""
+    case, bone = SidewaysFall(voxel=3.0), region()
+    plain = sweep_fall(bone, case, LAW, span_deg=5.0, directions=2)
+    shelled = sweep_fall(bone, case, LAW, span_deg=5.0, directions=2, elements={"cortex": Cortex("shell", 0.6)})
+    assert (shelled.stiffness > 1.02 * plain.stiffness).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("femur-stance", "only falls are swept"),
+        ("crawford-linear", "only falls are swept"),
+        ("ogo-femur-linear-like", "expected one with a yield stress"),
+        ("bbct-strain-like", "--linear-only"),
+    ],
+)
+def test_presets_that_cannot_be_swept_say_why(name: str, match: str) -> None:
+    plan = make_plan(built_in(name))
+    with pytest.raises(SettingsError, match=match):
+        sweep_femora(as_scan(simulate()), GivenLabels((simulate().bodies,)), plan=plan, span_deg=30.0, directions=10)

@@ -163,11 +163,12 @@ def _binned(binning: Binning | None) -> tuple[str, tuple[Reference, ...]]:
 
 def _pad_words(law: MaterialLaw, pads: Pads, symmetry: ElasticSymmetry | None) -> tuple[str, tuple[Reference, ...]]:
     """Return what the pads are made of and how the elements are elastic, with the sources."""
-    cement = "PMMA" if pads.youngs_modulus == CEMENT.youngs_modulus else "a material"
-    words = f"pads were elastic {cement} of {pads.youngs_modulus:g} MPa and the same Poisson ratio"
-    if pads.yield_stress is not None:
-        words = words.replace("elastic ", "").replace(" MPa and", f" MPa, yielding at {pads.yield_stress:g} MPa, and")
-    references = (PMMA_REFERENCE,) if cement == "PMMA" else ()
+    common = pads.youngs_modulus == CEMENT.youngs_modulus
+    elastic, yields = ("elastic ", "") if pads.yield_stress is None else ("", f", yielding at {pads.yield_stress:g} MPa,")
+    words = (
+        f"pads were {elastic}{'PMMA' if common else 'material'} of {pads.youngs_modulus:g} MPa{yields} and the same Poisson ratio"
+    )
+    references = (PMMA_REFERENCE,) if common else ()
     if symmetry is None:
         return words, references
     words = words.replace(" and the same Poisson ratio", "")

@@ -175,9 +175,14 @@ def sweep_femora(
             f"found the protocol {plan.title} with the femoral load case {loadcase.name!r} for {' and '.join(plan.sites)}, expected a "
             "sideways fall of femora: only falls are swept"
         )
+    if plan.femur.law.yield_stress is None:
+        raise SettingsError(
+            f"found the law {plan.femur.law.name!r} in protocol {plan.title}, expected one with a yield stress: the sweep scales the load until "
+            "a share of the bone would pass it; take a law that has one (`openbct protocols` lists them)"
+        )
     if isinstance(test, LinearTest) and nonlinear:
         raise SettingsError(
-            f"found a linear femoral test in protocol {plan.title}, expected a nonlinear one for the last step of the sweep; leave that step out"
+            f"found a linear femoral test in protocol {plan.title}, expected a nonlinear one for the sweep's last step; leave it out (--linear-only)"
         )
     segmentation = segmenter(scan)
     calibration = plan.calibrator(scan, segmentation)
@@ -194,6 +199,7 @@ def sweep_femora(
                 span_deg=span_deg,
                 directions=directions,
                 test=None if isinstance(test, LinearTest) or not nonlinear else test,
+                elements=plan.femur.elements,
                 threads=plan.threads,
                 progress=lambda done, of, name=name: observe(f"direction {done + 1} of {of}", name),  # type: ignore[misc]
             )

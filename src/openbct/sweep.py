@@ -8,8 +8,9 @@ weakest direction cheaply; the nonlinear test then says in newtons what the weak
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -112,6 +113,7 @@ def sweep_fall(
     span_deg: float = 30.0,
     directions: int = 10,
     test: MechanicalTest | None = None,
+    elements: Mapping[str, Any] | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> FallSweep:
@@ -127,6 +129,8 @@ def sweep_fall(
         Directions along each side; their square is solved.
     test
         The nonlinear test, done in the default and in the weakest direction; ``None`` leaves it out.
+    elements
+        What beside the law makes the elements: keywords of :func:`openbct.femodel.build_model`.
     progress
         Called with directions done and in all.
 
@@ -147,11 +151,16 @@ def sweep_fall(
     poses = [[replace(loadcase, adduction_deg=float(a), internal_rotation_deg=float(r)) for r in rotation] for a in adduction]
     found = np.full((3, directions, directions), np.nan)
     refused: list[str] = []
-    own = _one(region, loadcase, law, threads)
+
+    def model(case: SidewaysFall) -> FEModel:
+        specimen = case.mount(region)
+        return build_model(specimen, case.constrain(specimen), law, **(elements or {}))
+
+    own = _one(model(loadcase), threads)
     for number, (i, j) in enumerate(np.ndindex(directions, directions)):
         progress(number, directions**2)
         try:
-            found[:, i, j] = _one(region, poses[i][j], law, threads)
+            found[:, i, j] = _one(model(poses[i][j]), threads)
         except (SegmentationError, ModelError, SolveError) as error:
             refused.append(f"adduction {adduction[i]:.0f}, internal rotation {rotation[j]:.0f} degrees: {error}")
     if len(refused) > MOST_REFUSED * directions**2:
@@ -163,8 +172,8 @@ def sweep_fall(
     nonlinear = None
     if test is not None:
         nonlinear = (
-            _nonlinear(region, loadcase, law, test, threads),
-            _nonlinear(region, poses[int(i)][int(j)], law, test, threads),
+            measure_strength(model(loadcase), test, threads=threads).strength,
+            measure_strength(model(poses[int(i)][int(j)]), test, threads=threads).strength,
         )
     default = (loadcase.adduction_deg, loadcase.internal_rotation_deg, own[0])
     weakest = (float(adduction[i]), float(rotation[j]), float(found[0, i, j]))
@@ -186,18 +195,8 @@ def sweep_fall(
     )
 
 
-def _one(region: BoneRegion, case: SidewaysFall, law: MaterialLaw, threads: int | None) -> tuple[float, float, float]:
-    model = _model(region, case, law)
+def _one(model: FEModel, threads: int | None) -> tuple[float, float, float]:
     return (*linear_strength(model, threads=threads), model.gauge_length)
-
-
-def _model(region: BoneRegion, case: SidewaysFall, law: MaterialLaw) -> FEModel:
-    specimen = case.mount(region)
-    return build_model(specimen, case.constrain(specimen), law)
-
-
-def _nonlinear(region: BoneRegion, case: SidewaysFall, law: MaterialLaw, test: MechanicalTest, threads: int | None) -> float:
-    return measure_strength(_model(region, case, law), test, threads=threads).strength
 
 
 def _von_mises(stress: Float[Array, "n 6"]) -> Float[Array, " n"]:
