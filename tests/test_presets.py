@@ -136,15 +136,15 @@ def test_the_benchmark_s_preset_gives_the_benchmark_s_stiffness(
     assert bone.strength.protocol == "bonelab-benchmark 1"
 
 
-def test_a_report_of_a_scale_of_none_shows_no_threshold_and_no_load(small: Small, tmp_path: Path, openbct: Command) -> None:
+def test_a_scale_of_none_is_told_and_kept(small: Small, tmp_path: Path, openbct: Command) -> None:
     calibration = QUICK.split("[vertebra]")[0].replace('"quick"', '"alone"')
     (tmp_path / "mine.toml").write_text(calibration + LINEAR + '[run]\nscale = "none"\n', encoding="utf-8")
     said = openbct(
         "analyze", small.scan, "--labels", small.labels, "--label-map", small.table, "--bones", "L1", "--protocol", tmp_path / "mine.toml",
-        "--sex", "F", "--age", "70", "-o", tmp_path / "out",
+        "--sex", "F", "--age", "70", "--no-report", "-o", tmp_path / "out",
     )  # fmt: skip
     assert said.status == 0 and "no published threshold is meant for its test" in said.out, said.err
-    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "so that it stands alone" in page and "published thresholds are shown beside it" not in page and "4500" not in page
-    (bone,) = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))["bones"]
-    assert bone["strength_scale"] == "none"
+    result = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
+    assert result["bones"][0]["strength_scale"] == "none"
+    (strength,) = (finding for finding in result["assessment"]["findings"] if finding["quantity"] == "strength")
+    assert strength["thresholds"] == [] and strength["category"] is None
