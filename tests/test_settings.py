@@ -180,7 +180,11 @@ def test_a_law_from_a_file(tmp_path: Path) -> None:
         ("[vertebra]\ninferior = 'free'", "clamped, sliding"),
         ("[vertebra]\nbin_shift = true", "expected at least 2 bins"),
         ("[vertebra]\nbins = 12.5", "whole number"),
-        ("[vertebra]\npose = 'as_scanned'\nsuperior = 'bonded'", 'expected "free"'),
+        (
+            "[vertebra]\npose = 'as_scanned'\nsuperior = 'bonded'",
+            'superior = "bonded" beside pose = "as_scanned", which knows "free"',
+        ),
+        ("[vertebra]\npose = 'as_scanned'", 'inferior = "clamped" beside pose = "as_scanned", which knows "sliding"'),
         ("[vertebra]\npad_mpa = 0", "expected a number from 1"),
         ("[about]\nsites = ['hip']", "vertebra, femur"),
         ("[about]\nsites = []", "empty"),

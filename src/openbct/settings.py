@@ -248,10 +248,13 @@ def _check_whole(settings: Settings, where: str) -> None:
         )
     if settings.vertebra.bin_shift and settings.vertebra.bins < 2:
         raise SettingsError(f"{where}: found bin_shift beside bins = {settings.vertebra.bins}, expected at least 2 bins to shift")
-    if settings.vertebra.pose == "as_scanned" and settings.vertebra.superior != "free":
-        raise SettingsError(
-            f'{where}: found superior = "{settings.vertebra.superior}" beside pose = "as_scanned", expected "free"'
-        )
+    if settings.vertebra.pose == "as_scanned":
+        for key, only in (("superior", "free"), ("inferior", "sliding"), ("edge", "plain")):
+            found = getattr(settings.vertebra, key)
+            if found != only:
+                raise SettingsError(
+                    f'{where}: found {key} = "{found}" beside pose = "as_scanned", which knows "{only}" alone; set it'
+                )
     foreign = [bone for bone in settings.run.bones if bone != "auto" and site_of(bone) not in settings.about.sites]
     if foreign:
         raise SettingsError(
