@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from openbct.anatomy import locate_femur
+from openbct.anatomy.femur import LARGEST_EFFECT, SHAFT_EFFECT
 from openbct.errors import SegmentationError
 from openbct.phantoms import FemurShape, SimulatedBone, femur_region
 from openbct.records import BoneMask, BoneRegion, CalibratedVolume, Step
@@ -167,6 +168,17 @@ def test_landmarks_of_a_known_femur(side: str, spacing: float, tilt: float, clos
     assert region.lengths["head_offset"] == pytest.approx(shape.offset, abs=1.0 + 0.4 * spacing)
 
 
+@pytest.mark.parametrize(("neck_shaft", "anteversion"), [(139.0, 28.0), (118.0, 3.0)])
+def test_lesser_trochanter_of_upright_and_level_necks(neck_shaft: float, anteversion: float) -> None:
+    shape = FemurShape(neck_shaft_angle_deg=neck_shaft, anteversion_deg=anteversion, shaft_length=60.0)
+    bone = femur_region(shape, spacing=2.0, tilt_deg=6.0)
+    region = locate(bone)
+    axis = bone.frame[:3, 2]
+    assert angle_between(region.frame.axes[:, 2], axis) < 1.5
+    assert (region.landmarks["lesser_trochanter_axis"] - bone.landmarks["lesser_trochanter"]) @ axis == pytest.approx(0, abs=2.0)
+    assert region.step.cautions == ()
+
+
 def test_neck_axis_goes_through_the_neck() -> None:
     bone = simulated(spacing=1.0)
     region = locate(bone)
@@ -223,8 +235,21 @@ def test_short_shaft_is_a_caution_with_its_effect() -> None:
     region = locate(bone, mask=mask, density=density)
     (caution,) = region.step.cautions
     assert "of shaft lie below the lesser trochanter" in caution
-    assert "% of the stiffness" in caution
+    assert "3 % of the strength in a sideways fall (at most 7 % in eight femora) and 7 % of the stiffness (15 %)" in caution
     assert angle_between(region.frame.axes[:, 2], bone.frame[:3, 2]) < 7.0
+
+
+def test_effect_of_a_short_shaft_is_that_of_the_validation_page() -> None:
+    page = Path(__file__).resolve().parents[1] / "docs" / "validation" / "shaft.md"
+    rows = [line.split("|")[1:-1] for line in page.read_text(encoding="utf-8").splitlines() if "whole chain |" in line]
+    lengths, strengths, stiffnesses = SHAFT_EFFECT
+    assert sorted(float(row[0]) for row in rows) == list(lengths)
+    for row in rows:
+        n = lengths.index(float(row[0]))
+        assert (strengths[n], stiffnesses[n]) == (float(row[4]), float(row[7]))
+    for limit, column in zip(LARGEST_EFFECT, (5, 8)):
+        ends = [abs(float(end)) for row in rows for end in row[column].split(" to ")]
+        assert round(max(ends)) == limit
 
 
 def test_hollow_label_is_filled_and_said() -> None:

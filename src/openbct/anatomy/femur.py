@@ -30,11 +30,13 @@ SHORTEST_SHAFT, STANDARD_SHAFT = 10.0, 40.0
 """Shaft needed, and wanted, below the lesser trochanter's apex [mm]: at least 10 in Ogo, 40 our target [S], [D]."""
 KEPT_SHAFT = 90.0
 """Shaft kept below the lesser trochanter [mm]: enough for its axis and for every load case [D]."""
-STIFFNESS_PER_DEGREE = 1.6
-"""Change of the stiffness in a sideways fall with the adduction [% per degree]: 1.1 on the public femur, 1.7 on a simulated one, and
-3.5 % between 40 and 10 mm of shaft on the latter [C]."""
-COARSE = 2.0
-"""Voxel edge above which blur is a doubt [mm] [D]."""
+SHAFT_EFFECT = ((10.0, 20.0, 30.0, 40.0), (3.8, 3.1, 3.4, 2.5), (9.7, 6.2, 4.3, 4.5))
+"""Shaft below the lesser trochanter [mm], and the change of strength and of stiffness in a sideways fall against a long shaft, root mean
+square over eight femora [%]: docs/validation/shaft.md [C]."""
+LARGEST_EFFECT = (7.0, 15.0)
+"""Largest of these changes at any length, of strength and stiffness [%] [C]."""
+COARSE, TOO_COARSE = 2.0, 6.0
+"""Voxel edge above which blur is a doubt, and above which the bone is refused, as a vertebra is [mm] [D]."""
 
 
 def locate_femur(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRegion:
@@ -61,6 +63,7 @@ def locate_femur(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRegio
     if side not in ("left", "right"):
         raise SegmentationError(f"found the bone {bone_mask.bone!r}, expected femur_left or femur_right; rename the label")
     name = bone_mask.bone
+    _check_voxels(name, calibrated.density)
     if not bone_mask.mask.array.any():
         raise SegmentationError(f"{name}: found an empty label, expected a femur; check the label map")
     lower, upper = bounding_box(bone_mask.mask)
@@ -97,6 +100,15 @@ def locate_femur(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRegio
         lengths={**geometry.lengths, "volume": float(region_mask.array.sum()) * region_mask.voxel_volume},
         step=_step(cautions),
     )
+
+
+def _check_voxels(name: str, image: Volume) -> None:
+    """Refuse voxels in which neither neck nor cortex can be seen."""
+    coarsest = float(image.spacing.max())
+    if coarsest > TOO_COARSE:
+        raise SegmentationError(
+            f"found voxels of {coarsest:.1f} mm, expected at most {TOO_COARSE:g} mm to shape the neck of {name}; use a thinner reconstruction"
+        )
 
 
 def _measure_either_side(name: str, mask: Volume, side: str) -> tuple[FemurGeometry, str, list[str]]:
@@ -182,11 +194,12 @@ def _judge_shaft(name: str, geometry: FemurGeometry) -> list[str]:
         )
     if length >= STANDARD_SHAFT:
         return []
+    lengths, strengths, stiffnesses = SHAFT_EFFECT
     return [
-        f"{name}: only {length:.0f} mm of shaft lie below the lesser trochanter (standard {STANDARD_SHAFT:.0f} mm): its direction "
-        f"is uncertain by about {geometry.axis_uncertainty:.0f} degrees, which is worth about "
-        f"{STIFFNESS_PER_DEGREE * geometry.axis_uncertainty:.0f} % of the stiffness in a sideways fall, and the nearer support stiffens "
-        "it by up to 4 %."
+        f"{name}: only {length:.0f} mm of shaft lie below the lesser trochanter (standard {STANDARD_SHAFT:.0f} mm): its direction is "
+        f"uncertain by about {geometry.axis_uncertainty:.0f} degrees and its support lies nearer, which is worth about "
+        f"{np.interp(length, lengths, strengths):.0f} % of the strength in a sideways fall (at most {LARGEST_EFFECT[0]:.0f} % in eight femora) and "
+        f"{np.interp(length, lengths, stiffnesses):.0f} % of the stiffness ({LARGEST_EFFECT[1]:.0f} %)."
     ]
 
 

@@ -15,6 +15,9 @@ Array = np.ndarray
 
 TROCHANTER_AT = 2.33
 """Lesser trochanter's apex below the head centre, in head radii: mean of five public femora, 2.13 to 2.50 [C]."""
+SEARCHED = (1.3, 4.0)
+"""The lesser trochanter is looked for between these below the head centre, in head radii: drawn femora with neck-shaft angles up to
+142 degrees have theirs at 3.5 [C, D]."""
 LEAST_BUMP = 2.0
 """Height from which a bulge is a lesser trochanter [mm]; five public femora have 5 to 20 [C]."""
 LONGEST_WINDOW = 70.0
@@ -173,7 +176,8 @@ def _lesser_trochanter(label: FemurLabel, shaft: Shaft) -> tuple[float, float]:
     Between the medial side, which flares to the neck, and the back, the shaft's outline bulges only there.
     """
     medial, back = medial_and_back(label, shaft)
-    heights = np.arange(max(shaft.end, -3.4 * label.head.radius), -1.3 * label.head.radius, 1.5)
+    upper, lower = (-label.head.radius * radii for radii in SEARCHED)
+    heights = np.arange(max(shaft.end, lower), upper, 1.5)
     if len(heights) < 5:
         raise SegmentationError(
             f"{label.name}: found the end of the bone {-shaft.end:.0f} mm below the head centre, expected the trochanters and at least "
