@@ -68,8 +68,8 @@ _MUSCLES: tuple[tuple[str, tuple[float, ...], tuple[Row, ...]], ...] = (
     ("", (-20, 20, 60), ((22, -80, 20, 5), (26, -84, 28, 6), (28, -86, 32, 6))),
 )  # fmt: skip
 """Name (empty: muscle without a label), knots in z, and rows of the left side: centre x, y, half-width, half-depth."""
-_PLANE = 1.3
-"""Thickness of the fat around each muscle [mm]."""
+_SKIN, _PLANE = 1.8, 1.3
+"""Thickness of the skin, and of the fat around each muscle [mm]."""
 
 
 @dataclass(frozen=True)
@@ -94,25 +94,35 @@ def outline(points: Coordinates, girth: Girth = SLIM) -> Field:
     mirrored = (np.abs(points[0]), points[1], points[2])
     body = union(tube(points, _TORSO_Z, _TORSO, 2.4), tube(mirrored, _THIGH_Z, _THIGH, 2.1), 10.0)
     if girth.subcutaneous or girth.visceral:
-        high = np.clip((points[2] - np.float32(10)) / np.float32(80), 0, 1)
-        body = body - np.float32(girth.subcutaneous) * (np.float32(THIGH_SHARE) + np.float32(1 - THIGH_SHARE) * high)
-        body = body - np.float32(girth.visceral) * high * _front(points)
+        body = body - np.float32(girth.subcutaneous) * (np.float32(THIGH_SHARE) + np.float32(1 - THIGH_SHARE) * _high(points))
+        body = body - _pushed(points, girth)
     return intersection(body, points[1] - np.float32(girth.back) + 0 * body, 14.0)
 
 
-def _front(points: Coordinates) -> Field:
-    """1 at the front of the belly, 0 at the back."""
-    return np.asarray(np.clip((np.float32(25) - points[1]) / np.float32(70), 0, 1))
+def _high(points: Coordinates) -> Field:
+    """1 in the belly, 0 in the hips."""
+    return np.asarray(np.clip((points[2] - np.float32(10)) / np.float32(80), 0, 1))
+
+
+def _pushed(points: Coordinates, girth: Girth) -> Field:
+    """By how much visceral fat pushes skin and wall outwards: fully at the front of the belly, not at its back [mm]."""
+    front = np.clip((np.float32(25) - points[1]) / np.float32(70), 0, 1)
+    return np.asarray(np.float32(girth.visceral) * _high(points) * front)
 
 
 def wall(points: Coordinates, girth: Girth = SLIM) -> Field:
     """Distance to the outside of the abdominal wall."""
-    return np.asarray(tube(points, _WALL_Z, _WALL, 2.3) - np.float32(girth.visceral) * _front(points))
+    return np.asarray(tube(points, _WALL_Z, _WALL, 2.3) - _pushed(points, girth))
 
 
 def cavity(points: Coordinates, girth: Girth = SLIM) -> Field:
     """Distance to the inside of the abdominal wall."""
-    return np.asarray(tube(points, _CAVITY_Z, _CAVITY, 2.3) - np.float32(girth.visceral) * _front(points))
+    return np.asarray(tube(points, _CAVITY_Z, _CAVITY, 2.3) - _pushed(points, girth))
+
+
+def _muscle(points: Coordinates, heights: Sequence[float], rows: Sequence[Row], girth: Girth) -> Field:
+    # However slim the body, no muscle and none of the fat around it leaves the skin.
+    return intersection(tube(points, heights, rows, 2.2), outline(points, girth) + np.float32(_SKIN + _PLANE))
 
 
 def _hips(points: Coordinates) -> Field:
@@ -140,22 +150,22 @@ def paint_body(canvas: Canvas, girth: Girth = SLIM, iodine: float = 0.0) -> None
     """Paint skin, fat, the abdominal wall, the cavities and the muscles; ``iodine`` [mg/cm³] is that of the muscles."""
     wide, deep = 220.0 + max(girth.subcutaneous, 0.0), 140.0 + max(girth.subcutaneous, 0.0) + girth.visceral
     everything = ((-wide, -deep, -1000.0), (wide, girth.back + 3, 1000.0))
-    canvas.paint(partial(outline, girth=girth), everything, (0, "skin", 0), (1.8, "adipose", 0), texture=3.0)
+    canvas.paint(partial(outline, girth=girth), everything, (0, "skin", 0), (_SKIN, "adipose", 0), texture=3.0)
     canvas.paint(_hips, bounds_of(_BUTTOCK_Z, _BUTTOCK), (0, "muscle", 0), texture=7.0, iodine=iodine)
     # Three flat muscles with fat between them.
     sheets = ((0, "muscle", 0), (4.0, "adipose", 0), (4.9, "muscle", 0), (8.2, "adipose", 0), (9.0, "muscle", 0))
-    belly = np.array([0.0, girth.visceral, 0.0])
+    forwards, aside = np.array([girth.visceral, girth.visceral, 0.0]), np.array([girth.visceral, 0.0, 0.0])
     low, high = bounds_of(_WALL_Z, _WALL)
-    canvas.paint(partial(wall, girth=girth), (low - belly, high), *sheets, texture=5.0)
+    canvas.paint(partial(wall, girth=girth), (low - forwards, high + aside), *sheets, texture=5.0)
     low, high = bounds_of(_CAVITY_Z, _CAVITY)
-    canvas.paint(partial(cavity, girth=girth), (low - belly, high), (0, "adipose", 0), texture=4.0)
+    canvas.paint(partial(cavity, girth=girth), (low - forwards, high + aside), (0, "adipose", 0), texture=4.0)
     pelvis = partial(tube, heights=_PELVIS_Z, rows=_PELVIS, exponent=2.2)
     canvas.paint(pelvis, bounds_of(_PELVIS_Z, _PELVIS), (0, "adipose", 0), texture=4.0)
     for name, heights, rows in _MUSCLES:
         for side, sign in (("left", 1), ("right", -1)):
             placed = [(sign * x, y, rx, ry) for x, y, rx, ry in rows]
             label = LABELS[f"{name}_{side}"] if name else 0
-            shape = partial(tube, heights=heights, rows=placed, exponent=2.2)
+            shape = partial(_muscle, heights=heights, rows=placed, girth=girth)
             canvas.paint(
                 shape, bounds_of(heights, placed), (-_PLANE, "adipose", 0), (0, "muscle", label), texture=7.0, iodine=iodine
             )
