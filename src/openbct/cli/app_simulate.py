@@ -96,6 +96,12 @@ def simulate(
         "hip_density": hip_density, "cortex": cortex, "cobb_deg": cobb_deg, "phase": phase, "implants": implant or None,
         "fractures": _fractures(fracture or []),
     }  # fmt: skip
+    idle = [name for name, value in person.items() if value and (name not in ("phase", "implants") or cohort is None)]
+    if idle and (cohort is not None or labels is not None or phantom_alone):
+        raise SettingsError(
+            f"found {', '.join(idle)} of a person for a cohort, a label map or a phantom alone, expected none: a cohort draws its own, the others "
+            "have none; leave them out"
+        )
     flags: dict[str, Any] = {
         "seed": seed,
         "person": person,

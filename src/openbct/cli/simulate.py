@@ -71,7 +71,8 @@ def _run_cohort(out: Path, simulation: Simulation, people: list[Person], force: 
     for number, person in enumerate(people, start=1):
         name = f"case_{number:04d}"
         # A person's own numbers come from the cohort, everything else from what was asked.
-        asked = replace(simulation, person=replace(person, phase=simulation.person.phase), seed=person.seed)
+        given = simulation.person
+        asked = replace(simulation, person=replace(person, phase=given.phase, implants=given.implants), seed=person.seed)
         asked = replace(asked, scanner=replace(simulation.scanner, seed=simulation.seed))
         folder = out / name
         if _complete(folder, asked):
@@ -136,9 +137,10 @@ def _refuse_mixing(out: Path, force: bool) -> None:
 
 def _clear(out: Path) -> None:
     """Remove an earlier simulation: a scan of another length would be a second series."""
-    for path in _there(out):
+    # First what says that it is complete, last what says that it was one: an interruption in between leaves an unfinished one.
+    for path in (out / "truth" / TRUTH, *_there(out)):
         try:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(
                 f"found no way to remove {path.name} ({error.strerror}), expected permission; remove it by hand"

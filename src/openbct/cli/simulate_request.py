@@ -24,6 +24,8 @@ FORMATS = ("dicom", "enhanced", "nifti")
 HEADERS = ("complete", "poor", "wrong")
 REGIONS = ("torso", "spine", "hip", *LEVELS)
 LOW_RESOLUTION = (2.0, 2.0, 5.0)
+MOST_SEED = 2**53
+"""Large enough for every person of a cohort, and a whole number in any JSON."""
 T = TypeVar("T")
 TABLES = ("person", "scanner", "image", "phantom", "labels", "output", "seed")
 
@@ -130,8 +132,8 @@ def make_simulation(tables: Mapping[str, Any]) -> Simulation:
     if unknown:
         raise SettingsError(f"found the settings {', '.join(unknown)}, expected {', '.join(TABLES)}; rename them")
     seed = tables.get("seed", 0)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
-        raise SettingsError(f"found the seed {seed!r}, expected a whole number from 0 to {2**31 - 1}; change it")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MOST_SEED:
+        raise SettingsError(f"found the seed {seed!r}, expected a whole number from 0 to {MOST_SEED}; change it")
     image = _record(ImageRequest, tables.get("image", {}), "image")
     output = _record(OutputRequest, tables.get("output", {}), "output")
     if image.region not in REGIONS:

@@ -45,7 +45,7 @@ def doubt_acquisition(acquisition: Acquisition, affine: Affine) -> tuple[str, ..
             " 20 % from a soft-tissue kernel's"
         )
     step, thickness = float(np.linalg.norm(affine[:3, 2])), acquisition.slice_thickness
-    if max(step, thickness or 0.0) > THICK:
+    if round(max(step, thickness or 0.0), 2) > THICK:  # positions of slices 3 mm apart are rounded in their last digit
         cautions.append(
             f"slices are {max(step, thickness or 0.0):.2f} mm thick or apart, above {THICK:g} mm: endplates and cortex are blurred, and"
             " strength and density of small bones lose accuracy"

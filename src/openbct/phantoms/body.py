@@ -6,13 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import SettingsError
-from .column import LEVELS, Fracture
+from .column import LEVELS, Fracture, column
 from .contrast import PHASES
 from .implants import check_implants
 from .softtissue import SLIM, Girth
 
 DRAWN_HEIGHT_CM, DRAWN_WEIGHT_KG = 160.0, 62.0
 """Of the body as it is drawn [D]."""
+MOST_FAT_MM = (70.0, 60.0)
+"""Below the skin and in the belly, beyond the drawn body's, that can be drawn within the scanner's field [D]."""
+MOST_LOST_WITH_SCREWS = 0.25
+"""Share of the height of a body above which screws through its pedicles would leave it [C]."""
+FOREMOST = -60.0
+"""Of a vertebral body, in the drawn body [mm]: what stands further in front would leave no room for the vessels before it [D]."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,8 @@ def check_body(body: BodyShape) -> None:
     ranges = {
         "size": (body.size, 0.75, 1.3),
         "breadth": (body.breadth, 0.8, 1.25),
-        "subcutaneous fat [mm]": (body.girth.subcutaneous, -8.0, 70.0),
-        "visceral fat [mm]": (body.girth.visceral, 0.0, 60.0),
+        "subcutaneous fat [mm]": (body.girth.subcutaneous, -8.0, MOST_FAT_MM[0]),
+        "visceral fat [mm]": (body.girth.visceral, 0.0, MOST_FAT_MM[1]),
         "Cobb angle [degrees]": (body.cobb_deg, -45.0, 45.0),
     }
     for name, (value, low, high) in ranges.items():
@@ -63,4 +69,17 @@ def check_body(body: BodyShape) -> None:
             raise SettingsError(
                 f"found a {fracture.kind} fracture of {level} with a loss of {fracture.loss}, expected wedge, biconcave or crush with 0 to 0.6"
             )
+    front = min(float(placed.frame[1, 3]) - placed.disc_size[1] for placed in column(body.fractures))
+    if front < FOREMOST:
+        raise SettingsError(
+            f"found fractures of {', '.join(body.fractures)} that bend the spine to {-front:.0f} mm before the hips, expected at most "
+            f"{-FOREMOST:g}; make them fewer or smaller"
+        )
     check_implants(body.implants)
+    lost = {level: max(fracture.losses) for level, fracture in body.fractures.items() if f"screws_{level}" in body.implants}
+    for level, share in lost.items():
+        if share > MOST_LOST_WITH_SCREWS:
+            raise SettingsError(
+                f"found screws in {level}, which has lost {share:g} of its height, expected at most {MOST_LOST_WITH_SCREWS:g} there; put them "
+                "into its neighbours"
+            )

@@ -59,6 +59,9 @@ FRACTURE_RATE = (0.01, 0.08)
 SCOLIOSIS_CHANCE = 0.15
 """Of a curve of 10 to 30 degrees [R]."""
 
+MOST_SEED = 2**31 - 1
+"""Of a cohort: those of its persons are 100 000 times that, and still whole numbers everywhere."""
+
 NECK_ABMD: tuple[tuple[float, ...], tuple[float, ...]] = (
     (0.25, 0.5, 0.75, 1.0, 1.3, 1.7, 2.2),
     (0.3338, 0.5091, 0.6556, 0.7854, 0.9269, 1.098, 1.2914),
@@ -100,6 +103,8 @@ def cohort(n: int, *, seed: int = 0, women: float = 0.5, ages: tuple[float, floa
     SettingsError
         A number, share or range that makes no cohort.
     """
+    if not 0 <= seed <= MOST_SEED:
+        raise SettingsError(f"found the seed {seed} of a cohort, expected 0 to {MOST_SEED}; change it")
     if not 1 <= n <= 100_000 or not 0 <= women <= 1 or not 20 <= ages[0] <= ages[1] <= 100:
         raise SettingsError(
             f"found {n} persons, {women:g} women, ages {ages[0]:g} to {ages[1]:g}; expected 1 to 100 000, 0 to 1, and rising ages within 20 to 100"

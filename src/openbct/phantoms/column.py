@@ -42,6 +42,9 @@ LEVELS: Mapping[str, _Level] = MappingProxyType(
 SACRAL_ENDPLATE = (0.0, 28.0, 102.0)
 """Centre of the upper face of S1, from the midpoint between the femoral heads [mm] [D]."""
 SACRAL_SLOPE_DEG = 36.0
+STRAIGHTENING_DEG = 8.0
+"""By how much each disc above a fracture opens in front until the trunk is as upright as before [degrees] [D]: persons with a wedged vertebra
+stretch the levels above it [R]."""
 
 
 @dataclass(frozen=True)
@@ -87,21 +90,24 @@ def column(fractures: Mapping[str, Fracture] | None = None, *, cobb_deg: float =
     Parameters
     ----------
     fractures
-        By level; what stands above comes down and leans forward with them.
+        By level; what stands above comes down and leans forward with them, and straightens over the discs above.
     cobb_deg
         Angle between the most tilted endplates of one curve to the left, in the coronal plane [degrees].
     breadth
         Of bodies and discs, over the drawn ones [-].
     """
     centre, tilt = np.array(SACRAL_ENDPLATE), SACRAL_SLOPE_DEG
-    placed = []
+    placed, lean = [], 0.0
     for level, size in LEVELS.items():
-        centre, tilt, disc = _advance(centre, tilt, size.disc, size.disc_deg)
+        opened = min(lean, STRAIGHTENING_DEG)
+        lean -= opened
+        centre, tilt, disc = _advance(centre, tilt, size.disc, size.disc_deg + opened)
         end, tilt, frame = _advance(centre, tilt, size.height, size.wedge_deg)
         if fractures and level in fractures:
             front, _, back = fractures[level].losses
             end = end - frame[:3, 2] * size.height * (front + back) / 2
-            tilt += float(np.degrees(np.arctan((front - back) * size.height / size.depth)))
+            bent = float(np.degrees(np.arctan((front - back) * size.height / size.depth)))
+            tilt, lean = tilt + bent, lean + bent
         centre = end
         half = (breadth * size.width / 2, breadth * size.depth / 2, size.disc / 2)
         placed.append(Placed(level, frame, disc, half))

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .canvas import Canvas
-from .column import Placed
+from .column import LEVELS, Fracture, Placed
 from .labels import LABELS
 from .shapes import Coordinates, Field, Point, cone, ellipsoid, intersection, sphere, tube, union
 from .softtissue import bounds_of, cavity
@@ -182,8 +182,10 @@ def paint_vessels(
                 _pipe(canvas, (start, end), radius, (-1.3, "adipose", 0), (0, "blood", label), iodine=agent)
 
 
-def paint_column_surroundings(canvas: Canvas, column: Sequence[Placed]) -> None:
-    """Paint discs, and the spinal canal with fat around the dural sac."""
+def paint_column_surroundings(
+    canvas: Canvas, column: Sequence[Placed], fractures: Mapping[str, Fracture] = MappingProxyType({})
+) -> None:
+    """Paint discs, also into the hollows of biconcave fractures, and the spinal canal with fat around the dural sac."""
     heights = [60.0] + [float(placed.frame[2, 3]) for placed in column] + [420.0]
     back = [66.0] + [float(placed.frame[1, 3]) + placed.disc_size[1] + 8.0 for placed in column]
     back.append(back[-1] + 22)
@@ -195,6 +197,12 @@ def paint_column_surroundings(canvas: Canvas, column: Sequence[Placed]) -> None:
         centre, reach = placed.disc[:3, 3], placed.disc_size[0] + 4
         shape = partial(_disc, to_disc=np.linalg.inv(placed.disc), size=placed.disc_size)
         canvas.paint(shape, (centre - reach, centre + reach), (0, "disc", 0), texture=4.0)
+        fracture = fractures.get(placed.level)
+        if fracture is not None and fracture.losses[1] > max(fracture.losses[0], fracture.losses[2]):
+            # Where the upper endplate was, down to the middle of the body: bone is painted over what does not become disc.
+            frame = placed.frame @ np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, LEVELS[placed.level].height / 4], [0, 0, 0, 1]])
+            shape = partial(_disc, to_disc=np.linalg.inv(frame), size=(*placed.disc_size[:2], LEVELS[placed.level].height / 4))
+            canvas.paint(shape, (frame[:3, 3] - reach, frame[:3, 3] + reach), (0, "disc", 0), texture=4.0)
 
 
 def _disc(points: Coordinates, to_disc: Float[Array, "4 4"], size: tuple[float, float, float]) -> Field:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import SettingsError
 from ..records import Patient
-from .body import DRAWN_HEIGHT_CM, DRAWN_WEIGHT_KG, BodyShape
+from .body import DRAWN_HEIGHT_CM, DRAWN_WEIGHT_KG, MOST_FAT_MM, BodyShape, check_body
 from .column import Fracture
 from .femur import FemurShape
 from .pelvis import PelvisShape
@@ -130,6 +130,12 @@ def torso_of(
     """
     check_person(person)
     body, drawn = body_of(person), TorsoSettings()
+    if body.girth.subcutaneous > MOST_FAT_MM[0] or body.girth.visceral > MOST_FAT_MM[1]:
+        raise SettingsError(
+            f"found {person.weight_kg:g} kg at {person.height_cm:g} cm, which is {body.girth.subcutaneous:.0f} mm of fat more below the skin and "
+            f"{body.girth.visceral:.0f} mm in the belly than is drawn, expected at most {MOST_FAT_MM[0]:g} and {MOST_FAT_MM[1]:g}; change the weight"
+        )
+    check_body(body)
     size, fat = body.size, max(body.girth.subcutaneous, 0.0)
     neck = person.neck_width * (MALE_NECK if person.sex == "M" else 1.0)
     thigh = FemurShape()

@@ -116,9 +116,9 @@ class Vertebra:
         side = intersection(side, hollow, 2.5)
         plan = np.clip(side / np.float32(half_depth), -1, 0)
         upper, lower = self._limits(y, plan)
-        limit = np.where(z > 0, upper, lower)
         ends = np.maximum(z - upper, -z - lower)
-        return intersection(side, ends, 1.3), np.clip(z / limit, -1, 1)
+        relative = (2 * z - upper + lower) / np.maximum(upper + lower, np.float32(1e-3))
+        return intersection(side, ends, 1.3), np.asarray(np.clip(relative, -1, 1))
 
     def arch(self, points: Coordinates) -> Field:
         """Return the distance to pedicles, laminae and processes."""

@@ -116,10 +116,10 @@ def _paint(canvas: Canvas, settings: TorsoSettings, landmarks: dict[str, Array])
     paint_body(canvas, body.girth, phase.get("muscle", 0.0))
     paint_organs(canvas, settings.seed, phase)
     paint_vessels(canvas, levels, phase, plaque=body.plaque)
-    paint_column_surroundings(canvas, levels)
+    paint_column_surroundings(canvas, levels, body.fractures)
     _paint_hips(canvas, settings, landmarks)
     bodies = _paint_spine(canvas, settings, levels, landmarks)
-    paint_implants(canvas, body.implants, levels, landmarks)
+    paint_implants(canvas, body.implants, levels, landmarks, body.fractures)
     return bodies
 
 
