@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from openbct.errors import SettingsError
-from openbct.phantoms import FemurShape, Fracture, Person, SimulatedScan, cohort, simulate_torso, torso_of
+from openbct.phantoms import FemurShape, Fracture, Girth, Person, SimulatedScan, VertebraShape, cohort, simulate_torso, torso_of
+from openbct.phantoms.beam import scanner_beam
+from openbct.phantoms.canvas import Canvas, empty
 from openbct.phantoms.cohort import NECK_ABMD, hip_factor
-from openbct.phantoms.column import column
+from openbct.phantoms.column import LEVELS, Placed, column
 from openbct.phantoms.femur import femur
+from openbct.phantoms.implants import paint_implants
+from openbct.phantoms.softtissue import outline, paint_body, wall
+from openbct.phantoms.spine import vertebra
 from openbct.phantoms.torso import region_of
 
+UNTRACED: dict[str, Any] = {"noise": 0.0, "scatter": 0.0, "hardening": False}
 
-def scan(person: Person, region: str = "L3", voxel: float = 3.0) -> SimulatedScan:
+
+def scan(person: Person, region: str = "L3", voxel: float = 3.0, *, rays: bool = False) -> SimulatedScan:
     """A coarse, noise-free scan of some slices."""
-    if (key := f"{person} {region} {voxel}") not in _scans:
+    if (key := f"{person} {region} {voxel} {rays}") not in _scans:
         settings = region_of(torso_of(person, spacing=(voxel, voxel, 3.0)), region)
-        _scans[key] = simulate_torso(replace(settings, scanner=replace(settings.scanner, noise=0.0)))
+        # What rays do is asked for by the tests of metal alone.
+        seen = replace(settings.scanner, noise=0.0) if person.implants or rays else replace(settings.scanner, **UNTRACED)
+        _scans[key] = simulate_torso(replace(settings, scanner=seen))
     return _scans[key]
 
 
@@ -76,6 +86,12 @@ def test_fractures_take_height_where_their_kind_does(kind: str, front: float, mi
 
     for place, share in (("anterior", front), ("middle", middle), ("posterior", back)):
         assert height(broken, place) / height(whole, place) == pytest.approx(share, abs=0.03)
+    if kind == "biconcave":
+        # The disc fills the hollow, where fat would read below zero.
+        frame = np.linalg.inv(broken.density.affine)
+        for up in (2.0, 5.0):
+            i, j, k = np.rint((frame @ [*(broken.landmarks["L3_middle_superior"] + [0.0, 0.0, up]), 1.0])[:3]).astype(int)
+            assert broken.density.array[i, j, k] > 20.0
     # The bone is compacted, not lost.
     mineral = [float(found.mineral.array[inside(found, "vertebrae_L3")].sum()) for found in (broken, whole)]
     assert mineral[0] / mineral[1] == pytest.approx(1.0, abs=0.15)
@@ -90,8 +106,77 @@ def test_a_curve_has_its_cobb_angle() -> None:
     assert sideways > 5.0 > -5.0 > column(cobb_deg=-30.0)[3].frame[0, 3]
 
 
+def test_a_trunk_straightens_above_a_wedge_and_does_not_leave_the_body() -> None:
+    def lean(levels: tuple[Placed, ...]) -> float:
+        return float(np.degrees(np.arctan2(-levels[-1].frame[1, 2], levels[-1].frame[2, 2])))
+
+    whole = column()
+    assert lean(column({"L3": Fracture("wedge", 0.5)})) == pytest.approx(lean(whole), abs=1e-6)
+    assert lean(column({"T10": Fracture("wedge", 0.5)})) == pytest.approx(lean(whole), abs=1e-6)
+    assert lean(column({"T11": Fracture("wedge", 0.5)})) > lean(whole) + 5.0
+    for level in LEVELS:
+        torso_of(Person(fractures={level: Fracture("wedge", 0.6)}))
+    with pytest.raises(SettingsError, match="fewer or smaller"):
+        torso_of(Person(fractures={level: Fracture("wedge", 0.6) for level in LEVELS}))
+
+
+@pytest.mark.parametrize("girth", [Girth(-8.0), Girth(), Girth(28.0, 57.0), Girth(60.0, 52.0)])
+def test_muscle_lies_within_the_skin_and_the_belly_has_a_wall_all_round(girth: Girth) -> None:
+    affine = np.diag([3.0, 3.0, 40.0, 1.0])
+    affine[:3, 3] = (-255.0, -255.0, -60.0)
+    canvas = empty((171, 121, 10), affine, scanner_beam())
+    paint_body(canvas, girth)
+    points = canvas.axes((slice(0, 171), slice(0, 121), slice(0, 10)))
+    depth, to_wall = -outline(points, girth), wall(points, girth)[:, :, 6]
+    assert depth[canvas.labels > 0].min() > 0.0
+    middle = canvas.hu[:, :, 6]  # 180 mm above the heads
+    for angle in np.radians(np.arange(180.0, 361.0, 15.0)):
+        steps = np.arange(40.0, 250.0, 1.0)
+        i, j = (np.rint((start + steps * f(angle) + 255.0) / 3.0).astype(int) for start, f in ((0.0, np.cos), (-10.0, np.sin)))
+        i, j = np.clip(i, 0, 170), np.clip(j, 0, 120)
+        inside = depth[i, j, 6] > 6.0
+        last = np.flatnonzero(inside & (middle[i, j] > 10.0))[-1]
+        assert abs(to_wall[i[last], j[last]]) < 9.0
+
+
+def painted_femur(*implants: str) -> tuple[Canvas, np.ndarray]:
+    """Return a left femur with implants, and where it was without them."""
+    affine = np.diag([1.5, 1.5, 1.5, 1.0])
+    affine[:3, 3] = (-40.0, -60.0, -130.0)
+    canvas, thigh = empty((90, 80, 120), affine, scanner_beam()), femur(FemurShape())
+    canvas.paint_bone(thigh.bone("left"), np.eye(4), 1)
+    before = canvas.labels > 0
+    paint_implants(canvas, implants, (), {f"femur_left_{name}": point for name, point in thigh.landmarks.items()})
+    return canvas, before
+
+
+def test_a_nail_lies_in_the_bone_and_a_prosthesis_where_the_head_was() -> None:
+    nailed, bone = painted_femur("nail_left")
+    metal = nailed.traces["titanium"] > 2000.0
+    assert metal.sum() > 3000 and (metal & ~bone).sum() < 0.01 * metal.sum()
+    replaced, _ = painted_femur("prosthesis_left")
+    x, y, z = replaced.axes((slice(0, 90), slice(0, 80), slice(0, 120)))
+    from_head = np.sqrt(x**2 + y**2 + z**2)
+    assert replaced.mineral[from_head < 22.0].max() < 1.0 and replaced.traces["titanium"][from_head < 12.0].min() > 4000.0
+
+
+@pytest.mark.parametrize("kind", ["wedge", "biconcave", "crush"])
+def test_cement_fills_what_a_fracture_has_left(kind: str) -> None:
+    broken = Fracture(kind, 0.5)  # type: ignore[arg-type]
+    level = column({"L2": broken})[3]
+    affine = np.diag([1.5, 1.5, 1.5, 1.0])
+    affine[:3, 3] = level.frame[:3, 3] - (45.0, 37.5, 37.5)
+    canvas = empty((60, 60, 50), affine, scanner_beam())
+    bone = vertebra(VertebraShape(width=44.0, depth=33.0, height=28.0, wedge_deg=-1.0, losses=broken.losses)).bone()
+    canvas.paint_bone(bone, level.frame, 1)
+    before, whole = canvas.hu.copy(), canvas.labels > 0
+    paint_implants(canvas, ("cement_L2",), (level,), {}, {"L2": broken})
+    cement = canvas.hu > before + 300.0
+    assert cement.sum() > 200 and (cement & ~whole).sum() < 0.01 * cement.sum()
+
+
 def test_metal_is_metal_and_streaks() -> None:
-    plain, screws = scan(Person(), "L4"), scan(Person(implants=("screws_L4",)), "L4")
+    plain, screws = scan(Person(), "L4", rays=True), scan(Person(implants=("screws_L4",)), "L4")
     assert plain.image.array.max() < 2000 and screws.image.array.max() == 3071
     assert screws.mineral.array.max() <= plain.mineral.array.max() + 1e-3
     change = np.abs(screws.image.array.astype(float) - plain.image.array)
@@ -128,6 +213,7 @@ def test_seeds_change_texture_and_noise_alone() -> None:
     [
         {"sex": "X"}, {"age": 5.0}, {"height_cm": float("nan")}, {"weight_kg": 20.0}, {"trabecular_density": 900.0}, {"hip_density": 0.0},
         {"cortex": 9.0}, {"neck_shaft_angle_deg": 180.0}, {"joint_space": 0.0}, {"cobb_deg": 90.0}, {"phase": "venous"},
+        {"weight_kg": 180.0, "height_cm": 140.0}, {"implants": ("screws_L1",), "fractures": {"L1": Fracture("crush", 0.4)}},
         {"implants": ("pin",)}, {"fractures": {"L9": Fracture("wedge", 0.2)}}, {"fractures": {"L1": Fracture("wedge", 0.9)}}, {"seed": -1},
     ],
 )  # fmt: skip
@@ -167,6 +253,8 @@ def test_a_cohort_follows_the_norms() -> None:
 def test_a_cohort_is_the_same_whatever_its_length() -> None:
     assert list(cohort(5, seed=2)) == list(cohort(9, seed=2))[:5]
     assert list(cohort(5, seed=2)) != list(cohort(5, seed=3))
+    with pytest.raises(SettingsError, match="seed"):
+        list(cohort(2, seed=2**31))
     for n, women, ages in (
         (0, 0.5, (50.0, 80.0)),
         (5, 1.5, (50.0, 80.0)),

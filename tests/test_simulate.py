@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from openbct.cli.simulate_request import make_simulation
 from openbct.io import read_labels, read_scan, write_label_map
 from openbct.records import LabelMap
 from openbct.volume import Volume
@@ -29,6 +30,17 @@ trabecular_density = 120.0
 def small(tmp_path: Path) -> Path:
     path = tmp_path / "small.toml"
     path.write_text(SMALL, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Path:
+    """Rods alone, where it does not matter what is scanned."""
+    path = tmp_path / "quick.toml"
+    path.write_text(
+        '[image]\nspacing = [3.0, 3.0, 5.0]\n[phantom]\nname = "esp"\nalone = true\n[scanner]\nhardening = false\nscatter = 0.0\nnoise = 0.0\n',
+        encoding="utf-8",
+    )
     return path
 
 
@@ -72,31 +84,39 @@ def test_a_simulated_scan_can_be_assessed(openbct: Command, small: Path, tmp_pat
     assert said.status == 0 and said.json["bones"][0]["strength_n"] > 500
 
 
-def test_nothing_is_written_over_unasked(openbct: Command, small: Path, tmp_path: Path) -> None:
+def test_nothing_is_written_over_unasked(openbct: Command, quick: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert openbct("simulate", out, "--settings", small).status == 0
+    assert openbct("simulate", out, "--settings", quick).status == 0
     before = bytes_of(out)
-    for more, status in ((), 5), (("--force", "--weight-kg", 500), 2), (("--force", "--fault", "nothing"), 2):
-        said = openbct("simulate", out, "--settings", small, *more)
+    for more, status in ((), 5), (("--force", "--mas", 0), 2), (("--force", "--fault", "nothing"), 2):
+        said = openbct("simulate", out, "--settings", quick, *more)
         assert said.status == status and "found" in said.error
         assert bytes_of(out) == before
-    assert openbct("simulate", out, "--settings", small, "--force", "--region", "L3", "--format", "nifti").status == 0
+    assert openbct("simulate", out, "--settings", quick, "--force", "--format", "nifti").status == 0
     assert (out / "scan.nii.gz").exists() and not (out / "scan").exists()
 
 
-def test_what_an_interruption_left_is_done_again(openbct: Command, small: Path, tmp_path: Path) -> None:
+def test_what_an_interruption_left_is_done_again(
+    openbct: Command, quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
-    assert openbct("simulate", out, "--settings", small).status == 0
+    assert openbct("simulate", out, "--settings", quick).status == 0
     before = bytes_of(out)
     (out / "truth" / "truth.json").unlink()
     next((out / "scan").iterdir()).unlink()
-    assert openbct("simulate", out, "--settings", small).status == 0
+    assert openbct("simulate", out, "--settings", quick).status == 0
+    assert bytes_of(out) == before
+    # Interrupted while an earlier simulation is taken away: what is left does not pass for a complete one.
+    with monkeypatch.context() as broken:
+        broken.setattr("shutil.rmtree", lambda path: next(path.iterdir()).unlink() or 1 / 0)
+        assert openbct("simulate", out, "--settings", quick, "--mas", 70, "--force").status != 0
+    assert openbct("simulate", out, "--settings", quick).status == 0
     assert bytes_of(out) == before
 
 
-def test_a_fault_is_put_in_and_told(openbct: Command, small: Path, tmp_path: Path) -> None:
+def test_a_fault_is_put_in_and_told(openbct: Command, quick: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    said = openbct("simulate", out, "--settings", small, "--fault", "missing-slice", "--json")
+    said = openbct("simulate", out, "--settings", quick, "--fault", "missing-slice", "--json")
     truth = json.loads((out / "truth" / "truth.json").read_text(encoding="utf-8"))
     assert said.json["fault"] == truth["fault"] and truth["fault"]["name"] == "missing-slice"
     assert len(list((out / "scan").iterdir())) == said.json["slices"] - 1
@@ -104,10 +124,10 @@ def test_a_fault_is_put_in_and_told(openbct: Command, small: Path, tmp_path: Pat
     assert openbct("calibrate", out / "scan", "-o", tmp_path / "c").status == 3
 
 
-def test_enhanced_files_and_headers_that_are_wrong_on_purpose(openbct: Command, small: Path, tmp_path: Path) -> None:
+def test_enhanced_files_and_headers_that_are_wrong_on_purpose(openbct: Command, quick: Path, tmp_path: Path) -> None:
     classic, enhanced = tmp_path / "classic", tmp_path / "enhanced"
-    assert openbct("simulate", classic, "--settings", small).status == 0
-    assert openbct("simulate", enhanced, "--settings", small, "--format", "enhanced", "--header", "wrong").status == 0
+    assert openbct("simulate", classic, "--settings", quick).status == 0
+    assert openbct("simulate", enhanced, "--settings", quick, "--format", "enhanced", "--header", "wrong").status == 0
     assert [path.name for path in (enhanced / "scan").iterdir()] == ["scan.dcm"]
     first, second = read_scan(classic / "scan"), read_scan(enhanced / "scan")
     assert np.array_equal(first.image.array, second.image.array) and np.allclose(first.image.affine, second.image.affine)
@@ -118,7 +138,8 @@ def test_enhanced_files_and_headers_that_are_wrong_on_purpose(openbct: Command, 
 
 def test_a_cohort_goes_on_where_it_stopped(openbct: Command, small: Path, tmp_path: Path) -> None:
     out = tmp_path / "many"
-    asked = ("simulate", out, "--settings", small, "--spacing", "4,5", "--ages", "60,70", "--women", "1")
+    asked = ("simulate", out, "--settings", small, "--spacing", "5,6", "--ages", "60,70", "--women", "1", "--seed", 40_000,
+             "--implant", "cement_L2")  # fmt: skip
     assert openbct(*asked, "--cohort", 1).status == 0
     first = bytes_of(out / "case_0001")
     said = openbct(*asked, "--cohort", 2, "--json")
@@ -129,6 +150,10 @@ def test_a_cohort_goes_on_where_it_stopped(openbct: Command, small: Path, tmp_pa
     assert all(row["sex"] == "F" and 60 <= float(row["age"]) <= 70 for row in rows)
     truth = json.loads((out / "case_0002" / "truth" / "truth.json").read_text(encoding="utf-8"))
     assert truth["person"]["trabecular_density"] == float(rows[1]["trabecular_density"]) != 120.0
+    assert truth["person"]["implants"] == ["cement_L2"]
+    # What a case leaves is taken again, however large the seed that its person was given.
+    left = tomllib.loads((out / "case_0002" / "truth" / "settings.toml").read_text(encoding="utf-8"))
+    assert make_simulation(left).person.seed == 40_000 * 100_000 + 1
     # Another scanner is another cohort: the folder is not mixed.
     assert openbct(*asked, "--cohort", 2, "--kvp", 80).status == 5
 
@@ -183,7 +208,9 @@ def test_what_can_be_chosen(openbct: Command) -> None:
         (("--region", "knee"), "region"), (("--phantom", "unknown"), "phantom"), (("--format", "png"), "format"),
         (("--fault", "clipped", "--format", "nifti"), "fault"), (("--header", "rich"), "header"),
         (("--header", "poor", "--format", "nifti"), "header"), (("--seed", "-1"), "seed"), (("--cohort", "0"), "persons"),
-        (("--cohort", "2", "--phantom-alone", "--phantom", "esp"), "cohort"), (("--ages", "50", "--cohort", "2"), "ages"),
+        (("--cohort", "2", "--phantom-alone", "--phantom", "esp"), "cohort"), (("--cohort", "2", "--age", "70"), "age"),
+        (("--phantom-alone", "--phantom", "esp", "--phase", "late"), "phase"), (("--cohort", "2", "--seed", str(2**31)), "seed"),
+        (("--ages", "50", "--cohort", "2"), "ages"),
         (("--low-resolution", "--spacing", "1,1"), "low-resolution"), (("--phantom-alone",), "phantom"), (("--settings", "none.toml"), "none.toml"),
         (("--labels", "none.nii.gz"), "labels"), (("--implant", "pin"), "implants"), (("--phase", "blue"), "phase"),
     ],

@@ -60,8 +60,8 @@ class Exposure:
         return np.asarray(flat)
 
 
-def trace_rays(body: Canvas, rays: Rays, dose: float, *, hardening: bool, threads: int) -> Exposure:
-    """Return what the rays through a body do; ``dose`` is mAs x mm of slice."""
+def trace_rays(body: Canvas, rays: Rays, dose: float | None, *, hardening: bool, threads: int) -> Exposure:
+    """Return what the rays through a body do; ``dose`` is mAs x mm of slice, ``None`` for no noise."""
     shape = body.hu.shape
     error = np.zeros(shape, dtype=np.float32)
     variance = np.zeros((SECTORS, *shape), dtype=np.float32)
@@ -72,8 +72,9 @@ def trace_rays(body: Canvas, rays: Rays, dose: float, *, hardening: bool, thread
         ideal, measured = rays.ideal(lengths), rays.with_scatter(rays.readings(lengths))
         found = rays.corrected(measured) if hardening else rays.with_scatter(ideal)
         error[:, :, k] = scale * reconstruct(found - ideal, angles, pixel, shape[:2])
-        noise = rays.variance(measured, dose) * (np.pi * scale) ** 2
-        variance[:, :, :, k] = back_project(noise, angles, shape[:2], SECTORS)
+        if dose is not None:
+            noise = rays.variance(measured, dose) * (np.pi * scale) ** 2
+            variance[:, :, :, k] = back_project(noise, angles, shape[:2], SECTORS)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, range(shape[2])))

@@ -147,10 +147,12 @@ def simulate_labels(labels: Volume, settings: LabelSettings, body: Volume | None
     canvas = _blank(array, affine, spacing, settings)
     inside = None if body is None else _upright(body.array, body.affine)[0] > 0
     _paint(canvas, array, affine, inside, settings)
-    # Rays are traced through the same body on coarse voxels.
-    coarse = np.minimum(np.maximum(spacing, RAY_VOXEL), np.diag(affine)[:3] * array.shape)
-    around = _blank(array, affine, coarse, settings)
-    _paint(around, array, affine, inside, settings)
+    around = None
+    if settings.scanner.traced:
+        # Rays are traced through the same body on coarse voxels.
+        coarse = np.minimum(np.maximum(spacing, RAY_VOXEL), np.diag(affine)[:3] * array.shape)
+        around = _blank(array, affine, coarse, settings)
+        _paint(around, array, affine, inside, settings)
     return _record(canvas, expose(canvas, settings.scanner, around), settings)
 
 

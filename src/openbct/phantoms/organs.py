@@ -200,7 +200,9 @@ def paint_column_surroundings(
         fracture = fractures.get(placed.level)
         if fracture is not None and fracture.losses[1] > max(fracture.losses[0], fracture.losses[2]):
             # Where the upper endplate was, down to the middle of the body: bone is painted over what does not become disc.
-            frame = placed.frame @ np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, LEVELS[placed.level].height / 4], [0, 0, 0, 1]])
+            frame = placed.frame @ np.array(
+                [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, LEVELS[placed.level].height / 4], [0, 0, 0, 1]]
+            )
             shape = partial(_disc, to_disc=np.linalg.inv(frame), size=(*placed.disc_size[:2], LEVELS[placed.level].height / 4))
             canvas.paint(shape, (frame[:3, 3] - reach, frame[:3, 3] + reach), (0, "disc", 0), texture=4.0)
 

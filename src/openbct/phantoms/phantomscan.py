@@ -60,9 +60,10 @@ def simulate_phantom(settings: PhantomScan) -> SimulatedScan:
     centre = (deep - (body[1] if body else 0.0)) / 2
     canvas = _blank(settings, settings.spacing, edge, centre)
     rods = _paint(canvas, settings)
-    field_of_view = max(edge, 500.0)
-    around = _blank(settings, (RAY_PIXEL, RAY_PIXEL, max(RAY_SLICE, settings.spacing[2])), field_of_view, centre)
-    _paint(around, settings)
+    around = None
+    if settings.scanner.traced:
+        around = _blank(settings, (RAY_PIXEL, RAY_PIXEL, max(RAY_SLICE, settings.spacing[2])), max(edge, 500.0), centre)
+        _paint(around, settings)
     image = expose(canvas, settings.scanner, around)
     return record(
         canvas, image, {}, source="simulation: drawn from the shapes themselves", scanner=settings.scanner, patient=PHANTOM,

@@ -57,6 +57,11 @@ class ScannerSettings:
     """Least and largest value that can be stored [HU]: twelve bits."""
     seed: int = 0
 
+    @property
+    def traced(self) -> bool:
+        """Whether rays through the body change the image: without hardening, scatter and noise they do not."""
+        return self.hardening or self.scatter > 0 or self.noise != 0
+
     def point_spread(self) -> Kernel:
         """Return the kernel."""
         return KERNELS[self.kernel] if self.blur_fwhm is None else Kernel(self.blur_fwhm)
@@ -100,7 +105,7 @@ def expose(canvas: Canvas, settings: ScannerSettings, body: Canvas | None = None
         everywhere.
     """
     kernel, spacing = settings.point_spread(), canvas.spacing
-    exposure = None if body is None else _trace(body, settings, float(spacing[2]))
+    exposure = _trace(body, settings, float(spacing[2])) if body is not None and settings.traced else None
     image = canvas.hu.copy()
     _each_slice(image.shape[2], lambda k: _before_blur(canvas, settings, exposure, image, k))
     _blur(image, spacing, kernel, settings.slice_fwhm)
@@ -129,14 +134,13 @@ def _each_slice(count: int, work: Callable[[int], None]) -> None:
 
 def _trace(body: Canvas, settings: ScannerSettings, thickness: float) -> Exposure:
     found = rays(body.beam, settings.scatter)
-    return trace_rays(
-        body, found, settings.mas * thickness, hardening=settings.hardening, threads=min(THREADS, os.cpu_count() or 1)
-    )
+    dose = settings.mas * thickness if settings.noise != 0 else None
+    return trace_rays(body, found, dose, hardening=settings.hardening, threads=min(THREADS, os.cpu_count() or 1))
 
 
 def _noise_gain(settings: ScannerSettings, exposure: Exposure | None, kernel: Kernel) -> float:
     """Return what the grains, of the strength that the rays give, are multiplied by."""
-    if exposure is None:
+    if exposure is None or settings.noise == 0:
         return settings.noise or 0.0
     if settings.noise is None:
         return float(np.sqrt(kernel.noise_integral))

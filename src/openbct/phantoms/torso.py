@@ -97,9 +97,11 @@ def simulate_torso(settings: TorsoSettings | None = None) -> SimulatedScan:
     size, landmarks = chosen.body.size, dict[str, Array]()
     canvas = _blank(chosen)
     bodies = _paint(canvas, chosen, landmarks)
-    around = _blank(_around(chosen))
-    _paint(around, chosen, {})
-    canvas, around = _true_size(canvas, size), _true_size(around, size)
+    canvas, around = _true_size(canvas, size), None
+    if chosen.scanner.traced:
+        coarse = _blank(_around(chosen))
+        _paint(coarse, chosen, {})
+        around = _true_size(coarse, size)
     image = expose(canvas, replace(chosen.scanner, seed=chosen.scanner.seed + 7919 * chosen.seed), around)
     return _scan(canvas, chosen, image, bodies, {name: size * point for name, point in landmarks.items()})
 
