@@ -203,6 +203,7 @@ def test_what_can_be_chosen(openbct: Command) -> None:
     ("options", "word"),
     [
         (("--sex", "X"), "sex"), (("--age", "3"), "age"), (("--height-cm", "nan"), "height"), (("--fracture", "L1"), "LEVEL"),
+        (("--fracture", "L1:wedge:0.2", "--fracture", "L1:crush:0.2"), "two"), (("--implant", "nail_left", "--implant", "prosthesis_left"), "left"),
         (("--fracture", "L1:dent:0.2"), "wedge"), (("--spacing", "1"), "spacing"), (("--spacing", "0.01,1"), "voxels"),
         (("--spacing", "a,b"), "numbers"), (("--kvp", "300"), "kVp"), (("--mas", "0"), "mas"), (("--kernel", "B99"), "kernel"),
         (("--region", "knee"), "region"), (("--phantom", "unknown"), "phantom"), (("--format", "png"), "format"),
@@ -225,7 +226,7 @@ def test_nonsense_is_refused(openbct: Command, tmp_path: Path, options: tuple[st
     "text",
     [
         "[persn]\n", "[person]\nsexx = 1\n", "[person]\nsex = 1\n", "[person]\nage = true\n", "[scanner]\nstored = [1, 2.5]\n",
-        "[scanner]\nhardening = 1\n", "[image]\nspacing = [1.0]\n", "[image]\nregion = 3\n", "person = 3\n", "[phantom]\nname = 3\n",
+        "[scanner]\nhardening = 1\n", "[scanner]\nseed = -3\n", "[image]\nspacing = [1.0]\n", "[image]\nregion = 3\n", "person = 3\n", "[phantom]\nname = 3\n",
         "[phantom]\nalone = 1\n", "[phantom]\ntitle = 'x'\n", "[labels]\n", "[labels]\nfile = 'a'\n[labels.parts.x]\nname = 'a'\n", "seed = 1.5\n",
         "[person.fractures]\nL1 = 3\n", "[output]\nformat = 'dicom'\nfolder = 'x'\n", "not toml", "[labels]\nfile='a'\n[phantom]\nname='esp'\n",
     ],

@@ -153,5 +153,7 @@ def _fractures(texts: list[str]) -> dict[str, dict[str, Any]]:
             level, kind, loss = parts[0], parts[1], float(parts[2])
         except (IndexError, ValueError):
             raise SettingsError(f"found --fracture {text!r}, expected LEVEL:KIND:LOSS, as L1:wedge:0.3; correct it") from None
+        if level in out:
+            raise SettingsError(f"found two fractures of {level}, expected one a level; leave one out")
         out[level] = {"kind": kind, "loss": loss}
     return out

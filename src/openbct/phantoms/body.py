@@ -67,7 +67,8 @@ def check_body(body: BodyShape) -> None:
             raise SettingsError(f"found a fracture of {level}, expected levels among {', '.join(LEVELS)}; rename it")
         if fracture.kind not in ("wedge", "biconcave", "crush") or not 0.0 <= fracture.loss <= 0.6:
             raise SettingsError(
-                f"found a {fracture.kind} fracture of {level} with a loss of {fracture.loss}, expected wedge, biconcave or crush with 0 to 0.6"
+                f"found a {fracture.kind} fracture of {level} with a loss of {fracture.loss}, expected wedge, biconcave or crush with 0 to 0.6; "
+                "change it"
             )
     front = min(float(placed.frame[1, 3]) - placed.disc_size[1] for placed in column(body.fractures))
     if front < FOREMOST:

@@ -29,13 +29,16 @@ def check_implants(names: Sequence[str]) -> None:
     Raises
     ------
     SettingsError
-        A name that is not in :data:`KINDS`.
+        A name that is not in :data:`KINDS`, or two devices in one place.
     """
     unknown = sorted(set(names) - set(KINDS))
     if unknown:
         raise SettingsError(
             f"found the implants {', '.join(unknown)}, expected nail_SIDE, prosthesis_SIDE, screws_LEVEL or cement_LEVEL; rename them"
         )
+    for side in ("left", "right"):
+        if {f"nail_{side}", f"prosthesis_{side}"} <= set(names):
+            raise SettingsError(f"found a nail and a prosthesis in the {side} femur, expected one of them; leave one out")
 
 
 def paint_implants(

@@ -77,6 +77,8 @@ def check_scanner(settings: ScannerSettings) -> None:
     """
     if settings.kernel not in KERNELS:
         raise SettingsError(f"found the kernel {settings.kernel!r}, expected one of {', '.join(KERNELS)}; choose one of these")
+    if settings.seed < 0:
+        raise SettingsError(f"found the scanner's seed {settings.seed}, expected 0 or more; change it")
     ranges = {
         "mas": (settings.mas, 1.0, 5000.0),
         "noise": (settings.noise, 0.0, 200.0),
