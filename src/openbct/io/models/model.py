@@ -160,7 +160,7 @@ def from_fe_model(model: FEModel, *, travel: float, plastic: bool = True) -> Vox
     if boundary.tilts:
         raise ModelError(
             f"found a tilting platen on {model.bone}, expected displacements that are all prescribed: other programs tie such a face in "
-            'ways of their own; choose superior = "free" or "clamped" in the protocol'
+            'ways of their own; choose superior = "free" or "bonded" in the protocol'
         )
     whole = from_arrays(
         model.youngs_modulus,
