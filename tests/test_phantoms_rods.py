@@ -84,6 +84,16 @@ def test_a_phantom_lies_between_back_and_table(size: float) -> None:
     assert all(rod.radius == phantom.rod_radius for rod in with_rods.rods)
 
 
+def test_rods_below_a_body_give_its_density_back() -> None:
+    """The maker's equation, slice by slice, on rays without hardening."""
+    phantom = calibration_phantom("mindways-model3")
+    found = simulate_torso(replace(region_of(TorsoSettings(spacing=(2.0, 2.0, 4.0)), "L3"), scanner=IDEAL, calibration=phantom))
+    slope, offset = np.polyfit(list(phantom.rods.values()), np.array(readings(found)) - phantom.water, 1)
+    inside = found.bodies.volume.array == 22  # type: ignore[union-attr]
+    read = (found.image.array[inside].mean() - (offset + 999.6)) / (slope - 0.2174)
+    assert read == pytest.approx(float(found.density.array[inside].mean()), rel=0.015)
+
+
 def test_a_phantom_with_a_body_of_its_own_is_not_put_under_a_person() -> None:
     with pytest.raises(SettingsError, match="separately"):
         simulate_torso(TorsoSettings(calibration=calibration_phantom("esp")))

@@ -170,7 +170,6 @@ def test_real_hip_is_weakest_adducted_and_rotated_inwards(real: BoneRegion) -> N
     assert roughness(found.strength, found.default[2]) < 0.2
     assert found.nonlinear is not None
     assert 0.75 < found.nonlinear[1] / found.nonlinear[0] < 1.0
-    assert found.seconds < 180.0  # on one core of its own
 
 
 def test_the_sweep_takes_the_protocol_s_elements() -> None:

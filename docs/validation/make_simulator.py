@@ -3,7 +3,7 @@
 
     python docs/validation/make_simulator.py [PART ...]
 
-Without parts, all of them are measured; with parts (tissues water noise fan rods real cohort persons readers speed), only these, and the page keeps
+Without parts, all of them are measured; with parts (tissues water noise fan rods calibrated real cohort persons readers speed), only these, and the page keeps
 what it has of the others. The part ``real`` needs the real scans (``OPENBCT_TEST_DATA``, default ``../shared/data`` beside the
 project); the part ``readers`` needs dcm2niix and highdicom, which the test environment has.
 """
@@ -311,6 +311,49 @@ def _thorax() -> tuple[float, float]:
     return float(image[radius < 6].mean()), float(image[(radius > 16) & (radius < 30)].mean())
 
 
+def calibrated() -> list[str]:
+    """Vertebral bodies and femora read with the rods below the body, and without a phantom, against the truth."""
+    from openbct.calibration import Phantomless
+    from openbct.phantoms import as_scan
+    from openbct.segmentation import GivenLabels
+    from openbct.volume import place_into
+
+    rows = []
+    phantom = calibration_phantom("mindways-model3")
+    for kvp in KVPS:
+        for real_rays in (False, True):
+            scanner = ScannerSettings(kvp=kvp, hardening=real_rays, scatter=ScannerSettings().scatter if real_rays else 0.0)
+            found = simulate_torso(TorsoSettings(spacing=(2.0, 2.0, 4.0), scanner=scanner, calibration=phantom))
+            scan = as_scan(found)
+            segmentation = GivenLabels((found.labels, found.bodies))(scan)  # type: ignore[arg-type]
+            without = Phantomless()(scan, segmentation).density.array
+            x, y = (found.image.affine[a, 3] + found.image.spacing[a] * np.arange(found.image.shape[a]) for a in (0, 1))
+            near = [np.hypot(x[:, None] - rod.start[0], y[None, :] - rod.start[1]) < 0.6 * rod.radius for rod in found.rods]
+            errors: dict[str, list[tuple[float, float]]] = {"spine": [], "hip": []}
+            for name, bone in segmentation.bones.items():
+                inside = place_into(bone.mask, scan.image, fill=False).array
+                slices = np.flatnonzero(inside.any(axis=(0, 1)))
+                rods_hu = np.array([found.image.array[mask][:, slices].mean() for mask in near])
+                slope, offset = np.polyfit(list(phantom.rods.values()), rods_hu - phantom.water, 1)
+                read = (found.image.array[inside].mean() - (offset + 999.6)) / (slope - 0.2174)
+                truth = float(found.density.array[inside].mean())
+                errors["hip" if "femur" in name else "spine"].append(
+                    (read / truth - 1, float(without[inside].mean()) / truth - 1)
+                )
+            cells = [
+                f"{100 * min(e[way] for e in errors[site]):+.1f} to {100 * max(e[way] for e in errors[site]):+.1f} %"
+                for site in ("spine", "hip") for way in (0, 1)
+            ]  # fmt: skip
+            rows.append((f"{kvp:.0f}", "hardening and scatter" if real_rays else "ideal", *cells))
+    return [
+        "Error of the mean density of T12 to L4 (bodies) and of both femora, read through the five rods of a `mindways-model3` below the body with its maker's equation, slice by slice, "
+        "and by the phantomless calibration of OpenBCT, which knows nothing of the simulator. Truth is the reading of an ideal calibration in the same beam.", "",
+        *table(("kVp", "rays", "spine: rods", "spine: phantomless", "hip: rods", "hip: phantomless"), rows),
+        "With ideal rays the rods give the truth back. With real ones any calibration reads low inside bone. What phantomless calibration reads lower still is its table of effective "
+        "energies, which was recalled (54, 61, 69, 74 keV) and lies below the simulated beam's slopes (first table); at 80 kVp also its sample of air, whose noise the 12 bits cut off.", "",
+    ]  # fmt: skip
+
+
 def real() -> list[str]:
     scan = read_scan(DATA / "qrm_phantom_dicom").image
     low = slice(31, 34)
@@ -503,6 +546,7 @@ PARTS: dict[str, tuple[str, Callable[[], list[str]]]] = {
     "noise": ("Noise", noise),
     "fan": ("The fast way against projection and reconstruction", fan),
     "rods": ("Calibration phantoms", rods),
+    "calibrated": ("Calibrated back", calibrated),
     "real": ("Against real scans", real),
     "persons": ("Persons", persons),
     "cohort": ("Cohort", cohorts),
