@@ -91,6 +91,9 @@ def test_doubt_travels() -> None:
     low = build_model(specimen(density), boundary(), KOPPERDAHL_2002).step
     assert any("9 %" in caution and "floor" in caution for caution in low.cautions)
     assert not build_model(specimen(150.0), boundary(), KOPPERDAHL_2002).step.cautions
+    density[0, :2, 1:4] = 2500.0
+    high = build_model(specimen(density), boundary(), KOPPERDAHL_2002).step
+    assert any("9 %" in caution and "ceiling" in caution for caution in high.cautions)
 
 
 def test_a_bone_that_is_mostly_below_the_floor_is_refused() -> None:

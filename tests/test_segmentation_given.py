@@ -111,6 +111,36 @@ def test_a_label_in_two_bones_is_refused_alone() -> None:
     assert set(found.bones) == {"L2"}
 
 
+STACK = {1: (18, 24), 2: (11, 17), 3: (4, 10)}
+
+
+def stacked(**levels: int) -> tuple[GivenLabels, Scan]:
+    """Three levels, each at a place counted from the head."""
+    boxes = {n: (slice(10, 20), slice(10, 20), slice(*STACK[n])) for n in STACK}
+    names = {place: f"vertebral_body_{level}" for level, place in levels.items()}
+    return GivenLabels((label_map(boxes, names),), tuple(levels)), make_scan(bright(*boxes.values()))
+
+
+def test_levels_upside_down_are_refused_and_a_misnamed_one_is_said() -> None:
+    segmenter, scan = stacked(L1=1, L2=2, L3=3)
+    assert segmenter(scan).step.cautions == ()
+    segmenter, scan = stacked(L1=3, L2=2, L3=1)
+    with pytest.raises(
+        SegmentationError, match=r"L1: found the labels of L1 and L2 in the wrong order, and 2 of 2 .* upside down"
+    ):
+        segmenter(scan)
+    segmenter, scan = stacked(L1=1, L2=3, L3=2)
+    assert "The labels have L3 above L2" in segmenter(scan).step.cautions[0]
+
+
+def test_an_island_far_away_does_not_disturb_the_order() -> None:
+    segmenter, scan = stacked(L1=1, L2=2, L3=3)
+    array = segmenter.labels[0].volume.array.copy()
+    array[30, 30, 39] = 3
+    labels = LabelMap(Volume(array, AFFINE, "label"), segmenter.labels[0].names, "labels")
+    assert not any("above" in caution for caution in GivenLabels((labels,), segmenter.bones)(scan).step.cautions)
+
+
 def test_islands_and_holes_are_repaired_and_said() -> None:
     labels = label_map({1: BODY}, {1: "vertebral_body_L1"})
     array = labels.volume.array.copy()

@@ -16,6 +16,8 @@ FLOOR_FRACTION = 0.05
 """Share of bone voxels raised to a law's floor above which a caution is due (fe-methods plausibility table, design)."""
 FLOOR_REFUSAL = 0.20
 """Share above which the strength would be the floor's, not the bone's (fe-methods plausibility table, design)."""
+CEILING_FRACTION = 0.05
+"""Share of bone voxels lowered to a law's ceiling above which a caution is due; a public femur has 1 to 2 % [design]."""
 TISSUE_VOXEL = 0.1
 """Largest voxel that a law of the tissue itself describes [mm]: trabeculae are 0.1 to 0.2 mm thick [R]."""
 EXTRAPOLATED_FRACTION = 0.5
@@ -138,6 +140,11 @@ def _describe(
         cautions.append(
             f"{specimen.bone}: {100 * below:.0f} % of the bone voxels lie below {low:g} g/cm³ and were raised to it; "
             "the strength of this bone rests partly on that floor."
+        )
+    if above > CEILING_FRACTION:
+        cautions.append(
+            f"{specimen.bone}: {100 * above:.0f} % of the bone voxels lie above {high:g} g/cm³ and were lowered to it: metal, contrast agent or a "
+            "calibration that reads too high; the strength of this bone rests partly on that ceiling."
         )
     if outside > EXTRAPOLATED_FRACTION:
         cautions.append(

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from ..records import Array, Frame, Reference
-from ..volume import Volume, resample, to_patient
+from ..volume import Volume, resample, to_index, to_patient
 
 FIT_SHARE = 0.6
 """Innermost share of the footprint that the endplate planes are fitted to [D; fe-methods recipe]."""
@@ -198,6 +198,25 @@ def measure_body(endplates: Endplates, mask: Volume) -> tuple[dict[str, Array], 
     lengths["tilt_deg"] = float(np.degrees(np.arccos(np.clip(frame.axes[2, 2], -1.0, 1.0))))
     lengths["wedge_deg"] = endplates.wedge_deg
     return {name: frame.origin + frame.axes @ point for name, point in points.items()}, lengths
+
+
+def end_over_middle(endplates: Endplates, density: Volume) -> float:
+    """Return the density of the lighter of a body's two ends over that of its middle [-].
+
+    The density is averaged over the central columns in layers from endplate to endplate; each end counts with the densest layer of its
+    outer 15 %, the middle with the densest of its inner half. Endplates are denser than what they enclose: a share below one
+    says that a disc is taken for an end, or that an endplate lies within.
+    """
+    columns, frame = endplates.columns, endplates.frame
+    inner = central(columns.footprint, FIT_SHARE)
+    x, y = (grid[inner] for grid in np.meshgrid(columns.x, columns.y, indexing="ij"))
+    place = np.linspace(0.0, 1.0, 21)
+    z = columns.lower[inner] + place[:, None] * (columns.upper - columns.lower)[inner]
+    points = np.stack([np.broadcast_to(x, z.shape), np.broadcast_to(y, z.shape), z], axis=-1) @ frame.axes.T + frame.origin
+    index = np.moveaxis(to_index(density.affine, points), -1, 0)
+    layers = ndimage.map_coordinates(density.array, index, order=1, mode="nearest").mean(axis=1)
+    ends = min(float(layers[place <= 0.15].max()), float(layers[place >= 0.85].max()))
+    return ends / max(float(layers[(place >= 0.25) & (place <= 0.75)].max()), 1.0)
 
 
 def _midline(columns: Columns) -> tuple[float, float, float]:

@@ -18,6 +18,7 @@ from scipy import ndimage
 from ..errors import GeometryError, SegmentationError, SettingsError
 from ..records import BoneMask, LabelMap, Scan, Segmentation, Step
 from ..volume import Volume, bounding_box, crop, offset_in, same_grid
+from .order import check_order
 
 LEVELS = tuple(f"T{n}" for n in range(1, 14)) + tuple(f"L{n}" for n in range(1, 7))
 FEMORA = ("femur_left", "femur_right")
@@ -41,6 +42,8 @@ HOLE_CAUTION = 0.01
 """Share of a label that were holes [D]."""
 FULL_CONTRAST = 60.0
 """Mean of a bone above its surroundings from which a label is not doubted [HU]: osteoporotic bodies show this much [D]."""
+NOT_GIVEN = "no label of"
+"""How the reason of a bone that nobody has labelled begins."""
 SHELL_MM = (2.0, 6.0)
 """Where a bone's surroundings are sampled: distance from the label [mm] [D]."""
 
@@ -75,9 +78,11 @@ class GivenLabels:
         places = _places(self.labels, scan)
         found: dict[str, BoneMask] = {}
         absent: dict[str, str] = {}
-        cautions: list[str] = []
+        disorder, cautions = self._disorder(places)
         for bone in wanted:
             try:
+                if disorder is not None and bone in LEVELS:
+                    raise disorder
                 mask, part = self._bone(bone, places)
                 repaired, said = _repaired(bone, mask, part, scan.image)
                 found[bone] = replace(repaired, pads=self._pads(bone, places))
@@ -86,27 +91,43 @@ class GivenLabels:
                 absent[bone] = str(error)
         if not found:
             there = ", ".join(sorted(places)) or "nothing"
+            reasons = "".join(f"; {bone}: {reason}" for bone, reason in absent.items() if not reason.startswith(NOT_GIVEN))
             raise SegmentationError(
-                f"found none of {', '.join(wanted)} in the labels, which hold {there}; check --labels, --label-map and --bones"
+                f"found none of {', '.join(wanted)} to use in the labels, which hold {there}; check --labels, --label-map and --bones{reasons}"
             )
         tissues = {name: volume for name, parts in TISSUES.items() if (volume := self._united(parts, places)) is not None}
         sentence = f"Bones were taken from given labels ({'; '.join(one.source for one in self.labels)}): {', '.join(found)}."
         inputs = tuple((labels.source, labels.digest) for labels in self.labels if labels.digest)
         return Segmentation(found, tissues, Step("segmentation", sentence, (), tuple(cautions)), absent, inputs)
 
+    def _disorder(self, places: dict[str, list[tuple[int, int, Where]]]) -> tuple[SegmentationError | None, list[str]]:
+        """Return why the vertebrae cannot be what their labels call them, and the doubt where only some are out of order."""
+        heights = {}
+        for level in LEVELS:
+            spots = places.get(f"vertebral_body_{level}") or places.get(f"vertebrae_{level}")
+            if spots:
+                n_map, value, where = spots[0]
+                layers = (self.labels[n_map].volume.array[where] == value).sum(axis=(0, 1))
+                # half of the label lies below: a stray voxel far away moves it little
+                heights[level] = where[2].start + float(np.searchsorted(np.cumsum(layers), 0.5 * layers.sum()))
+        try:
+            return None, check_order(heights, LEVELS)
+        except SegmentationError as error:
+            return error, []
+
     def _bone(self, bone: str, places: dict[str, list[tuple[int, int, Where]]]) -> tuple[Volume, str]:
         """Return the label of a bone as a mask, and whether it is a body or whole."""
         if bone in FEMORA:
             femur = self._united((bone,), places)
             if femur is None:
-                raise SegmentationError(f"no label of {bone} was given")
+                raise SegmentationError(f"{NOT_GIVEN} {bone} was given")
             return femur, "whole"
         body = self._united((f"vertebral_body_{bone}",), places)
         if body is not None:
             return body, "body"
         whole = self._united((f"vertebrae_{bone}",), places)
         if whole is None:
-            raise SegmentationError(f"no label of {bone} was given")
+            raise SegmentationError(f"{NOT_GIVEN} {bone} was given")
         bodies = self._united(("vertebrae_body", "vertebral_bodies"), places)
         if bodies is not None:
             shared = _common(whole, bodies)
