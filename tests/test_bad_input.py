@@ -63,7 +63,7 @@ def spine() -> Given:
 
 @cache
 def drawn_femur() -> SimulatedBone:
-    return femur_region(side="right", spacing=2.0, tilt_deg=6.0)
+    return femur_region(side="right", spacing=2.5, tilt_deg=6.0)
 
 
 @cache
