@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "strength": LEAVES | {"bounds", "fe"},
     "linear": LEAVES | {"bounds", "fe", "strength"},
     "failure": LEAVES,
+    "uncertainty": LEAVES,
     "sweep": LEAVES | {"fe", "femodel", "loadcases", "strength"},
     "protocol_rules": {"errors"},
     "settings": {"errors", "protocol_rules"},
@@ -53,10 +54,23 @@ MAY_IMPORT: dict[str, set[str]] = {
         "protocol_rules",
         "settings",
         "strength",
+        "uncertainty",
     },
     "patient": LEAVES,
     "pipeline": LEAVES
-    | {"assessment", "failure", "femodel", "linear", "loadcases", "plan", "settings", "strength", "sweep", "versions"},
+    | {
+        "assessment",
+        "failure",
+        "femodel",
+        "linear",
+        "loadcases",
+        "plan",
+        "settings",
+        "strength",
+        "sweep",
+        "uncertainty",
+        "versions",
+    },
 }
 """``cli`` and the package itself may import everything."""
 

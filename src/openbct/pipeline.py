@@ -17,10 +17,11 @@ from .femodel import build_model
 from .linear import LinearTest, measure_linear
 from .loadcases import SidewaysFall
 from .plan import Plan, Recipe, make_plan
-from .records import BoneMask, BoneResult, CalibratedVolume, Case, FEModel, Scan, Segmenter, Step, StrengthResult
+from .records import BoneMask, BoneMeasures, BoneResult, CalibratedVolume, Case, FEModel, Scan, Segmenter, Step, StrengthResult
 from .settings import Settings, site_of, to_tables
 from .strength import measure_strength
 from .sweep import FallSweep, sweep_fall
+from .uncertainty import with_uncertainty
 from .versions import versions
 
 Observer = Callable[[str, str], None]
@@ -125,7 +126,7 @@ def analyze_bone(
         specimen = run("mount", "specimen", lambda: recipe.loadcase.mount(region))
         boundary = recipe.loadcase.constrain(specimen)
         model = run("model", "model", lambda: build_model(specimen, boundary, recipe.law, **recipe.elements))
-        run("strength", "strength", lambda: predict_site(_tested(model, recipe, plan), model, region))
+        run("strength", "strength", lambda: predict_site(_tested(model, recipe, plan, reached["measures"]), model, region))
     except (InputError, ModelError, SolveError) as error:
         status, reason = "refused", str(error)
     except MemoryError:
@@ -140,13 +141,15 @@ def analyze_bone(
     return BoneResult(bone, status, reason, cautions, steps, seconds=seconds, **reached)  # type: ignore[arg-type]
 
 
-def _tested(model: FEModel, recipe: Recipe, plan: Plan) -> StrengthResult:
-    """Return the result of the recipe's test, named after its protocol."""
+def _tested(model: FEModel, recipe: Recipe, plan: Plan, measures: BoneMeasures) -> StrengthResult:
+    """Return the result of the recipe's test, named after its protocol, with its uncertainty where that is known."""
     test = recipe.test
     if isinstance(test, LinearTest):
         result = measure_linear(model, test, threads=plan.threads)
     else:
         result = measure_strength(model, test, threads=plan.threads)
+    if recipe.spread is not None:
+        result = with_uncertainty(result, measures, recipe.spread)
     return replace(result, protocol=plan.title, scale=plan.scale)
 
 

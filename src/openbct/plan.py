@@ -32,8 +32,9 @@ from .records import (
     Mineral,
     Pads,
 )
-from .settings import CalibrationSettings, FemurSettings, MechanicalSettings, Settings, VertebraSettings
+from .settings import CalibrationSettings, FemurSettings, MechanicalSettings, Settings, VertebraSettings, built_in
 from .strength import FEMUR_TEST, STANCE_TEST, VERTEBRA_TEST, MechanicalTest
+from .uncertainty import ModelSpread, model_spread
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Recipe:
     test: MechanicalTest | LinearTest
     elements: Mapping[str, Any] = field(default_factory=dict)
     """What beside the law makes the elements: keywords of :func:`openbct.femodel.build_model`."""
+    spread: ModelSpread | None = None
+    """What modelling choices are worth; ``None`` where the study of the default does not speak for the recipe."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def make_plan(settings: Settings) -> Plan:
     SettingsError
         A material law, a plug-in or a calibration is unknown.
     """
-    vertebra, femur = settings.vertebra, settings.femur
+    vertebra, femur, usual = settings.vertebra, settings.femur, built_in()
     return Plan(
         calibrator=make_calibrator(settings.calibration),
         vertebra=Recipe(
@@ -84,6 +87,7 @@ def make_plan(settings: Settings) -> Plan:
             _compression(vertebra),
             *_law_and_test(vertebra, VERTEBRA_TEST, _SPANS[vertebra.pose]),
             elements=_elements(vertebra),
+            spread=model_spread("vertebra") if vertebra == usual.vertebra else None,
         ),
         femur=Recipe(
             locate_femur,
@@ -91,6 +95,7 @@ def make_plan(settings: Settings) -> Plan:
             _hip_test(femur),
             *_law_and_test(femur, *_FEMORAL[femur.loadcase]),
             elements=_elements(femur),
+            spread=model_spread("fall") if femur == usual.femur else None,
         ),
         threads=settings.run.threads or None,
         scale=settings.run.scale,

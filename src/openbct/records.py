@@ -341,6 +341,8 @@ class StrengthResult:
     """Name and version of the protocol whose newtons these are."""
     scale: str = ""
     """What these newtons can be held against: ``"provisional"`` or ``"none"``."""
+    uncertainty: float | None = None
+    """One standard deviation [N], of modelling choices and calibration, within the newtons of the protocol; ``None``: not known for it."""
 
 
 @dataclass(frozen=True)

@@ -184,6 +184,7 @@ def bone_to_table(result: BoneResult, files: Mapping[str, str], mineral: str | N
         "reason": result.reason,
         "cautions": list(result.cautions),
         "strength_n": strength.strength if strength else None,
+        "strength_sd_n": strength.uncertainty if strength else None,
         "stiffness_n_per_mm": strength.stiffness if strength else None,
         "curve": {"travel_mm": strength.curve[:, 0].tolist(), "force_n": strength.curve[:, 1].tolist()} if strength else None,
         "failure_criterion": strength.criterion if strength else None,
@@ -238,6 +239,7 @@ def _csv_row(case: Case, result: BoneResult) -> dict[str, Any]:
         "status": result.status,
         "reason": result.reason,
         "strength_n": strength.strength if strength else None,
+        "strength_sd_n": strength.uncertainty if strength else None,
         "stiffness_n_per_mm": strength.stiffness if strength else None,
         "failure_criterion": strength.criterion if strength else None,
     }

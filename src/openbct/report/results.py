@@ -130,7 +130,9 @@ def _rows(bone: BoneResult, case: Case, texts: Texts, notes: Notes) -> list[tupl
     if bone.strength is not None:
         name = next((key for key in findings if "strength" in key and "load" not in key), "strength")
         used.add(name)
-        rows.append(_row(name, Measure(bone.strength.strength, "N", ""), findings.get(name), texts, notes))
+        rows.append(
+            _row(name, Measure(bone.strength.strength, "N", "", bone.strength.uncertainty), findings.get(name), texts, notes)
+        )
         rows.append(_row("stiffness", Measure(bone.strength.stiffness, "N/mm", ""), None, texts, notes))
     for key, measure in (bone.measures.values if bone.measures else {}).items():
         used.add(key)

@@ -86,7 +86,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "scale.strength_hip": "Femoral strength, sideways fall",
     "summary.cautions": "Main cautions",
     "summary.brackets": (
-        "± and the bracket under a scale are one standard deviation, from the calibration alone; a 95 % interval is twice as wide."
+        "± and the bracket under a scale are one standard deviation: of strength, from modelling choices and calibration within its recipe; of "
+        "all else, from the calibration alone. A 95 % interval is twice as wide."
     ),
     "verdict.see": " (why: “Adequacy and location”)",
     "unverified": "unverified",
@@ -118,11 +119,13 @@ ENGLISH: Final[Mapping[str, str]] = {
     "results.class": "Class",
     "results.against": "Note",
     "results.note": (
-        "± is one standard deviation from the calibration alone. Strength is from a simulated test; its newtons are those of this "
+        "± is one standard deviation: of strength, from modelling choices and calibration; of all else, from the "
+        "calibration alone. Strength is from a simulated test; its newtons are those of this "
         "recipe, so that published thresholds are shown beside it and give no class."
     ),
     "results.note_alone": (
-        "± is one standard deviation from the calibration alone. Strength is from a simulated test; no published threshold is meant for this "
+        "± is one standard deviation: of strength, from modelling choices and calibration; of all else, from the "
+        "calibration alone. Strength is from a simulated test; no published threshold is meant for this "
         "test, so that it stands alone."
     ),
     "results.mean_of": "{bones}: mean",
