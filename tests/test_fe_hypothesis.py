@@ -13,7 +13,7 @@ from scipy import sparse
 from openbct import fe
 from openbct.errors import ModelError, SolveError
 
-QUICK = settings(max_examples=250, deadline=60_000, derandomize=True, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=120, deadline=60_000, derandomize=True, suppress_health_check=list(HealthCheck))
 DEEP = settings(max_examples=3000, deadline=60_000, suppress_health_check=list(HealthCheck))
 
 TOLERANCE = 1e-8
