@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loadcases": LEAVES | {"mirror"},
     "measures": LEAVES | {"density", "mirror"},
     "assessment": LEAVES,
+    "comparison": LEAVES,
     "phantoms": LEAVES,
     "io": LEAVES | {"versions"},
     "report": LEAVES,
@@ -60,6 +61,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": LEAVES
     | {
         "assessment",
+        "comparison",
         "failure",
         "femodel",
         "linear",

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from .assessment import assess
+from .comparison import compare
 from .errors import CalibrationError, InputError, ModelError, OpenBCTError, SettingsError, SolveError
 from .failure import predict_site
 from .femodel import build_model
@@ -53,8 +54,9 @@ def analyze(
     ``dataclasses.replace``, to use a load case or a law that has no name.
 
     ``observe`` is told what begins; ``finished`` gets each bone's result as soon as it is there, with the case so far, so that
-    a run that is broken off loses nothing that was done. ``on_bug`` decides what becomes of an unforeseen error in one bone:
-    it is raised, unless a caller collects it; then the bone is refused and the others go on.
+    a run that is broken off loses nothing that was done; what bones say of each other is added at the end. ``on_bug`` decides
+    what becomes of an unforeseen error in one bone: it is raised, unless a caller collects it; then the bone is refused and the
+    others go on.
 
     Raises
     ------
@@ -103,6 +105,7 @@ def analyze(
             result = BoneResult(name, "refused", f"internal error ({type(error).__name__}): a bug of the program", (), ())
         bones.append(result)
         finished(result, collect([*bones, *missing]))
+    bones = compare(bones)
     case = _timed("assessment", "", lambda: collect([*bones, *missing]), observe, seconds)
     return replace(case, seconds=seconds)
 

@@ -284,6 +284,6 @@ def _describe(bone: str, cut: BodyCut | None, lengths: dict[str, float], caution
         f"{start}; its axis is the mean normal of planes through both endplates (innermost 60 % of the footprint), its height the "
         f"mean endplate distance over the innermost half. {bone}: height {lengths['height']:.1f} mm, mean cross-section "
         f"{lengths['mean_area']:.0f} mm², axis {lengths['tilt_deg']:.0f}° off the image axis. "
-        "Heights were compared within the body alone: a crush of all of them together is not seen."
+        "Heights were compared within the body alone: a crush of all of them together is not seen without neighbours."
     )
     return Step("anatomy", sentence, (HEIGHTS_REFERENCE, GENANT), cautions)
