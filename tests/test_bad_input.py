@@ -14,7 +14,7 @@ import pytest
 from scipy import ndimage
 
 from openbct.errors import InputError
-from openbct.phantoms import Fracture, Person, SimulatedBone, SimulatedScan, as_scan, femur_region, simulate_torso, torso_of
+from openbct.phantoms import Fracture, Person, SimulatedBone, SimulatedScan, femur_region, simulate_torso, torso_of
 from openbct.phantoms.torso import region_of
 from openbct.pipeline import analyze
 from openbct.records import Acquisition, LabelMap, Patient, Scan, Step
@@ -212,10 +212,20 @@ def test_nothing_wrong_gives_a_silent_number(row: str) -> None:
     assert any(bone in text for text in said)
 
 
-def test_the_table_starts_from_sound_bones() -> None:
-    case = analyze(
-        as_scan(damaged_spine()),
-        GivenLabels((damaged_spine().bodies,), ("L2",)),
-        settings=override(IN_HU, {"run": {"bones": ["L2"]}}, "test"),
-    )
-    assert case.bones[0].strength is not None and case.bones[0].cautions == ()
+def strength_of(given: Given) -> tuple[float, tuple[str, ...]]:
+    scan = Scan(given.image, Patient(), Acquisition(), "simulated", "", Step("reading", "A simulated image."))
+    labels = GivenLabels((LabelMap(given.labels, given.names, "labels"),), ("L2",))
+    bone = analyze(scan, labels, settings=override(IN_HU, {"run": {"bones": ["L2"]}}, "test")).bones[0]
+    assert bone.strength is not None, bone.reason
+    return bone.strength.strength, bone.cautions
+
+
+def test_the_table_starts_from_sound_bones_and_a_label_beside_the_body_costs_what_its_caution_says() -> None:
+    sound, cautions = strength_of(spine())
+    assert cautions == ()
+    for millimetres in (-12.5, 12.5):
+        wrong, cautions = strength_of(moved(spine(), L2, millimetres))
+        assert any("lowered the strength of a simulated body by a quarter" in caution for caution in cautions)
+        assert 0.6 < wrong / sound < 0.8
+    # half a slice is no fault
+    assert not any("disc" in caution for caution in strength_of(moved(spine(), L2, 2.5))[1])
