@@ -161,8 +161,10 @@ def _parts(finding: Finding, case: Case, texts: Texts) -> tuple[Marker, ...]:
 
 
 def _deviation(finding: Finding, case: Case) -> float | None:
-    """Return one standard deviation of a finding, where its bone's measure knows it."""
+    """Return one standard deviation of a finding, where its bone's strength or measure knows it."""
     names = finding.bone.split(", ")
+    if "strength" in finding.quantity:
+        return next((bone.strength.uncertainty for bone in case.bones if bone.bone in names and bone.strength is not None), None)
     found = [
         bone.measures.values.get(finding.quantity) for bone in case.bones if bone.bone in names and bone.measures is not None
     ]
