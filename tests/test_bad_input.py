@@ -188,9 +188,14 @@ ROWS: dict[str, tuple[Callable[[], Given], str, str, str]] = {
     "femoral label in two parts": (lambda: split(femur(), FEMUR, 0.5), "femur_right", REFUSED, "pieces"),
 }  # fmt: skip
 """What is wrong, in which bone, what becomes of it, and words that must be said."""
+LONG = (
+    "femoral head cut by the image", "shaft too short", "nail in a femur", "femur in voxels of 3 mm", "hip upside down",
+    "femoral label with a hole", "femoral label in two parts", "femur below the law's floor",
+)  # fmt: skip
+"""Rows whose stage has a test of its own in the default run."""
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", [pytest.param(row, marks=pytest.mark.slow) if row in LONG else row for row in ROWS])
 def test_nothing_wrong_gives_a_silent_number(row: str) -> None:
     make, bone, status, words = ROWS[row]
     given = make()

@@ -75,6 +75,7 @@ def test_hips_that_differ_more_than_hips_do(right: float, said: bool) -> None:
         assert "4,000 N left" in found[0].cautions[0] and found[0].status == "caution"
 
 
+@pytest.mark.slow
 def test_a_crushed_body_of_a_simulated_scan_is_said() -> None:
     settings = simulate().settings
     crushed = replace(settings, body=BodyShape(fractures={"L1": Fracture("crush", 0.30)}), bottom=210.0, top=292.0)

@@ -40,7 +40,7 @@ def vertebra(**shape: float) -> BoneRegion:
 
 
 @cache
-def femur(spacing: float = 2.0, **shape: float) -> BoneRegion:
+def femur(spacing: float = 2.5, **shape: float) -> BoneRegion:
     bone = femur_region(replace(FemurShape(), **shape), side="right", spacing=spacing, tilt_deg=6.0)
     return locate_femur(BoneMask("femur_right", bone.mask, "whole", 1.0, True), calibrated(bone))
 
