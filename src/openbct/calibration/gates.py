@@ -42,8 +42,9 @@ def judge(
     if contrast:
         shift = float(table["shift_hu"])
         cautions.append(
-            f"Contrast agent: {contrast}. Blood was not used as a reference; enhanced marrow reads about {shift:g} HU higher, so "
-            f"trabecular density is overstated by about {shift / per_mineral:.0f} mg/cm³. It was not corrected; the interval was widened by it."
+            f"Contrast agent: {contrast}. Blood was not used as a reference. Enhanced marrow reads about {shift:g} HU higher, which raises "
+            f"trabecular density by about {shift / per_mineral:.0f} mg/cm³; enhanced muscle, used as a reference, lowers all density by as "
+            "much or more. Neither was corrected; the interval was widened by both."
         )
     used, spreads = [], []
     for name, item in found.items():
