@@ -42,14 +42,14 @@ def model_spread(test: str) -> ModelSpread:
 def with_uncertainty(strength: StrengthResult, measures: BoneMeasures, spread: ModelSpread) -> StrengthResult:
     """Return the strength with one standard deviation, and the sentence that says what is in it."""
     density = measures.values.get("integral_vbmd")
-    known = density is not None and density.uncertainty is not None and density.value > 0
-    calibration = spread.density_power * density.uncertainty / density.value if known else 0.0  # type: ignore[operator,union-attr]
+    calibration = 0.0
+    parts = f"{100 * spread.relative:.0f} % from modelling choices that are as good"
+    if density is not None and density.uncertainty is not None and density.value > 0:
+        calibration = spread.density_power * density.uncertainty / density.value
+        parts += f", {100 * calibration:.0f} % from the calibration"
+    else:
+        parts += "; that of the calibration is not known and not in it"
     relative = math.hypot(spread.relative, calibration)
-    parts = (
-        f"{100 * spread.relative:.0f} % from modelling choices that are as good, {100 * calibration:.0f} % from the calibration"
-    )
-    if not known:
-        parts = f"{100 * spread.relative:.0f} % from modelling choices that are as good; that of the calibration is not known and not in it"
     sentence = f"One standard deviation of the strength within its recipe was taken as {100 * relative:.0f} % ({parts})."
     step = replace(strength.step, sentence=f"{strength.step.sentence} {sentence}")
     return replace(strength, uncertainty=relative * strength.strength, step=step)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..records import BoneResult, Case
+from ..records import BoneResult, Case, StrengthResult
 from ..volume import Volume, to_index
 from . import drawing, plots, slices, views
 from .content import Block, Fact, Facts, Figure, Notice, Pair, Paragraph, Section, Table
@@ -107,21 +107,30 @@ def _test(bone: BoneResult, texts: Texts) -> list[Block]:
             maximum=texts.force(float(strength.curve[:, 1].max())),
             travel=texts.number(float(strength.curve[int(strength.curve[:, 1].argmax()), 0]), 2),
         )
-        share = 0.46 if shadow else 0.52
+        # Beside two pictures the facts need the wider part, or they do not fit on the bone's page.
+        share = 0.36 if shadow else 0.52
         curve = plots.force_curve(strength, texts, share)
         figure = Figure(curve, "image/svg+xml", texts("bone.curve", criterion=clean(strength.criterion)), alt)
-        beside: Block = Pair((shadow,), (facts,), 0.5) if shadow else facts
+        beside: Block = Pair((shadow,), (facts,), 0.32) if shadow else facts
         blocks.append(Pair((figure,), (beside,), share))
     elif shadow is not None:
         blocks.append(shadow)
     return blocks
 
 
+def _force(strength: StrengthResult, texts: Texts) -> str:
+    """Return the strength with its unit, and with one standard deviation where that is known."""
+    if strength.uncertainty is None:
+        return texts.force(strength.strength)
+    value, deviation = (texts.quantity(newton, "N") for newton in (strength.strength, strength.uncertainty))
+    return f"{texts('value.sd', value=value, sd=deviation)} N"
+
+
 def _test_facts(bone: BoneResult, texts: Texts) -> tuple[Fact, ...]:
     strength = bone.strength
     assert strength is not None
     facts = [
-        Fact(texts("bone.strength"), texts.force(strength.strength)),
+        Fact(texts("bone.strength"), _force(strength, texts)),
         Fact(texts("bone.stiffness"), f"{texts.quantity(strength.stiffness, 'N/mm')} N/mm"),
         Fact(texts("bone.criterion"), texts.sentence(strength.criterion)),
         Fact(texts("bone.conditions"), texts.sentence(strength.boundary_conditions)),

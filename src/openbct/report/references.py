@@ -90,7 +90,8 @@ def provenance(case: Case, texts: Texts) -> Section:
         if value:
             facts.insert(2, Fact(texts(f"provenance.{key}"), clean(value)))
     blocks: list[Block] = [Facts(tuple(fact for fact in facts if fact.value), columns=1)]
-    settings = flatten(case.settings)
+    # What a preset says about itself changes no number; it stands in protocol.toml and in result.json.
+    settings = flatten({key: value for key, value in case.settings.items() if key != "about"})
     if settings:
         half = (len(settings) + 1) // 2
         pairs = [(*settings[i], *(settings[i + half] if i + half < len(settings) else ("", ""))) for i in range(half)]
