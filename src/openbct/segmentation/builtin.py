@@ -1,0 +1,69 @@
+"""Bones found in the image alone: no labels, no weights, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import SegmentationError
+from ..records import Scan, Segmentation, Step
+from ..volume import Volume
+from .found import FoundBones
+from .given import LEVELS, _wanted
+from .spine import find_spine
+
+Finder = Callable[[Volume], FoundBones]
+"""An image [HU] in canonical orientation to the bones of one region."""
+REGIONS: tuple[tuple[tuple[str, ...], Finder], ...] = ((LEVELS, find_spine),)
+"""Bones and what finds them; a finder runs where one of its bones is asked for."""
+NOT_LOOKED_FOR = "this version does not look for it without labels"
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """Finds vertebral bodies and femora by their shape and density."""
+
+    bones: tuple[str, ...] | None = None
+    """Bones to look for; ``None``: T12 to L4 and both femora."""
+
+    def __call__(self, scan: Scan) -> Segmentation:
+        """Return the bones of a scan.
+
+        The confidence of a mask is the geometric mean of what its finder says against it (``FoundBones.parts``).
+
+        Raises
+        ------
+        SettingsError
+            A bone that is asked for has an unknown name.
+        SegmentationError
+            None of the bones was found; the reasons are in the message.
+        """
+        wanted = _wanted(self.bones)
+        asked = [(names, finder) for names, finder in REGIONS if set(names) & set(wanted)]
+        results = [finder(scan.image) for _, finder in asked]
+        bones = {name: mask for result in results for name, mask in result.bones.items() if name in wanted}
+        bones = {name: bones[name] for name in wanted if name in bones}
+        reasons = {name: reason for result in results for name, reason in result.absent.items()}
+        absent = {name: reasons.get(name, NOT_LOOKED_FOR) for name in wanted if name not in bones}
+        if not bones:
+            told = "; ".join(f"{name}: {reason}" for name, reason in absent.items())
+            raise SegmentationError(
+                f"found none of {', '.join(wanted)} in the image, expected at least one bone; give --labels with a label map of this scan ({told})"
+            )
+        for result in results:
+            for name, parts in result.parts.items():
+                if name in bones:
+                    bones[name] = replace(bones[name], confidence=combined(parts.values()))
+        sentence = " ".join(result.sentence for result in results if result.sentence)
+        references = tuple(dict.fromkeys(one for result in results for one in result.references))
+        cautions = tuple(caution for result in results for caution in result.cautions)
+        tissues = {name: volume for result in results for name, volume in result.tissues.items()}
+        return Segmentation(bones, tissues, Step("segmentation", sentence, references, cautions), absent)
+
+
+def combined(parts: Iterable[float]) -> float:
+    """Return the geometric mean of quantities between 0 and 1; 1 where there are none."""
+    values = np.clip(np.array(list(parts), dtype=float), 0.0, 1.0)
+    return float(np.exp(np.log(np.maximum(values, 1e-6)).mean())) if values.size else 1.0
