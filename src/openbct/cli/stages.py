@@ -29,9 +29,11 @@ def run_inspect(scan: Path, *, as_json: bool) -> None:
         return
     for entry in series:
         facts = {
-            key: value for key, value in asdict(entry).items() if key not in ("name", "verdict", "reasons") and value is not None
+            key: value
+            for key, value in asdict(entry).items()
+            if key not in ("name", "verdict", "reasons", "use", "why") and value is not None
         }
-        print(f"series {entry.name}: {entry.verdict}")
+        print(f"series {entry.name}: {entry.use}{'' if entry.use == 'no' else f' ({entry.why})'}, {entry.verdict}")
         print("  " + ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in facts.items()))
         for reason in entry.reasons:
             print(f"  - {reason}")

@@ -9,13 +9,15 @@ from typing import Literal
 import numpy as np
 
 from ..errors import ScanError
+from ..records import Acquisition
 from ..volume import canonical
 from .archive import open_files
-from .cautions import doubt_acquisition, doubt_geometry, name_orientation
-from .dicom import stack_series
-from .header import Slice, quiet, read_acquisition
+from .cautions import doubt_acquisition, doubt_geometry, doubt_voxels, name_orientation, refuse_acquisition
+from .choice import Candidate, Use, judge_each, verdicts
+from .choice import Verdict as Decision
+from .header import Slice, quiet
 from .nifti import check_hu, is_nifti, read_nifti
-from .series import Series, find_series
+from .series import find_series
 
 Verdict = Literal["usable", "usable with cautions", "refused"]
 
@@ -44,6 +46,10 @@ class SeriesSummary:
     """Whether the header names a contrast agent; ``None`` where there is no header."""
     coverage_mm: float | None
     """From the first to the last slice."""
+    use: Use = "no"
+    """``"use"``: what is analysed where nothing else is asked for; ``"usable"``: with ``--series``; ``"no"``: refused."""
+    why: str = ""
+    """The reason of that."""
 
 
 def inspect_path(path: Path | str) -> list[SeriesSummary]:
@@ -58,16 +64,17 @@ def inspect_path(path: Path | str) -> list[SeriesSummary]:
     if is_nifti(path):
         return [_inspect_nifti(path)]
     with open_files(path) as blobs, quiet():
-        return [_inspect_series(series) for series in find_series(blobs).series]
+        candidates = judge_each(find_series(blobs))
+        chosen = verdicts(candidates)
+        return [_inspect_series(one, chosen[one.series.name]) for one in candidates]
 
 
-def _inspect_series(series: Series) -> SeriesSummary:
+def _inspect_series(candidate: Candidate, decided: Decision) -> SeriesSummary:
     """Return the summary of one DICOM series."""
-    acquisition = read_acquisition(series.header)
+    series, acquisition, stack = candidate.series, candidate.acquisition, candidate.stack
     first = series.slices[0]
     spacing, orientation, coverage, count = None, _guess_orientation(first), None, len(series.slices)
-    try:
-        stack = stack_series(series)
+    if stack:
         lengths = np.linalg.norm(stack.affine[:3, :3], axis=0)
         spacing = (round(float(lengths[0]), 4), round(float(lengths[1]), 4), round(float(lengths[2]), 4))
         orientation, count = name_orientation(stack.affine)[0], len(stack.slices)
@@ -75,8 +82,8 @@ def _inspect_series(series: Series) -> SeriesSummary:
         doubts = (*doubt_acquisition(acquisition, stack.affine), *doubt_geometry(series.header, stack.affine))
         reasons = (*stack.cautions, *doubts)
         verdict: Verdict = "usable with cautions" if reasons else "usable"
-    except ScanError as error:
-        reasons, verdict = (str(error),), "refused"
+    else:
+        reasons, verdict = (candidate.refusal,), "refused"
     if series.localizers and series.localizers < len(series.slices):
         reasons += (f"{series.localizers} localizer image(s) in the series are left out",)
     return SeriesSummary(
@@ -93,6 +100,8 @@ def _inspect_series(series: Series) -> SeriesSummary:
         kernel=acquisition.kernel,
         contrast=acquisition.contrast is not None,
         coverage_mm=coverage,
+        use=decided.use,
+        why=decided.why,
     )
 
 
@@ -113,7 +122,13 @@ def _inspect_nifti(path: Path) -> SeriesSummary:
     reasons: tuple[str, ...]
     try:
         volume, notes = read_nifti(path, "HU")
-        reasons = (*notes, *check_hu(volume), "a NIfTI file does not say how it was made: nothing of it can be checked")
+        refuse_acquisition(Acquisition(), volume.affine)
+        reasons = (
+            *notes,
+            *doubt_voxels(volume.affine),
+            *check_hu(volume),
+            "a NIfTI file does not say how it was made: nothing of it can be checked",
+        )
         verdict: Verdict = "usable with cautions"
     except ScanError as error:
         return SeriesSummary("#1", "refused", (str(error),), None, 0, None, None, None, None, None, None, None, None)
@@ -124,5 +139,5 @@ def _inspect_nifti(path: Path) -> SeriesSummary:
     coverage = round(spacing[2] * (shape[2] - 1), 2)
     return SeriesSummary(
         "#1", verdict, reasons, None, shape[2], (shape[0], shape[1]), (spacing[0], spacing[1], spacing[2]), orientation,
-        None, None, None, None, coverage,
+        None, None, None, None, coverage, "use", "the only image",
     )  # fmt: skip

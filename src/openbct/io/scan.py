@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import ScanError
 from ..records import Acquisition, Mineral, Patient, Reference, Scan, Step
 from ..volume import Volume, canonical
 from .archive import open_files
-from .cautions import doubt_acquisition, doubt_geometry, doubt_values, name_orientation
-from .dicom import Stack, stack_series
+from .cautions import doubt_acquisition, doubt_geometry, doubt_values, doubt_voxels, name_orientation, refuse_acquisition
+from .choice import Choice, choose_series
 from .header import quiet, read_acquisition, read_patient, text
 from .nifti import check_density, check_hu, is_nifti, read_nifti
 from .pixels import Pixels, read_volume
-from .series import Found, Series, find_series
+from .series import find_series
 
 DICOM_IMAGE = Reference("DICOM PS3.3: C.7.6.2 Image Plane, C.8.2.1 CT Image, C.7.6.16 Multi-frame Functional Groups", "recalled")
 
@@ -42,8 +40,9 @@ def read_scan(path: Path | str, *, series: str | None = None) -> Scan:
         return _read_nifti_scan(path, "HU")
     with open_files(path) as blobs, quiet():
         found = find_series(blobs)
-        chosen, stack, note = choose_series(found, series)
-        return _build_scan(chosen, stack, read_volume(stack.slices, stack.affine), found.passed_over + note)
+        choice = choose_series(found, series)
+        pixels = read_volume(choice.stack.slices, choice.stack.affine)
+        return _build_scan(choice, pixels, found.passed_over + choice.passed_over)
 
 
 def read_density(path: Path | str, *, mineral: Mineral = "K2HPO4") -> Scan:
@@ -57,52 +56,9 @@ def read_density(path: Path | str, *, mineral: Mineral = "K2HPO4") -> Scan:
     return _read_nifti_scan(Path(path), f"mg/cm3 {mineral}")
 
 
-def choose_series(found: Found, wanted: str | None) -> tuple[Series, Stack, tuple[str, ...]]:
-    """Return the series to use, its stack, and notes on the series that were refused.
-
-    Raises
-    ------
-    ScanError
-        None is usable, more than one is and none was chosen, or the chosen one is not there or not usable.
-    """
-    if wanted is not None:
-        key = wanted.strip().lstrip("#")
-        matches = [one for one in found.series if one.name.lstrip("#") == key or text(one.header, "SeriesInstanceUID") == wanted]
-        if len(matches) != 1:
-            raise ScanError(f"found no series of that name, expected one of: {_list_series(found.series)}; choose with --series")
-        return matches[0], stack_series(matches[0]), ()
-    usable: list[tuple[Series, Stack]] = []
-    refused: list[tuple[Series, ScanError]] = []
-    for one in found.series:
-        try:
-            usable.append((one, stack_series(one)))
-        except ScanError as error:
-            refused.append((one, error))
-    if len(usable) == 1:
-        note = tuple(f"series {one.name} ({len(one.slices)} images)" for one, _ in refused)
-        return usable[0][0], usable[0][1], note
-    if usable:
-        raise ScanError(
-            f"found {len(usable)} usable series, expected one: {_list_series([one for one, _ in usable])}; choose one with --series"
-        )
-    if len(refused) == 1:
-        raise refused[0][1]
-    reasons = "; ".join(f"series {one.name}: {error}" for one, error in refused[:5])
-    raise ScanError(f"found {len(refused)} series, none usable, expected one CT series ({reasons})")
-
-
-def _list_series(series: Sequence[Series]) -> str:
-    """Return the series with what tells them apart and nothing that tells whose they are."""
-    lines = []
-    for one in series[:12]:
-        acquisition = read_acquisition(one.header)
-        thickness = f"{acquisition.slice_thickness:g} mm thick" if acquisition.slice_thickness else "thickness unknown"
-        lines.append(f"{one.name}: {len(one.slices)} slices, {thickness}, kernel {acquisition.kernel or 'unknown'}")
-    return "; ".join(lines)
-
-
-def _build_scan(series: Series, stack: Stack, pixels: Pixels, passed_over: tuple[str, ...]) -> Scan:
+def _build_scan(choice: Choice, pixels: Pixels, passed_over: tuple[str, ...]) -> Scan:
     """Return the record of a DICOM series."""
+    series, stack = choice.series, choice.stack
     patient, patient_cautions = read_patient(series.header)
     acquisition = read_acquisition(series.header)
     lossy = any(text(plane.header, "LossyImageCompression") == "01" for plane in stack.slices)
@@ -119,7 +75,10 @@ def _build_scan(series: Series, stack: Stack, pixels: Pixels, passed_over: tuple
         sentence += f" {series.localizers} localizer image(s) of the series were left out."
     if passed_over:
         sentence += f" Not used: {', '.join(passed_over)}."
+    if choice.sentence:
+        sentence += f" {choice.sentence}"
     cautions = (
+        *choice.cautions,
         *stack.cautions,
         *pixels.cautions,
         *doubt_acquisition(acquisition, stack.affine),
@@ -145,7 +104,8 @@ def _read_nifti_scan(path: Path, unit: str) -> Scan:
         "a NIfTI image does not say how it was made (kVp, kernel, slice thickness, maker, contrast) or who was scanned: nothing of"
         " it could be checked, and sex and age must be given for a class",
     )
-    step = Step("input", sentence, (), (*notes, *silent, *cautions))
+    refuse_acquisition(Acquisition(), volume.affine)
+    step = Step("input", sentence, (), (*notes, *silent, *doubt_voxels(volume.affine), *cautions))
     volume = canonical(volume)
     source = f"NIfTI image of {volume.shape[2]} slices"
     return Scan(volume, Patient(), Acquisition(), source, digest_volume(volume), step)

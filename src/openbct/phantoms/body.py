@@ -35,7 +35,7 @@ class BodyShape:
     fractures: Mapping[str, Fracture] = field(default_factory=dict)
     """By level."""
     phase: str = "none"
-    """Of contrast agent: ``"none"``, ``"arterial"``, ``"portal"`` or ``"late"``."""
+    """Of contrast agent: ``"none"``, ``"arterial"``, ``"portal"``, ``"late"`` or ``"oral"``."""
     implants: tuple[str, ...] = ()
     """Names of :data:`openbct.phantoms.implants.KINDS`."""
     plaque: bool = True

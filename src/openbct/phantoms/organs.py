@@ -51,8 +51,8 @@ def paint_organs(canvas: Canvas, seed: int, phase: Mapping[str, float] = Mapping
             shape, (centre - radii - 3, centre + radii + 3), (0, "lung", LABELS[f"lung_lower_lobe_{side}"]), texture=25.0
         )
     _paint_mesentery(canvas, generator)
-    _paint_bowel(canvas, generator)
-    _paint_colon(canvas)
+    _paint_bowel(canvas, generator, phase.get("bowel", 0.0))
+    _paint_colon(canvas, phase.get("bowel", 0.0))
     for name, tissue, lobes in _ORGANS:
         low = np.min([np.subtract(centre, radii) for centre, radii in lobes], axis=0) - 4
         high = np.max([np.add(centre, radii) for centre, radii in lobes], axis=0) + 4
@@ -103,7 +103,7 @@ def _paint_mesentery(canvas: Canvas, generator: np.random.Generator) -> None:
         _pipe(canvas, (start, end), float(generator.uniform(0.9, 2.0)), (0, "blood", 0))
 
 
-def _paint_bowel(canvas: Canvas, generator: np.random.Generator) -> None:
+def _paint_bowel(canvas: Canvas, generator: np.random.Generator, iodine: float) -> None:
     label = LABELS["small_bowel"]
     for _ in range(64):
         angle, reach = generator.uniform(0, 2 * np.pi), np.sqrt(generator.uniform(0, 1))
@@ -113,7 +113,7 @@ def _paint_bowel(canvas: Canvas, generator: np.random.Generator) -> None:
         turn = generator.uniform(-1, 1, 3) * (26 * squeeze, 10 * squeeze, 18)
         radius = float(generator.uniform(8, 12.5))
         layers = ((-1.0, "adipose", 0), (0.0, "soft_organ", label), (2.5, "bowel_content", label))
-        _pipe(canvas, (centre - turn, centre + turn), radius, *layers, texture=5.0)
+        _pipe(canvas, (centre - turn, centre + turn), radius, *layers, texture=5.0, iodine=iodine)
         if generator.uniform() < 0.3:
             size = float(generator.uniform(3, 0.6 * radius))
             _ellipsoid(canvas, centre - (0.0, 0.4 * radius, 0.0), (size, 0.7 * size, size), "air", label)
@@ -132,11 +132,11 @@ _COLON: tuple[tuple[Point, Point, float], ...] = (
 """Caecum to rectum: ends and radius of each stretch [mm]."""
 
 
-def _paint_colon(canvas: Canvas) -> None:
+def _paint_colon(canvas: Canvas, iodine: float) -> None:
     label = LABELS["colon"]
     for start, end, radius in _COLON:
         layers = ((-1.0, "adipose", 0), (0.0, "soft_organ", label), (2.5, "faeces", label))
-        _pipe(canvas, (start, end), radius, *layers, texture=70.0)
+        _pipe(canvas, (start, end), radius, *layers, texture=70.0, iodine=iodine)
     for start, end, radius in _COLON[1:4]:
         shift = np.array([0.0, -0.5 * radius, 0.0])
         length = np.subtract(end, start)
