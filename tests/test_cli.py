@@ -343,7 +343,9 @@ def empty_labels(small: Small) -> list[object]:
 
 def other_grid(small: Small) -> list[object]:
     labels = simulate().bodies.volume
-    write_volume(Volume(labels.array[:, :, 1:], labels.affine, "label"), small.labels)
+    affine = labels.affine.copy()
+    affine[2, 3] += 700.0
+    write_volume(Volume(labels.array[:, :, 1:], affine, "label"), small.labels)
     return ["analyze", small.nifti, *small.given]
 
 
@@ -436,7 +438,7 @@ BAD = [
     (broken_zip, 3, ["zip"]),
     (no_affine, 3, ["expected"]),
     (empty_labels, 3, ["without any label"]),
-    (other_grid, 3, ["grid", "expected"]),
+    (other_grid, 3, ["another scan", "expected"]),
     (no_labels, 2, ["--labels", "TotalSegmentator"]),
     (labels_missing, 3, ["the path of --labels", "expected"]),
     (table_missing, 3, ["the path of --label-map", "expected"]),

@@ -63,6 +63,14 @@ def test_labels_on_another_grid_are_refused() -> None:
         GivenLabels((shifted,))(make_scan(bright(BODY)))
 
 
+def test_labels_brought_from_another_grid_that_lie_on_no_bone_are_those_of_another_scan() -> None:
+    labels = replace(label_map({1: BODY}, {1: "vertebral_body_L1"}), cautions=("They lay on another grid.",), moved=True)
+    found = GivenLabels((labels,), ("L1",))(make_scan(bright(BODY)))
+    assert found.step.cautions == ("They lay on another grid.",)
+    with pytest.raises(SegmentationError, match="it was made from another scan"):
+        GivenLabels((labels,), ("L1",))(make_scan(bright((slice(28, 38),) * 3)))
+
+
 def test_all_bones_missing_is_an_error_and_some_missing_is_not() -> None:
     segmenter = GivenLabels((label_map({1: BODY}, {1: "vertebrae_L1", 2: "vertebrae_L2"}),), ("L1", "L2"))
     found = segmenter(make_scan(bright(BODY)))

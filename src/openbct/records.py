@@ -120,6 +120,10 @@ class LabelMap:
     source: str
     digest: str = ""
     """SHA-256 over the labels, their names and the affine; empty where they were not read from a file."""
+    cautions: tuple[str, ...] = ()
+    """What was doubtful in reading them."""
+    moved: bool = False
+    """They were drawn on another grid and brought onto the scan's."""
 
 
 @dataclass(frozen=True)

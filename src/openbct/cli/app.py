@@ -44,13 +44,13 @@ app.add_typer(fe_app, name="fe")
 ScanPath = Annotated[Path, typer.Argument(metavar="SCAN", help="DICOM folder, DICOM zip, or NIfTI file.")]
 Labels = Annotated[
     list[Path] | None,
-    typer.Option("--labels", help="Label map (NIfTI) or folder of one-structure files; may be given more than once."),
+    typer.Option("--labels", help="Label map (NIfTI, NRRD, DICOM SEG, RTSTRUCT) or folder of one-structure files; may be given more than once."),
 ]
 LabelMapFile = Annotated[
     list[Path] | None,
     typer.Option(
         "--label-map",
-        help="TOML table from label numbers to structure names: one for all --labels, or one for each (auto: recognise).",
+        help="Table from label numbers to structures (TOML, ITK-SNAP, Slicer, or total, verse, ogo ...): one for all --labels, or one for each (auto).",
     ),
 ]
 Bones = Annotated[str, typer.Option("--bones", help="auto, or names: L1,L2,femur_left.")]

@@ -108,13 +108,15 @@ def check_request(request: Request) -> None:
     InputError, SettingsError
         A path that leads nowhere, no labels, or an output folder that is an input.
     """
+    from ..io.label_tables import builtin_tables
+
     if not request.scan.exists():
         raise InputError(
             "found nothing at the path of the scan, expected a DICOM folder, zip or NIfTI file; check it"
         )  # without the path: its names may be a patient's
     for option, paths in (("--labels", request.labels), ("--label-map", request.label_maps)):
         for number, path in enumerate(paths, start=1):
-            known = option == "--label-map" and (str(path) in ("auto", "total", "total_v1", "verse"))
+            known = option == "--label-map" and (str(path) == "auto" or str(path) in builtin_tables())
             if not known and not path.exists():
                 which = f"the path of {option}" if len(paths) == 1 else f"path {number} of the {len(paths)} of {option}"
                 raise InputError(f"found nothing at {which}, expected a file or folder; check it")
@@ -152,7 +154,10 @@ def read_inputs(request: Request, settings: Settings) -> tuple[Scan, Segmenter]:
         scan.patient, sex=request.sex, age=request.age, height_cm=request.height_cm, weight_kg=request.weight_kg
     )
     step = replace(scan.step, cautions=(*scan.step.cautions, *cautions, *doubt_mineral(request, settings)))
-    labels = tuple(read_labels(path, mapping=table, like=scan.image) for path, table in pair_labels(request))
+    labels = tuple(
+        read_labels(path, mapping=table, like=scan.image, frame_uid=scan.acquisition.frame_of_reference_uid)
+        for path, table in pair_labels(request)
+    )
     return replace(scan, patient=patient, step=step), GivenLabels(labels, settings.bones)
 
 

@@ -15,7 +15,9 @@ from ..volume import Volume, to_patient
 
 Array = np.ndarray
 LEVELS = tuple([f"C{i}" for i in range(1, 8)] + [f"T{i}" for i in range(1, 13)] + [f"L{i}" for i in range(1, 7)] + ["S1"])
-BONES = ("vertebrae_", "femur_")
+BONES = ("vertebrae_", "vertebral_body_", "femur_")
+PARTS, BODY_PARTS = range(41, 51), (49, 50)
+"""Numbers of the parts of vertebrae in SPINEPS' semantic map, and those of the bodies [SC]."""
 STEP_MM = (8.0, 60.0)
 """Distance of neighbouring vertebral centres [mm] [D]: from small cervical to large lumbar ones, labels cut by the image included."""
 PITCH_MM = {"C3": 16.0, "C7": 17.0, "T4": 22.0, "T9": 26.0, "T12": 31.0, "L2": 35.0, "S1": 35.0}
@@ -43,23 +45,46 @@ def recognise(volume: Volume, found: list[int], tables: Mapping[str, Mapping[int
         raise SegmentationError(
             f"found labels {listed}, which no known numbering ({', '.join(tables)}) covers; say what they are with --label-map"
         )
+    if _are_parts(volume, found) and "spineps" in known:
+        parts = known["spineps"]
+        return dict(parts), "spineps numbering recognised by parts of vertebrae that run along the whole spine side by side"
     centres = find_centres(volume, found)
     lengths = {name: _chain_length({number: table[number] for number in found}, centres) for name, table in known.items()}
     best = max(lengths.values())
     if best >= 2:
-        tied = {name: known[name] for name, length in lengths.items() if length == best}
+        tied = _unlike({name: known[name] for name, length in lengths.items() if length == best}, found)
         chosen = next(iter(tied)) if len(tied) == 1 else _by_pitch(found, tied, centres)
         how = "" if len(tied) == 1 else " and by the distance between them"
         return dict(known[chosen]), f"{chosen} numbering recognised by {best} vertebrae in order{how}"
     # Without a chain as proof the superseded numbering (total_v1, until 2023) is not considered.
-    holding = [name for name in known if name != "total_v1" and any(known[name][n].startswith(BONES) for n in found)]
-    if holding == ["total"]:
-        return dict(known["total"]), "total numbering, the only one in which these numbers hold a bone that is analysed"
+    newer = {name: table for name, table in known.items() if name != "total_v1"}
+    holding = _unlike({name: t for name, t in newer.items() if any(t[n].startswith(BONES) for n in found)}, found)
+    if len(holding) == 1 and set(holding) <= {"total", "openbct"}:
+        name, table = next(iter(holding.items()))
+        return dict(table), f"{name} numbering, the only one in which these numbers hold a bone that is analysed"
     meanings = "; ".join(f"{name}: {', '.join(table[number] for number in found[:3])}" for name, table in known.items())
     raise SegmentationError(
         f"found labels {listed}, which mean different things ({meanings}) and too few vertebrae to tell; say what they are with"
-        " --label-map (a TOML file, or total, total_v1, verse)"
+        f" --label-map (a TOML file, or {', '.join(tables)})"
     )
+
+
+def _unlike(tables: Mapping[str, Mapping[int, str]], found: list[int]) -> dict[str, Mapping[int, str]]:
+    """Return the tables that give these numbers different names, the first of those that agree."""
+    meanings: dict[tuple[str, ...], str] = {}
+    for name, table in tables.items():
+        meanings.setdefault(tuple(table[number] for number in found), name)
+    return {name: tables[name] for name in meanings.values()}
+
+
+def _are_parts(volume: Volume, found: list[int]) -> bool:
+    """Tell parts of all vertebrae together from levels: three or more of them reach over the same heights."""
+    boxes = ndimage.find_objects(volume.array, max_label=max(PARTS))
+    heights = [boxes[n - 1][2] for n in found if n in PARTS and boxes[n - 1] is not None]
+    if len(heights) < 3 or not any(n in found for n in BODY_PARTS):
+        return False
+    low, high = max(one.start for one in heights), min(one.stop for one in heights)
+    return bool(2 * (high - low) > max(one.stop for one in heights) - min(one.start for one in heights))
 
 
 def _by_pitch(found: list[int], tied: Mapping[str, Mapping[int, str]], centres: Mapping[int, Float[Array, "3"]]) -> str:
@@ -89,7 +114,7 @@ def _by_pitch(found: list[int], tied: Mapping[str, Mapping[int, str]], centres: 
     )
     raise SegmentationError(
         f"found labels {', '.join(map(str, found[:20]))}, which may be {meanings}, and the distances do not tell; say what they are with "
-        "--label-map (a TOML file, or total, total_v1, verse)"
+        "--label-map (a TOML file, or the name of one)"
     )
 
 

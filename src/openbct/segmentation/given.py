@@ -79,12 +79,13 @@ class GivenLabels:
         found: dict[str, BoneMask] = {}
         absent: dict[str, str] = {}
         disorder, cautions = self._disorder(places)
+        cautions = [*(doubt for one in self.labels for doubt in one.cautions), *cautions]
         for bone in wanted:
             try:
                 if disorder is not None and bone in LEVELS:
                     raise disorder
                 mask, part = self._bone(bone, places)
-                repaired, said = _repaired(bone, mask, part, scan.image)
+                repaired, said = _repaired(bone, mask, part, scan.image, moved=any(one.moved for one in self.labels))
                 found[bone] = replace(repaired, pads=self._pads(bone, places))
                 cautions += said
             except SegmentationError as error:
@@ -207,7 +208,7 @@ def _common(a: Volume, b: Volume) -> Volume:
     return a.with_array(array)
 
 
-def _repaired(bone: str, mask: Volume, part: str, image: Volume) -> tuple[BoneMask, list[str]]:
+def _repaired(bone: str, mask: Volume, part: str, image: Volume, *, moved: bool = False) -> tuple[BoneMask, list[str]]:
     """Return one piece without holes, with its confidence, and what was done to it."""
     cautions = []
     labels, count = ndimage.label(mask.array, structure=np.ones((3, 3, 3)))
@@ -229,6 +230,12 @@ def _repaired(bone: str, mask: Volume, part: str, image: Volume) -> tuple[BoneMa
     first, last = bounding_box(repaired)
     repaired = crop(repaired, first.tolist(), last.tolist())
     contrast = _contrast(repaired, image)
+    if moved and contrast < FULL_CONTRAST / 2:
+        raise SegmentationError(
+            f"found the label of {bone}, drawn on another grid, where the image is only {contrast:.0f} {image.unit} brighter inside than around it "
+            f"(expected {FULL_CONTRAST:g} or more): it was made from another scan, or one of the two headers lost its place; give the label map of "
+            "this scan"
+        )
     if contrast < FULL_CONTRAST / 2:
         cautions.append(
             f"{bone}: the image is only {contrast:.0f} {image.unit} brighter inside the label than around it (expected {FULL_CONTRAST:g} or more); "
