@@ -44,7 +44,10 @@ app.add_typer(fe_app, name="fe")
 ScanPath = Annotated[Path, typer.Argument(metavar="SCAN", help="DICOM folder, DICOM zip, or NIfTI file.")]
 Labels = Annotated[
     list[Path] | None,
-    typer.Option("--labels", help="Label map (NIfTI, NRRD, DICOM SEG, RTSTRUCT) or folder of one-structure files; may be given more than once."),
+    typer.Option(
+        "--labels",
+        help="Label map (NIfTI, NRRD, DICOM SEG, RTSTRUCT) or folder of one-structure files; may be given more than once.",
+    ),
 ]
 LabelMapFile = Annotated[
     list[Path] | None,
