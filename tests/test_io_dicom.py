@@ -81,15 +81,20 @@ def test_reports_and_indexes_are_passed_over(tmp_path: Path) -> None:
 def test_one_slice_missing(tmp_path: Path) -> None:
     paths = write_series(tmp_path)
     paths[5].unlink()
-    text = refused(tmp_path)
-    assert "1 missing slice" in text and "between slices 5 and 6 of 11" in text and "4.00 mm" in text and "2.00 mm" in text
+    scan = read_scan(tmp_path)
+    (told,) = [caution for caution in scan.step.cautions if "missing" in caution]
+    assert "1 missing slice" in told and "between slices 5 and 6 of 11" in told and "4.00 mm" in told and "2.00 mm" in told
+    assert scan.image.shape[2] == 12 and len(scan.gaps) == 1
 
 
 def test_several_slices_missing(tmp_path: Path) -> None:
     paths = write_series(tmp_path)
     for index in (3, 7, 8):
         paths[index].unlink()
-    assert "3 missing slice(s) in 2 place(s)" in refused(tmp_path)
+    scan = read_scan(tmp_path)
+    assert any("3 missing slice(s) in 2 place(s)" in caution for caution in scan.step.cautions) and len(scan.gaps) == 2
+    paths[4].unlink()
+    assert "about 4 missing slices" in refused(tmp_path)
 
 
 def test_uneven_steps(tmp_path: Path) -> None:
@@ -103,16 +108,15 @@ def test_uneven_steps(tmp_path: Path) -> None:
 def test_one_slice_off_its_place(tmp_path: Path, jitter: float) -> None:
     paths = write_series(tmp_path)
     edit(paths[6], lambda d: setattr(d, "ImagePositionPatient", [-90, -150.5, -700.25 + 12 + jitter]))
-    if jitter < 0.1:
-        assert read_scan(tmp_path).image.spacing[2] == pytest.approx(2.0, abs=0.01)
-    else:
-        assert "slice steps" in refused(tmp_path)
+    scan = read_scan(tmp_path)
+    assert scan.image.spacing[2] == pytest.approx(2.0, abs=0.01)
+    assert any("unevenly" in caution for caution in scan.step.cautions) == (jitter > 0.1)
 
 
-@pytest.mark.parametrize("angle", [15.0, 2.5, 0.5])
-def test_gantry_tilt(tmp_path: Path, angle: float) -> None:
-    """A tilt that other readers flatten silently (2.5 degrees) is refused with its angle."""
-    paths = write_series(tmp_path)
+@pytest.mark.parametrize("angle", [15.0, 2.5])
+def test_gantry_tilt_that_the_header_denies(tmp_path: Path, angle: float) -> None:
+    """A tilt that other readers flatten silently (2.5 degrees)."""
+    paths = write_series(tmp_path, GantryDetectorTilt=0)
     shear = np.tan(np.radians(angle))
     for k, path in enumerate(paths):
         edit(path, lambda d, k=k: setattr(d, "ImagePositionPatient", [-90, round(-150.5 + 2 * k * shear, 6), -700.25 + 2 * k]))
@@ -294,7 +298,12 @@ def test_truncated_pixel_data(tmp_path: Path) -> None:
 def test_truncated_header(tmp_path: Path, length: int) -> None:
     paths = write_series(tmp_path)
     paths[3].write_bytes(paths[3].read_bytes()[:length])
-    refused(tmp_path)
+    try:
+        scan = read_scan(tmp_path)
+    except ScanError as error:
+        assert SECRET not in str(error)
+    else:  # what is left of the file names no series: its slice is missing
+        assert len(scan.gaps) == 1 and "Not used" in scan.step.sentence
 
 
 def test_random_damage_never_gives_a_number_from_another_place(tmp_path: Path) -> None:
@@ -439,9 +448,10 @@ def test_series_without_unique_numbers_go_by_index(tmp_path: Path) -> None:
 
 def test_the_only_usable_series_is_taken_and_the_other_named(tmp_path: Path) -> None:
     two_series(tmp_path)
-    next((tmp_path / "sharp").glob("slice_0004.dcm")).unlink()
+    for number in (4, 5, 6):
+        next((tmp_path / "sharp").glob(f"slice_000{number}.dcm")).unlink()
     scan = read_scan(tmp_path)
-    assert scan.image.shape == (24, 20, 12) and "series 7 (8 images)" in scan.step.sentence
+    assert scan.image.shape == (24, 20, 12) and "series 7 (6 images)" in scan.step.sentence
     verdicts = {entry.name: entry.verdict for entry in inspect_path(tmp_path)}
     assert verdicts == {"7": "refused", "1": "usable"}
 

@@ -16,14 +16,18 @@ from openbct.records import Scan
 from openbct.volume import Volume
 
 REFUSALS = {
-    "missing-slice": "missing",
-    "uneven-step": "step",
-    "gantry-tilt": "tilt",
+    "denied-tilt": "tilt",
     "mixed-series": "series",
     "no-rescale": "[Rr]escale",
     "truncated": "pixel",
 }
-CAUTIONS = {"duplicate": "cop", "clipped": "1023"}
+CAUTIONS = {
+    "missing-slice": "1 missing slice(s)",
+    "uneven-step": "unevenly",
+    "gantry-tilt": "shear of 15.00 degrees",
+    "duplicate": "cop",
+    "clipped": "1023",
+}
 
 
 def bright_image() -> Volume:
@@ -61,6 +65,17 @@ def test_refused(tmp_path: Path, name: str, said: str) -> None:
 def test_cautioned(tmp_path: Path, name: str, said: str) -> None:
     new = set(read_scan(spoilt(tmp_path / "spoilt", name)).step.cautions) - set(read_sound(tmp_path / "sound").step.cautions)
     assert any(said in caution for caution in new)
+
+
+def test_tilted_planes_show_what_lies_in_them(tmp_path: Path) -> None:
+    """Straightened again, bone stands where it stood."""
+    sound, tilted = read_sound(tmp_path / "sound").image, read_scan(spoilt(tmp_path / "tilted", "gantry-tilt")).image
+    places = []
+    for image in (sound, tilted):
+        index = np.argwhere(image.array > 700)[:, :, None].astype(float)
+        points = image.affine[:3, :3] @ index + image.affine[:3, 3:]
+        places.append(points[(points[:, 2, 0] > -695) & (points[:, 2, 0] < -685)].mean(axis=0)[:2, 0])
+    np.testing.assert_allclose(places[1], places[0], atol=0.5)
 
 
 def test_cut_field_keeps_the_place_of_what_is_left(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from .comparison import compare
 from .errors import CalibrationError, InputError, ModelError, OpenBCTError, SettingsError, SolveError
 from .failure import predict_site
 from .femodel import build_model
+from .gaps import bones_in_gaps, without_gaps
 from .linear import LinearTest, measure_linear
 from .loadcases import SidewaysFall
 from .plan import Plan, Recipe, make_plan
@@ -67,7 +68,8 @@ def analyze(
     """
     plan = plan or make_plan(settings)
     seconds: dict[str, float] = {}
-    segmentation = _timed("segmentation", "", lambda: segmenter(scan), observe, seconds)
+    segmentation = _timed("segmentation", "", lambda: without_gaps(scan, segmenter(scan)), observe, seconds)
+    broken = bones_in_gaps(scan, segmentation)
     calibration: CalibratedVolume | None = None
     doubts: tuple[str, ...] = (*scan.step.cautions, *segmentation.step.cautions)
     try:
@@ -92,8 +94,8 @@ def analyze(
     bones: list[BoneResult] = []
     for name, mask in segmentation.bones.items():
         try:
-            if calibration is None:
-                result = BoneResult(name, "refused", refusal, (), ())
+            if calibration is None or name in broken:
+                result = BoneResult(name, "refused", broken.get(name, refusal), (), ())
             elif site_of(name) not in plan.sites:
                 result = BoneResult(name, "refused", f"protocol {plan.title} is made for {' and '.join(plan.sites)} only", (), ())
             else:
@@ -190,11 +192,12 @@ def sweep_femora(
         raise SettingsError(
             f"found a linear femoral test in protocol {plan.title}, expected a nonlinear one for the sweep's last step; leave it out (--linear-only)"
         )
-    segmentation = segmenter(scan)
+    segmentation = without_gaps(scan, segmenter(scan))
     calibration = plan.calibrator(scan, segmentation)
-    swept: dict[str, FallSweep | str] = {name: reason for name, reason in segmentation.absent.items() if name.startswith("femur")}
+    unusable = {**segmentation.absent, **bones_in_gaps(scan, segmentation)}
+    swept: dict[str, FallSweep | str] = {name: reason for name, reason in unusable.items() if name.startswith("femur")}
     for name, mask in segmentation.bones.items():
-        if not name.startswith("femur"):
+        if not name.startswith("femur") or name in swept:
             continue
         try:
             region = plan.femur.locate(mask, calibration)

@@ -95,6 +95,17 @@ class Acquisition:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """A slab of the image without data: planes are absent there, and what stands in their place was interpolated."""
+
+    normal: Float[Array, "3"]
+    """Unit vector across the slab, patient LPS."""
+    lower: float
+    upper: float
+    """Where along the normal the last plane before the slab and the first after it lie [mm]."""
+
+
+@dataclass(frozen=True)
 class Scan:
     """A CT image in canonical orientation, with what its header knows."""
 
@@ -107,6 +118,7 @@ class Scan:
     digest: str
     """SHA-256 over the pixel data and the affine."""
     step: Step
+    gaps: tuple[Gap, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -106,17 +106,18 @@ def doubt_voxels(affine: Affine, thickness: float | None = None) -> list[str]:
     return cautions
 
 
-def doubt_geometry(header: Dataset, affine: Affine) -> tuple[str, ...]:
-    """Return the cautions on what a header says of its stack and the slices' own positions deny."""
+def doubt_geometry(header: Dataset, affine: Affine, tilt_deg: float = 0.0) -> tuple[str, ...]:
+    """Return the cautions on what a header says of its stack and the slices' own positions deny; ``tilt_deg`` was taken out of it."""
     cautions = []
     step, distance = float(np.linalg.norm(affine[:3, 2])), stated(header, "SpacingBetweenSlices", "PixelMeasuresSequence")
-    if distance and abs(abs(distance) - step) > rule("stated_step").limit() / 100 * step:
+    along_table = step / math.cos(math.radians(tilt_deg))  # of tilted slices, headers state either distance
+    if distance and min(abs(abs(distance) - step), abs(abs(distance) - along_table)) > rule("stated_step").limit() / 100 * step:
         cautions.append(
             f"the header states slices {abs(distance):.2f} mm apart but their positions give {step:.2f} mm: the positions were used; if"
             " slices were left out of the export, bone between them is missing"
         )
     tilt = stated(header, "GantryDetectorTilt", "CTAcquisitionDetailsSequence")
-    if tilt and abs(tilt) > rule("stated_tilt").limit():
+    if tilt and abs(tilt) > rule("stated_tilt").limit() and not tilt_deg:
         cautions.append(
             f"the header states a gantry tilt of {tilt:.1f} degrees but the slices make a straight stack: if the tilt is true and the"
             " positions are not, every bone is sheared; if the image was straightened, it has been interpolated once already"

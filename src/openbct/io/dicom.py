@@ -1,14 +1,13 @@
 """One trusted volume from the planes of a series: our own assembler.
 
 Rule: planes are sorted by their position along the normal (row x column), and the corners of every plane must lie within
-0.1 mm of what one affine predicts. SliceThickness and SpacingBetweenSlices are never used for geometry. Whatever breaks the
-rule is named (missing slice, doubled position, uneven step, tilt, mixed orientation) and refused.
+0.1 mm of where :mod:`openbct.io.placing` puts it on one grid. SliceThickness and SpacingBetweenSlices are never used for
+geometry. Whatever breaks the rule (doubled position, mixed orientation or size, no place at all) is named and refused.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,14 +15,12 @@ from jaxtyping import Float
 
 from ..errors import ScanError
 from ..volume import Affine
-from .header import Slice, text
+from .header import Slice, stated, text
 from .pixels import read_planes
+from .placing import POSITION_TOLERANCE, Placing, place_planes
 from .series import Series
 
 Array = np.ndarray
-POSITION_TOLERANCE = 0.1
-"""Largest distance of a plane's corner from the affine's prediction [mm] [D]: a fifth of a fine CT voxel; a tilt of 0.02° over
-300 mm passes, one of 2.5° (13 mm) does not."""
 SAME_POSITION = 0.02
 """Planes nearer than this along the normal are copies [mm] [D]; the finest clinical step is ten times larger."""
 MIN_SLICES = 3
@@ -37,9 +34,14 @@ class Stack:
     """The planes of a series in order, with their grid."""
 
     slices: tuple[Slice, ...]
-    affine: Affine
-    """Column index, row index, plane index to patient LPS [mm]."""
+    placing: Placing
+    """Their grid, and where on it each lies."""
     cautions: tuple[str, ...]
+
+    @property
+    def affine(self) -> Affine:
+        """Column index, row index, plane index of the grid to patient LPS [mm]."""
+        return self.placing.affine
 
 
 def stack_series(series: Series) -> Stack:
@@ -61,10 +63,14 @@ def stack_series(series: Series) -> Stack:
         raise ScanError(
             f"found {len(ordered)} slice{'s' if len(ordered) != 1 else ''} of a CT, expected at least {MIN_SLICES}; give the whole series"
         )
-    spacing = ordered[0].pixel_spacing or (1.0, 1.0)
-    affine = _fit_affine(np.array([plane.position for plane in ordered]), orientation, spacing)
-    _check_corners(ordered, affine)
-    return Stack(tuple(ordered), affine, cautions)
+    rows, columns = ordered[0].rows or 0, ordered[0].columns or 0
+    between_rows, between_columns = ordered[0].pixel_spacing or (1.0, 1.0)
+    tilt = stated(series.header, "GantryDetectorTilt", "CTAcquisitionDetailsSequence")
+    places = np.array([plane.position for plane in ordered])
+    placing = place_planes(places, orientation, (between_columns, between_rows), (columns, rows), tilt)
+    _check_corners(ordered, placing)
+    _check_count(placing.size)
+    return Stack(tuple(ordered), placing, (*cautions, *placing.cautions))
 
 
 def _check_planes(series: Series) -> None:
@@ -105,10 +111,7 @@ def _check_image_kind(planes: tuple[Slice, ...]) -> None:
             f"found slices of {len(sizes)} sizes ({listed}), expected one; export each reconstruction as its own series"
         )
     rows, columns, spacing = sizes[0]
-    if rows * columns * len(planes) > MAX_VOXELS or min(rows, columns) < 2:
-        raise ScanError(
-            f"found {rows} x {columns} x {len(planes)} voxels, expected 2 to {MAX_VOXELS:.1e} in all; check the headers"
-        )
+    _check_count((columns, rows, len(planes)))
     if spacing is None or not all(0.01 <= value <= 20 for value in spacing):
         raise ScanError(f"found a pixel spacing of {spacing} mm, expected 0.01 to 20 mm; check the headers")
     kinds = {text(plane.header, "PhotometricInterpretation") for plane in planes}
@@ -122,6 +125,15 @@ def _check_image_kind(planes: tuple[Slice, ...]) -> None:
     if len(frames) > 1:
         raise ScanError(
             f"found {len(frames)} frames of reference in one series, expected one; export each scan as its own series"
+        )
+
+
+def _check_count(size: tuple[int, int, int]) -> None:
+    """Refuse a size no scan has."""
+    columns, rows, count = size
+    if rows * columns * count > MAX_VOXELS or min(rows, columns) < 2:
+        raise ScanError(
+            f"found {rows} x {columns} x {count} voxels, expected 2 x 2 x {MIN_SLICES} to {MAX_VOXELS:.1e} in all; check the headers"
         )
 
 
@@ -170,58 +182,17 @@ def _drop_copies(planes: list[Slice], normal: Float[Array, "3"]) -> tuple[list[S
     )
 
 
-def _fit_affine(
-    positions: Float[Array, "n 3"], orientation: Float[Array, "2 3"], spacing: tuple[float, float]
-) -> Float[Array, "4 4"]:
-    """Return the affine of an even, straight stack; name what is wrong with any other."""
-    normal = np.cross(orientation[0], orientation[1])
-    along = positions @ normal
-    steps = np.diff(along)
-    step = float(np.median(steps))
-    ratio = steps / step
-    whole = np.rint(ratio)
-    if whole.max() >= 2 and np.abs(ratio - whole).max() * step < max(2 * POSITION_TOLERANCE, 0.05 * step):
-        gaps = np.flatnonzero(whole >= 2)
-        first = int(gaps[0])
-        raise ScanError(
-            f"found {int(whole.sum() - len(steps))} missing slice(s) in {len(gaps)} place(s), first between slices {first + 1} and"
-            f" {first + 2} of {len(positions)} ({steps[first]:.2f} mm apart, elsewhere {step:.2f} mm), expected an unbroken stack;"
-            " fetch the whole series again"
-        )
-    index = np.arange(len(positions))
-    centred = index - index.mean()
-    even = float(centred @ along / (centred @ centred))
-    misfit = along - along.mean() - even * centred
-    if np.abs(misfit).max() > POSITION_TOLERANCE:
-        raise ScanError(
-            f"found slice steps from {steps.min():.3f} to {steps.max():.3f} mm (up to {np.abs(misfit).max():.2f} mm off an even"
-            f" stack), expected one step within {POSITION_TOLERANCE} mm; export the original, evenly spaced series"
-        )
-    drift = centred @ (positions - positions.mean(axis=0)) / (centred @ centred)
-    sideways = drift - (drift @ normal) * normal
-    shift = float(np.linalg.norm(sideways)) * (len(positions) - 1)
-    if shift > POSITION_TOLERANCE:
-        angle = math.degrees(math.atan2(float(np.linalg.norm(sideways)), even))
-        raise ScanError(
-            f"found slices shifted sideways by {shift:.1f} mm over the stack (gantry tilt or shear of {angle:.2f} degrees), expected a"
-            f" straight stack within {POSITION_TOLERANCE} mm; use a series without gantry tilt"
-        )
-    affine = np.eye(4)
-    affine[:3, 0], affine[:3, 1], affine[:3, 2] = orientation[0] * spacing[1], orientation[1] * spacing[0], normal * even
-    affine[:3, 3] = positions.mean(axis=0) - affine[:3, 2] * index.mean()
-    return affine
-
-
-def _check_corners(planes: list[Slice], affine: Affine) -> None:
-    """Refuse a stack of which any corner of any plane lies off the grid."""
+def _check_corners(planes: list[Slice], placing: Placing) -> None:
+    """Refuse a stack of which any corner of any plane lies off its place on the grid."""
     worst, where = 0.0, 0
-    for k, plane in enumerate(planes):
+    for k, (plane, place, shift) in enumerate(zip(planes, placing.places, placing.shifts)):
         assert plane.position is not None and plane.orientation is not None and plane.pixel_spacing is not None
         for i, j in ((0, 0), (1, 0), (0, 1), (1, 1)):
             right, down = i * ((plane.columns or 1) - 1), j * ((plane.rows or 1) - 1)
             own = plane.position + plane.orientation[0] * plane.pixel_spacing[1] * right
             own = own + plane.orientation[1] * plane.pixel_spacing[0] * down
-            distance = float(np.linalg.norm(own - (affine[:3, :3] @ np.array([right, down, k]) + affine[:3, 3])))
+            there = placing.affine[:3, :3] @ np.array([right + shift[0], down + shift[1], place]) + placing.affine[:3, 3]
+            distance = float(np.linalg.norm(own - there))
             if distance > worst:
                 worst, where = distance, k
     if worst > POSITION_TOLERANCE:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from scipy import ndimage
 
 from ..errors import OutputError, SettingsError
 from .dicom_header import derived_uid
@@ -27,6 +28,9 @@ Answer = Literal["refused", "cautioned", "unseen"]
 FEWEST_SLICES = 6
 """A shorter series has no middle to damage."""
 TILT_DEG = 15.0
+COSINE, SINE = math.cos(math.radians(TILT_DEG)), math.sin(math.radians(TILT_DEG))
+AIR = -1000.0
+"""[HU]"""
 LATE = 0.4
 """A late table moves the rest of the slices by this share of a step."""
 CLIP = 1023.0
@@ -109,17 +113,38 @@ def _step_late(paths: Paths) -> None:
     _edit_all(paths[2 * len(paths) // 3 :], move)
 
 
+def _turn(dataset: Dataset, stated: float) -> None:
+    """Turn a plane about its rows where it stands, as a gantry does while the table goes straight on."""
+    row, column = np.array(dataset.ImageOrientationPatient, float).reshape(2, 3)
+    turned = COSINE * column + SINE * np.cross(row, column)
+    dataset.ImageOrientationPatient = [f"{x:.10g}" for x in (*row, *turned)]
+    dataset.GantryDetectorTilt = f"{stated:g}"
+
+
 def _tilt(paths: Paths) -> None:
-    """Turn each plane about its rows where it stands, as a gantry does while the table goes straight on."""
-    cosine, sine = math.cos(math.radians(TILT_DEG)), math.sin(math.radians(TILT_DEG))
+    """Take tilted planes out of the straight ones, in linear interpolation; where there are none it is air."""
+    headers = [dcmread(path) for path in paths]
+    first = headers[0]
+    shape = (first.Rows, first.Columns)
+    stored = np.stack([np.frombuffer(header.PixelData, dtype="<i2").reshape(shape) for header in headers])
+    ends = [np.array(header.ImagePositionPatient, float) for header in (first, headers[-1])]
+    step = float(np.linalg.norm(ends[1] - ends[0])) / (len(paths) - 1)
+    down = np.arange(shape[0])[:, None] * float(first.PixelSpacing[0])
+    rows, columns = np.broadcast_arrays(COSINE * down / float(first.PixelSpacing[0]), np.arange(shape[1])[None])
+    air = int((AIR - float(first.RescaleIntercept)) / float(first.RescaleSlope))
+    for k, path in enumerate(paths):
+        places = [np.broadcast_to(k + SINE * down / step, rows.shape), rows, columns]
+        plane = ndimage.map_coordinates(stored, places, output=np.float32, order=1, cval=air)
 
-    def turn(dataset: Dataset) -> None:
-        row, column = np.array(dataset.ImageOrientationPatient, float).reshape(2, 3)
-        tilted = cosine * column + sine * np.cross(row, column)
-        dataset.ImageOrientationPatient = [f"{x:.10g}" for x in (*row, *tilted)]
-        dataset.GantryDetectorTilt = f"{TILT_DEG:g}"
+        def change(dataset: Dataset, plane: Float[Array, "r c"] = plane) -> None:
+            _edit_stored(dataset, lambda _: np.asarray(np.rint(plane).astype(np.int16)))
+            _turn(dataset, TILT_DEG)
 
-    _edit_all(paths, turn)
+        _edit(path, change)
+
+
+def _deny_tilt(paths: Paths) -> None:
+    _edit_all(paths, lambda dataset: _turn(dataset, 0.0))
 
 
 def _copy_one(paths: Paths) -> None:
@@ -180,9 +205,15 @@ def _truncate(paths: Paths) -> None:
 FAULTS: dict[str, Fault] = {
     fault.name: fault
     for fault in (
-        Fault("missing-slice", "The slice in the middle is absent.", "refused", _leave_one_out),
-        Fault("uneven-step", f"The last third lies {LATE:g} steps farther on than it should.", "refused", _step_late),
-        Fault("gantry-tilt", f"The header says that the gantry was tilted by {TILT_DEG:g} degrees.", "refused", _tilt),
+        Fault("missing-slice", "The slice in the middle is absent.", "cautioned", _leave_one_out),
+        Fault("uneven-step", f"The last third lies {LATE:g} steps farther on than it should.", "cautioned", _step_late),
+        Fault("gantry-tilt", f"The gantry was tilted by {TILT_DEG:g} degrees.", "cautioned", _tilt),
+        Fault(
+            "denied-tilt",
+            f"Slices are turned by {TILT_DEG:g} degrees in the header alone, which also says that there is no tilt.",
+            "refused",
+            _deny_tilt,
+        ),
         Fault("duplicate", "The slice in the middle is there twice.", "cautioned", _copy_one),
         Fault("mixed-series", "A second series of the same body lies in the folder.", "refused", _mix),
         Fault("no-rescale", "Rescale slope, intercept and type are absent.", "refused", _drop_rescale),

@@ -79,7 +79,10 @@ def _inspect_series(candidate: Candidate, decided: Decision) -> SeriesSummary:
         spacing = (round(float(lengths[0]), 4), round(float(lengths[1]), 4), round(float(lengths[2]), 4))
         orientation, count = name_orientation(stack.affine)[0], len(stack.slices)
         coverage = round(spacing[2] * (count - 1), 2)
-        doubts = (*doubt_acquisition(acquisition, stack.affine), *doubt_geometry(series.header, stack.affine))
+        doubts = (
+            *doubt_acquisition(acquisition, stack.affine),
+            *doubt_geometry(series.header, stack.affine, stack.placing.tilt_deg),
+        )
         reasons = (*stack.cautions, *doubts)
         verdict: Verdict = "usable with cautions" if reasons else "usable"
     else:

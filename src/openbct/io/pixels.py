@@ -13,9 +13,11 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from ..errors import ScanError
-from ..volume import Affine, Volume
+from ..volume import Volume
 from .archive import Blob
 from .header import Slice, number, quiet
+from .placing import Placing
+from .regrid import onto_grid
 
 Array = np.ndarray
 AIR = -1024
@@ -36,8 +38,8 @@ class Pixels:
     cautions: tuple[str, ...]
 
 
-def read_volume(planes: Sequence[Slice], affine: Affine) -> Pixels:
-    """Return the planes in HU on the grid of ``affine``: int16 where that is exact, else float32.
+def read_volume(planes: Sequence[Slice], placing: Placing) -> Pixels:
+    """Return the planes in HU on the grid of their placing: int16 where that is exact, else float32.
 
     Raises
     ------
@@ -71,7 +73,8 @@ def read_volume(planes: Sequence[Slice], affine: Affine) -> Pixels:
             " so an area outside the field of view may read as tissue",
         )
     # (k r c) in memory; the view's axes are column, row, plane: the affine's order.
-    return Pixels(Volume(stack.transpose(2, 1, 0), affine, "HU"), padded / stack.size, cautions)
+    volume = Volume(stack.transpose(2, 1, 0), placing.affine, "HU")
+    return Pixels(onto_grid(volume, placing), padded / stack.size, cautions)
 
 
 def _span(planes: Sequence[Slice]) -> str:

@@ -41,7 +41,7 @@ def read_scan(path: Path | str, *, series: str | None = None) -> Scan:
     with open_files(path) as blobs, quiet():
         found = find_series(blobs)
         choice = choose_series(found, series)
-        pixels = read_volume(choice.stack.slices, choice.stack.affine)
+        pixels = read_volume(choice.stack.slices, choice.stack.placing)
         return _build_scan(choice, pixels, found.passed_over + choice.passed_over)
 
 
@@ -69,6 +69,9 @@ def _build_scan(choice: Choice, pixels: Pixels, passed_over: tuple[str, ...]) ->
         f"A CT series of {len(stack.slices)} {name} slices ({columns} x {rows} pixels of {spacing[0]:.3f} x {spacing[1]:.3f} mm,"
         f" {spacing[2]:.3f} mm apart) was assembled from the slices' own positions and converted to HU with each slice's own rescale."
     )
+    if not stack.placing.as_it_stands:
+        columns, rows, planes = stack.placing.size
+        sentence += f" Slices off one straight, even grid were put onto it: {columns} x {rows} x {planes} voxels."
     if pixels.padded > 0:
         sentence += f" Voxels outside the field of view ({100 * pixels.padded:.1f} % of the image) were set to -1024 HU."
     if series.localizers:
@@ -82,13 +85,13 @@ def _build_scan(choice: Choice, pixels: Pixels, passed_over: tuple[str, ...]) ->
         *stack.cautions,
         *pixels.cautions,
         *doubt_acquisition(acquisition, stack.affine),
-        *doubt_geometry(series.header, stack.affine),
+        *doubt_geometry(series.header, stack.affine, stack.placing.tilt_deg),
         *doubt_values(pixels.volume, lossy=lossy),
         *patient_cautions,
     )
     step = Step("input", sentence, (DICOM_IMAGE,), cautions)
-    volume = canonical(pixels.volume)
-    return Scan(volume, patient, acquisition, f"DICOM series of {len(stack.slices)} slices", digest_volume(volume), step)
+    volume, source = canonical(pixels.volume), f"DICOM series of {len(stack.slices)} slices"
+    return Scan(volume, patient, acquisition, source, digest_volume(volume), step, stack.placing.gaps)
 
 
 def _read_nifti_scan(path: Path, unit: str) -> Scan:
