@@ -17,7 +17,6 @@ from openbct.volume import Volume
 
 REFUSALS = {
     "denied-tilt": "tilt",
-    "mixed-series": "series",
     "no-rescale": "[Rr]escale",
     "truncated": "pixel",
 }
@@ -25,6 +24,7 @@ CAUTIONS = {
     "missing-slice": "1 missing slice(s)",
     "uneven-step": "unevenly",
     "gantry-tilt": "shear of 15.00 degrees",
+    "mixed-series": "has the same orientation",
     "duplicate": "cop",
     "clipped": "1023",
 }

@@ -43,7 +43,7 @@ class Candidate:
     @property
     def coverage_mm(self) -> float:
         """From the first to the last slice [mm]."""
-        return self.step_mm * (len(self.stack.slices) - 1) if self.stack else 0.0
+        return self.step_mm * (self.stack.placing.size[2] - 1) if self.stack else 0.0
 
     @property
     def orientation(self) -> str:
@@ -170,6 +170,7 @@ def _standing(one: Candidate, longest: float) -> tuple[bool, ...]:
     """Return what speaks against a series, the weightiest first."""
     acquisition = one.acquisition
     return (
+        one.stack is None or not one.stack.placing.as_it_stands,
         one.orientation != "axial",
         is_derived(acquisition) or bool(processed_energies(acquisition)),
         classify_kernel(acquisition.manufacturer, acquisition.kernel) == "sharp",
@@ -198,6 +199,7 @@ def _behind(one: Candidate, ranked: Sequence[Candidate]) -> str:
     best = ranked[0]
     longest = max(each.coverage_mm for each in ranked)
     words = (
+        "slices missing, uneven or tilted",
         one.orientation,
         "derived or processed",
         f"sharp kernel {one.acquisition.kernel}",

@@ -215,7 +215,7 @@ FAULTS: dict[str, Fault] = {
             _deny_tilt,
         ),
         Fault("duplicate", "The slice in the middle is there twice.", "cautioned", _copy_one),
-        Fault("mixed-series", "A second series of the same body lies in the folder.", "refused", _mix),
+        Fault("mixed-series", "A second series of the same body lies in the folder.", "cautioned", _mix),
         Fault("no-rescale", "Rescale slope, intercept and type are absent.", "refused", _drop_rescale),
         Fault("wrong-rescale", "The rescale slope is twice the true one.", "unseen", _double_slope),
         Fault("clipped", f"Values end at {CLIP:g} HU.", "cautioned", _clip),
