@@ -14,8 +14,8 @@ from .found import FoundBones
 from .given import LEVELS, _wanted
 from .spine import find_spine
 
-Finder = Callable[[Volume], FoundBones]
-"""An image [HU] in canonical orientation to the bones of one region."""
+Finder = Callable[[Volume, tuple[str, ...]], FoundBones]
+"""An image [HU] in canonical orientation, and the bones that are asked for, to the bones of one region."""
 REGIONS: tuple[tuple[tuple[str, ...], Finder], ...] = ((LEVELS, find_spine),)
 """Bones and what finds them; a finder runs where one of its bones is asked for."""
 NOT_LOOKED_FOR = "this version does not look for it without labels"
@@ -42,7 +42,7 @@ class BuiltIn:
         """
         wanted = _wanted(self.bones)
         asked = [(names, finder) for names, finder in REGIONS if set(names) & set(wanted)]
-        results = [finder(scan.image) for _, finder in asked]
+        results = [finder(scan.image, wanted) for _, finder in asked]
         bones = {name: mask for result in results for name, mask in result.bones.items() if name in wanted}
         bones = {name: bones[name] for name in wanted if name in bones}
         reasons = {name: reason for result in results for name, reason in result.absent.items()}

@@ -1,12 +1,174 @@
-"""The vertebrae of a scan, found without labels."""
+"""The vertebral bodies of a scan, found without labels: canal, column, discs, names, and the surfaces of each body."""
 
 from __future__ import annotations
 
-from ..volume import Volume
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import GeometryError
+from ..records import BoneMask
+from ..volume import Volume, bounding_box, crop, offset_in
+from .body_surface import BodySurface, Start, body_mask, fit_body
+from .canal import Canal, find_canal
+from .coarse import coarsen
+from .column import Column, find_column
+from .discs import Segment, find_bodies, read_signals
 from .found import FoundBones
 from .given import LEVELS
+from .levels import Naming, name_levels
+from .smooth_surface import SEMI_GLOBAL
+
+LEAST_MM = 30.0
+"""Extent of an image that can hold a vertebra [mm] [D]."""
+METAL, METAL_SHARE = 2000.0, 0.002
+"""HU that no bone has, and their share of a body that is said [D]."""
+SENTENCE = (
+    "Vertebral bodies were found without labels: the spinal canal as soft tissue that bone encloses, the column in front of it, discs and endplates "
+    "along the column, then endplates and wall of each body where the image falls most steeply from bone outwards. {ground}"
+)
 
 
-def find_spine(image: Volume) -> FoundBones:
-    """Return the vertebral bodies of an image [HU] in canonical orientation."""
-    return FoundBones({}, dict.fromkeys(LEVELS, "no vertebral column was found in the image"), {})
+@dataclass(frozen=True)
+class _Spine:
+    column: Column
+    segments: Sequence[Segment]
+    naming: Naming
+    canal: Canal
+
+
+def find_spine(image: Volume, wanted: Sequence[str] = LEVELS) -> FoundBones:
+    """Return the vertebral bodies of an image [HU] in canonical orientation.
+
+    Parameters
+    ----------
+    wanted
+        Levels whose bodies are shaped. Where the vertebrae cannot be counted and exactly as many whole ones are in view as are asked
+        for, they are taken for these, with a caution.
+    """
+    levels = tuple(level for level in LEVELS if level in wanted)
+    if min(np.array(image.shape) * image.spacing) < LEAST_MM or min(image.shape) < 4:
+        size = " x ".join(f"{edge:.0f}" for edge in np.array(image.shape) * image.spacing)
+        return _nothing(levels, f"the image is too small for a vertebra ({size} mm)")
+    spine = _trace(image)
+    if isinstance(spine, str):
+        return _nothing(levels, spine)
+    names, cautions = _named(spine, levels)
+    bones: dict[str, BoneMask] = {}
+    parts: dict[str, dict[str, float]] = {}
+    absent: dict[str, str] = {}
+    for number, (name, segment) in enumerate(zip(names, spine.segments, strict=True)):
+        if name is None or name not in levels:
+            continue
+        if not segment.complete:
+            absent[name] = f"{name} is cut by the {'lower' if number == 0 else 'upper'} edge of the image"
+            continue
+        try:
+            bones[name], parts[name], said = _body(image, name, spine, number)
+            cautions += said
+        except GeometryError:
+            absent[name] = f"no body could be shaped at the place of {name}"
+    for name in levels:
+        if name not in bones and name not in absent:
+            absent[name] = _why_not(name, names, spine.naming)
+    sentence = (
+        SENTENCE.format(ground=spine.naming.ground[:1].upper() + spine.naming.ground[1:].rstrip(".") + ".") if bones else ""
+    )
+    return FoundBones(bones, absent, parts, sentence, (SEMI_GLOBAL,), tuple(cautions))
+
+
+def _nothing(levels: Sequence[str], reason: str) -> FoundBones:
+    return FoundBones({}, dict.fromkeys(levels, reason), {})
+
+
+def _trace(image: Volume) -> _Spine | str:
+    """Return the column with its segments and their names, or why there is none."""
+    coarse = coarsen(image)
+    canal = find_canal(coarse)
+    if canal is None:
+        return "no spinal canal was found in the image"
+    column = find_column(image, canal)
+    segments = find_bodies(read_signals(image, column), column.depth)
+    if not segments:
+        return "no vertebral bodies and discs were found in front of the spinal canal"
+    return _Spine(column, segments, name_levels(coarse, column, segments), canal)
+
+
+def _named(spine: _Spine, wanted: Sequence[str]) -> tuple[list[str | None], list[str]]:
+    """Return the names of the segments, as asked where nobody can count and the numbers agree, and the doubts."""
+    names, cautions = list(spine.naming.names), list(spine.naming.cautions)
+    whole = [number for number, segment in enumerate(spine.segments) if segment.complete]
+    if all(name is None for name in names) and 0 < len(whole) == len(wanted):
+        for number, level in zip(whole, reversed(wanted), strict=True):
+            names[number] = level
+        were, these = ("was", "that was") if len(whole) == 1 else ("were", "these were")
+        cautions.append(
+            f"The vertebrae in view cannot be counted from the sacrum or the ribs; the {len(whole)} whole in view {were} taken for "
+            f"{', '.join(wanted)} because {these} asked for: the name is the user's."
+        )
+    return names, cautions
+
+
+def _why_not(name: str, names: Sequence[str | None], naming: Naming) -> str:
+    """Return why a level is not there."""
+    known = [one for one in names if one in LEVELS]
+    if not known:
+        return naming.ground
+    if LEVELS.index(name) < LEVELS.index(known[-1]):
+        return f"{name} is cut by the upper edge of the image or lies above it: the column was seen up to {known[-1]}"
+    if LEVELS.index(name) > LEVELS.index(known[0]):
+        return f"{name} is not between {known[0]}, the lowest found, and the sacrum, or lies below the image"
+    return f"{name} was not found between its neighbours"
+
+
+def _body(image: Volume, name: str, spine: _Spine, number: int) -> tuple[BoneMask, dict[str, float], list[str]]:
+    """Return one body, what speaks for it, and the doubts."""
+    start = _start(spine, number)
+    surface = fit_body(image, start)
+    mask = body_mask(image, surface)
+    first, last = bounding_box(mask)
+    mask = crop(mask, first.tolist(), last.tolist())
+    at = offset_in(mask, image)
+    cut = bool(np.any(at <= 0) or np.any(at + np.array(mask.shape) >= image.shape))
+    inside = image.array[tuple(slice(int(a), int(a) + n) for a, n in zip(at, mask.shape))][mask.array]
+    metal = float((inside > METAL).mean())
+    cautions = []
+    if metal > METAL_SHARE:
+        cautions.append(
+            f"{name}: {100 * metal:.1f} % of the body is above {METAL:g} HU, which no bone is: a screw, cement or another implant lies in it."
+        )
+    parts = _parts(spine, number, start, surface)
+    return BoneMask(name, mask, "body", 1.0, cut), parts, cautions
+
+
+def _start(spine: _Spine, number: int) -> Start:
+    """Return what the column says of a body."""
+    segments, column, here = spine.segments, spine.column, spine.segments[number]
+    middle = min((here.lower + here.upper) // 2, len(column.points) - 1)
+    below = here.lower - segments[number - 1].upper if number > 0 else 8
+    above = segments[number + 1].lower - here.upper if number + 1 < len(segments) else 8
+    return Start(
+        column.points[middle], column.axes[middle], float(here.upper - here.lower), float(column.depth[middle]),
+        float(column.canal[middle]), (below / 2, above / 2),
+    )  # fmt: skip
+
+
+def _parts(spine: _Spine, number: int, start: Start, surface: BodySurface) -> dict[str, float]:
+    """Return what speaks for a body, each from 0 to 1."""
+    segments, here = spine.segments, surface.start
+    around = [one for one in (number - 1, number + 1) if 0 <= one < len(segments) and segments[one].complete]
+    heights = [float(segments[one].upper - segments[one].lower) for one in around]
+    likeness = [float(np.exp(-abs(np.log(here.height / height)) / 0.5)) for height in heights]
+    moved = float(np.linalg.norm(here.centre - start.centre))
+    turned = float(np.degrees(np.arccos(np.clip(here.axes[:, 2] @ start.axes[:, 2], -1.0, 1.0))))
+    near = int(np.argmin(np.linalg.norm(spine.canal.points - here.centre, axis=1)))
+    return {
+        "endplates_on_edges": surface.gains["endplates"],
+        "wall_on_edges": surface.gains["wall"],
+        "disc_contrast": float(np.clip(segments[number].contrast, 0.0, 1.0)),
+        "height_like_neighbours": min(likeness, default=0.7),
+        "near_the_column": float(np.exp(-moved / 12.0 - turned / 30.0)),
+        "canal": float(np.clip(spine.canal.enclosed[near] / 0.7, 0.0, 1.0)),
+        "level": spine.naming.agreement,
+    }

@@ -1,0 +1,213 @@
+"""One vertebral body between its discs: endplates, wall, and the voxels inside.
+
+In the frame of the body the endplates are surfaces over its footprint and the wall is a surface around its axis; each is where the image
+falls most steeply from bone to what lies outside, which for a blurred edge is the half-way point, held together by
+:mod:`smooth_surface`. Where pedicles and ribs join, no edge is seen, and the wall follows the outline of a body from its neighbours around
+and below. A first round finds the frame, a second one the surfaces in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import ndimage
+
+from ..records import Array
+from ..volume import Volume, to_patient
+from .column import sampled
+from .smooth_surface import best_surface
+
+ROUNDS = 2
+ANGLES = 72
+RADIAL, AXIAL, LATERAL = 0.5, 0.5, 1.5
+"""Steps of the search along rays and along the axis, and of the grid of the endplates [mm] [D]."""
+WIDE, DEEP = 1.38, 1.0
+"""Width over depth of the outline that the wall is compared with, first guess [-]: lumbar bodies are 1.3 to 1.5 times wider than deep [R]."""
+ROUNDNESS = 2.6
+"""Exponent of the superellipse of the outline: 2 is an ellipse [-] [D]."""
+OUTLINE = (0.62, 1.5)
+"""Range of the wall, over the outline [-] [D]."""
+BLUR = 0.7
+"""Deviation of the smoothing before slopes are taken [mm] [D]."""
+EDGE_HU = 60.0
+"""Slope that counts as one unit of gain [HU/mm] [D]."""
+GAIN_CAP = 3.0
+"""Most that one edge may count: calcified or metallic neighbours must not pull [-] [D]."""
+BEND_WALL, BEND_ENDPLATE = (0.25, 0.35), (0.12, 0.12)
+"""Penalties for steps of the wall (around, along) and of the endplates, per squared index [D]."""
+BEHIND_ROOM = 2.5
+"""How far the wall may lie behind the posterior wall as the column has it [mm] [D]."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the column says of a body before its surfaces are known."""
+
+    centre: Float[Array, "3"]
+    """Patient LPS [mm]."""
+    axes: Float[Array, "3 3"]
+    """Columns: left, posterior, up."""
+    height: float
+    depth: float
+    canal: float
+    """From the centre back to the middle of the canal [mm]."""
+    room: tuple[float, float]
+    """From the ends of the height to the middle of the disc below and above [mm]."""
+
+
+@dataclass(frozen=True)
+class BodySurface:
+    """The surfaces of a body, in its frame."""
+
+    start: Start
+    """With the frame of the last round."""
+    lower: Float[Array, "m n"]
+    """Height of the endplate over the grid of the footprint [mm]."""
+    upper: Float[Array, "m n"]
+    x: Float[Array, " m"]
+    y: Float[Array, " n"]
+    wall: Float[Array, "a k"]
+    """Radius around the axis, by angle from the left and height [mm]."""
+    z: Float[Array, " k"]
+    gains: dict[str, float]
+    """Share of each surface that lies on an edge: ``"endplates"``, ``"wall"``."""
+
+
+def fit_body(image: Volume, start: Start) -> BodySurface:
+    """Return the surfaces of the body of an image [HU] that lies between two discs."""
+    x = np.arange(-34.5, 34.6, LATERAL)
+    half_width, half_depth = WIDE * start.depth / 2, DEEP * start.depth / 2
+    for number in range(ROUNDS):
+        y = np.arange(-np.ceil(start.depth / 2 + 6.0), np.ceil(start.depth / 2 + 6.0) + 0.1, LATERAL)
+        inside = _outline(x[:, None], y[None, :], half_width, half_depth)
+        ends = [_endplate(image, start, x, y, inside, side) for side in (-1, 1)]
+        (lower, lower_gain), (upper, upper_gain) = ends
+        z = np.arange(-start.height / 2 + 1.0, start.height / 2 - 0.5, 1.0)
+        wall, wall_gain, outline = _wall(image, start, z, half_width, half_depth)
+        if number < ROUNDS - 1:
+            start, half_width, half_depth = _refined(start, lower, upper, x, y, inside, wall, outline)
+    core = inside < 0.9
+    gains = {
+        "endplates": float(np.mean([np.mean(gain[core] > 0.5) for gain in (lower_gain, upper_gain)])),
+        "wall": float(np.mean(wall_gain[_free_angles()] > 0.5)),
+    }
+    return BodySurface(start, lower, upper, x, y, wall, z, gains)
+
+
+def _outline(x: Array, y: Array, half_width: float, half_depth: float) -> Array:
+    """Return 1 on the outline of a body, less inside, more outside."""
+    return np.asarray((np.abs(x / half_width) ** ROUNDNESS + np.abs(y / half_depth) ** ROUNDNESS) ** (1 / ROUNDNESS))
+
+
+def _angles() -> Float[Array, " a"]:
+    return np.asarray(np.arange(ANGLES) * (2 * np.pi / ANGLES))
+
+
+def _free_angles() -> Bool[Array, " a"]:
+    """Return the directions where nothing joins the body: the front half and the middle of the back."""
+    angle = np.degrees(_angles())
+    return np.asarray((angle > 175.0) | (angle < 5.0) | (np.abs(angle - 90.0) < 20.0))
+
+
+def _endplate(
+    image: Volume, start: Start, x: Array, y: Array, inside: Array, side: int
+) -> tuple[Float[Array, "m n"], Float[Array, "m n"]]:
+    """Return the height of one endplate over the footprint [mm], and the gain there."""
+    room = start.room[(side + 1) // 2]
+    out = np.arange(-min(0.42 * start.height, 11.0), room + 1.0, AXIAL)
+    z = side * (start.height / 2 + out)
+    grid = np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1)
+    values = sampled(image, start.centre[None], start.axes[None], grid)[0]
+    gain = _drop(values, AXIAL)
+    # An endplate has its own disc outside: the middle of the disc is not crossed but for a reason.
+    gain = gain * np.clip(1.15 - np.maximum(out, 0.0) / max(room, 2.0) * 0.6, 0.0, 1.0)
+    gain = gain * np.clip((1.15 - inside) / 0.25, 0.0, 1.0)[:, :, None]
+    place, found = best_surface(gain, bend=BEND_ENDPLATE)
+    return side * (start.height / 2 + out[0] + AXIAL * place), found
+
+
+def _drop(values: Float[Array, "*n h"], step: float) -> Float[Array, "*n h"]:
+    """Return how steeply the image falls along its last axis, in units of :data:`EDGE_HU`, capped; what rises counts against."""
+    smooth = ndimage.gaussian_filter1d(np.clip(values, -150.0, 700.0), BLUR / step, axis=-1, mode="nearest")
+    fall = -np.gradient(smooth, step, axis=-1) / EDGE_HU
+    return np.asarray(np.clip(fall, -0.5, GAIN_CAP))
+
+
+def _wall(
+    image: Volume, start: Start, z: Array, half_width: float, half_depth: float
+) -> tuple[Float[Array, "a k"], Float[Array, "a k"], Float[Array, " a"]]:
+    """Return the radius of the wall [mm] by angle and height, the gain there, and the radius of the outline by angle."""
+    angle = _angles()
+    outline = 1.0 / _outline(np.cos(angle), np.sin(angle), half_width, half_depth)
+    count = int(np.ceil((OUTLINE[1] - OUTLINE[0]) * outline.max() / RADIAL))
+    share = np.linspace(*OUTLINE, count)
+    radius = outline[:, None] * share
+    ring = np.stack([np.cos(angle)[:, None] * radius, np.sin(angle)[:, None] * radius], axis=-1)
+    grid = np.concatenate(
+        [np.repeat(ring[:, None], len(z), axis=1), np.broadcast_to(z[None, :, None, None], (ANGLES, len(z), count, 1))], axis=-1
+    )
+    values = sampled(image, start.centre[None], start.axes[None], grid)[0]
+    step = float(outline.mean() * (share[1] - share[0]))
+    gain = _drop(values, step)
+    behind = grid[..., 1] - (start.depth / 2 + BEHIND_ROOM)
+    gain = gain - np.clip(behind, 0.0, 3.0) - 0.6 * np.abs(share - 1.0)
+    place, found = best_surface(gain, bend=BEND_WALL, periodic=True)
+    return outline[:, None] * (share[0] + place * (share[1] - share[0])), found, outline
+
+
+def _refined(
+    start: Start, lower: Array, upper: Array, x: Array, y: Array, inside: Array, wall: Array, outline: Array
+) -> tuple[Start, float, float]:
+    """Return the body's own frame and outline: axis normal to both endplates, centre between them and between the walls."""
+    core = inside < 0.85
+    at = np.column_stack([np.repeat(x, len(y)), np.tile(y, len(x)), np.ones(len(x) * len(y))])[core.ravel()]
+    planes = [np.linalg.lstsq(at, surface[core], rcond=None)[0] for surface in (lower, upper)]
+    tilt = (planes[0] + planes[1]) / 2
+    up = start.axes @ np.array([-tilt[0], -tilt[1], 1.0])
+    up /= np.linalg.norm(up)
+    left = start.axes[:, 0] - up * (start.axes[:, 0] @ up)
+    left /= np.linalg.norm(left)
+    axes = np.column_stack([left, np.cross(up, left), up])
+    angle, radius = _angles(), np.median(wall, axis=1)
+    px, py = np.cos(angle) * radius, np.sin(angle) * radius
+    sides = [float(np.median(px[np.abs(np.degrees(np.angle(np.exp(1j * (angle - way))))) < 25.0])) for way in (0.0, np.pi)]
+    ends = [
+        float(np.median(py[np.abs(np.degrees(np.angle(np.exp(1j * (angle - way))))) < 20.0])) for way in (np.pi / 2, -np.pi / 2)
+    ]
+    x0, y0 = (sides[0] + sides[1]) / 2, (ends[0] + ends[1]) / 2
+    bottom, top = (float(plane @ (x0, y0, 1.0)) for plane in planes)
+    moved = start.centre + start.axes @ np.array([x0, y0, (bottom + top) / 2])
+    half_width, half_depth = (sides[0] - sides[1]) / 2 / 0.98, (ends[0] - ends[1]) / 2 / 0.98
+    change = (start.height - (top - bottom)) / 2
+    room = (max(start.room[0] + change, 2.5), max(start.room[1] + change, 2.5))
+    return Start(moved, axes, top - bottom, 2 * half_depth, start.canal - y0, room), half_width, half_depth
+
+
+def body_mask(image: Volume, surface: BodySurface) -> Volume:
+    """Return the voxels of an image whose centres lie within a body's surfaces, on the box that holds them."""
+    start = surface.start
+    reach = np.array([surface.x[-1], surface.y[-1], max(np.abs(surface.lower).max(), np.abs(surface.upper).max()) + 1.0])
+    signs = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)])
+    inverse = np.linalg.inv(image.affine)
+    corner = (start.centre + (signs * reach) @ start.axes.T) @ inverse[:3, :3].T + inverse[:3, 3]
+    low = np.maximum(np.floor(corner.min(axis=0)).astype(int), 0)
+    high = np.minimum(np.ceil(corner.max(axis=0)).astype(int) + 1, image.shape)
+    shape = np.maximum(high - low, 1)
+    affine = image.affine.copy()
+    affine[:3, 3] = to_patient(image.affine, low.astype(float))
+    index = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), axis=-1)
+    local = (to_patient(affine, index.reshape(-1, 3).astype(float)) - start.centre) @ start.axes
+    inside = _within(surface, local).reshape(tuple(shape))
+    return Volume(inside, affine, "mask")
+
+
+def _within(surface: BodySurface, local: Float[Array, "n 3"]) -> Bool[Array, " n"]:
+    x, y, z = local.T
+    place = np.array([(x - surface.x[0]) / LATERAL, (y - surface.y[0]) / LATERAL])
+    lower, upper = (ndimage.map_coordinates(values, place, order=1, mode="nearest") for values in (surface.lower, surface.upper))
+    turn = np.mod(np.arctan2(y, x), 2 * np.pi) / (2 * np.pi / ANGLES)
+    wound = np.concatenate([surface.wall, surface.wall[:1]])
+    radius = ndimage.map_coordinates(wound, np.array([turn, z - surface.z[0]]), order=1, mode="nearest")
+    return np.asarray((z > lower) & (z < upper) & (np.hypot(x, y) < radius))

@@ -1,0 +1,112 @@
+"""Vertebrae found without labels: hostile images first, then real scans."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openbct.errors import SegmentationError, SettingsError
+from openbct.io import read_labels, read_scan
+from openbct.records import Acquisition, Patient, Scan, Segmentation, Segmenter, Step
+from openbct.segmentation import BuiltIn
+from openbct.segmentation.smooth_surface import best_surface
+from openbct.volume import Volume, place_into
+
+LUMBAR = ("L1", "L2", "L3", "L4", "L5")
+
+
+def make_scan(image: np.ndarray, spacing: float = 3.0) -> Scan:
+    affine = np.diag([spacing, spacing, spacing, 1.0])
+    return Scan(Volume(image, affine, "HU"), Patient(), Acquisition(), "made up", "0", Step("reading", "A scan."))
+
+
+def test_is_a_segmenter() -> None:
+    assert isinstance(BuiltIn(), Segmenter)
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (np.full((40, 40, 40), -1000.0), "no spinal canal"),
+        (np.zeros((40, 40, 40)), "no spinal canal"),
+        (np.full((40, 40, 40), 3000.0), "no spinal canal"),
+        (np.random.default_rng(0).normal(50, 30, (40, 40, 40)), "no spinal canal"),
+        (np.zeros((40, 40, 1)), "too small"),
+        (np.zeros((2, 2, 2)), "too small"),
+    ],
+    ids=["air", "water", "metal", "noise", "slice", "tiny"],
+)
+def test_no_spine_is_a_reason_and_not_a_bone(image: np.ndarray, reason: str) -> None:
+    with pytest.raises(SegmentationError, match=reason):
+        BuiltIn(("L1", "L2"))(make_scan(image.astype(np.float32)))
+
+
+def test_unknown_bone_stops_the_run() -> None:
+    with pytest.raises(SettingsError, match="L9"):
+        BuiltIn(("L9",))(make_scan(np.zeros((20, 20, 20))))
+
+
+def test_surface_follows_a_tilted_edge_through_a_gap() -> None:
+    """A plane that climbs half an index per place, unseen in a band: found to a tenth of an index away from the borders."""
+    expected = 8.0 + 0.5 * np.arange(30)[:, None] + 0.0 * np.arange(20)[None, :]
+    gain = np.exp(-0.5 * ((np.arange(40) - expected[..., None]) / 1.2) ** 2)
+    gain[12:16, 5:15] = 0.0
+    found, at = best_surface(gain, bend=(0.02, 0.02))
+    assert np.abs(found - expected)[2:-2].max() < 0.6
+    assert np.abs(found - expected)[3:-3].mean() < 0.1
+    assert at[13, 10] == 0.0 and at[5, 5] > 0.9
+
+
+def dice(found: Segmentation, scan: Scan, bone: str, truth: np.ndarray) -> float:
+    mask = place_into(found.bones[bone].mask, scan.image, False).array
+    return float(2 * (mask & truth).sum() / (mask.sum() + truth.sum()))
+
+
+@pytest.mark.data
+def test_real_abdomen_and_pelvis(data_dir: Path) -> None:
+    """L1 to L5 named right, T12 named and refused as cut; bodies as a learned program has them at 3 mm."""
+    scan = read_scan(data_dir / "abdomen_pelvis" / "ct.nii.gz")
+    found = BuiltIn(("T11", "T12", *LUMBAR))(scan)
+    assert tuple(found.bones) == LUMBAR
+    assert "upper edge" in found.absent["T12"] and "upper edge" in found.absent["T11"]
+    assert "both agree" in found.step.sentence
+    labels = read_labels(data_dir / "abdomen_pelvis" / "labels_vertebral_bodies.nii.gz", mapping=None, like=scan.image)
+    for number, bone in zip(range(20, 25), LUMBAR, strict=True):
+        assert dice(found, scan, bone, labels.volume.array == number) > 0.82, bone
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_real_thoracolumbar(data_dir: Path) -> None:
+    scan = read_scan(data_dir / "thoracolumbar_dicom")
+    found = BuiltIn(("T5", "T6", "T7", "T8", "T9", "T10", "T11", "T12", *LUMBAR))(scan)
+    assert not found.absent and "both agree" in found.step.sentence
+    heights = [found.bones[f"T{n}"].mask.affine[2, 3] for n in range(5, 13)] + [found.bones[b].mask.affine[2, 3] for b in LUMBAR]
+    assert all(upper - lower > 15.0 for upper, lower in pairwise(heights))
+
+
+@pytest.mark.data
+def test_real_sagittal_stack(data_dir: Path) -> None:
+    scan = read_scan(data_dir / "lumbar_sagittal_dicom")
+    found = BuiltIn(("T11", "T12", *LUMBAR))(scan)
+    assert not found.absent and "both agree" in found.step.sentence
+    volumes = [float(found.bones[b].mask.array.sum()) * found.bones[b].mask.voxel_volume for b in ("T11", "T12", *LUMBAR)]
+    assert all(25e3 < volume < 50e3 for volume in volumes)
+
+
+@pytest.mark.data
+def test_a_crop_without_sacrum_and_ribs_has_no_names(data_dir: Path) -> None:
+    """Nobody can count there: names are refused, and the user's own is taken with a caution."""
+    scan = read_scan(data_dir / "abdomen_pelvis" / "ct.nii.gz")
+    image = scan.image
+    part = Volume(image.array[45:80, 30:80, 78:100], image.affine @ np.array(
+        [[1, 0, 0, 45], [0, 1, 0, 30], [0, 0, 1, 78], [0, 0, 0, 1.0]]), "HU")  # fmt: skip
+    small = replace(scan, image=part)
+    with pytest.raises(SegmentationError, match="neither the sacrum nor a rib"):
+        BuiltIn(("L1", "L2", "L3"))(small)
+    found = BuiltIn(("L2",))(small)
+    assert "cannot be counted" in found.step.cautions[0]
