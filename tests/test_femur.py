@@ -8,9 +8,13 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from openbct.anatomy import locate_femur
 from openbct.anatomy.femur import LARGEST_EFFECT, SHAFT_EFFECT
+from openbct.anatomy.femur_shaft import FemurLabel, Shaft
+from openbct.anatomy.femur_version import anteversion
+from openbct.anatomy.shapes import Sphere
 from openbct.errors import SegmentationError
 from openbct.phantoms import FemurShape, SimulatedBone, femur_region
 from openbct.records import BoneMask, BoneRegion, CalibratedVolume, Step
@@ -166,6 +170,13 @@ def test_landmarks_of_a_known_femur(side: str, spacing: float, tilt: float, clos
     cut = shape.shaft_radius * np.tan(np.radians(abs(tilt)))
     assert (region.landmarks["shaft_end"] - bone.landmarks["distal_end"]) @ axis == pytest.approx(cut, abs=1.0 + 0.5 * spacing)
     assert region.lengths["head_offset"] == pytest.approx(shape.offset, abs=1.0 + 0.4 * spacing)
+    crossed = region.landmarks["neck_shaft_crossing"] - bone.landmarks["neck_shaft_crossing"]
+    assert np.linalg.norm(crossed) < 1.2 + 0.4 * spacing
+    tip = region.landmarks["greater_trochanter_tip"] - bone.landmarks["greater_trochanter_tip"]
+    assert tip @ axis == pytest.approx(0, abs=0.6 * spacing)
+    assert np.linalg.norm(tip) < 2.0 + spacing
+    # The drawn point lies on the flank of the bulge, the found one on its crest.
+    assert np.linalg.norm(region.landmarks["lesser_trochanter"] - bone.landmarks["lesser_trochanter"]) < 5.0
 
 
 @pytest.mark.parametrize(("neck_shaft", "anteversion"), [(139.0, 28.0), (118.0, 3.0)])
@@ -187,6 +198,56 @@ def test_neck_axis_goes_through_the_neck() -> None:
     assert angle_between(drawn, found) < 2.0
     # The simulated neck is narrowest at 62 % of the way to the head, an ellipse of 14.5 by 0.86 * 14.5 mm.
     assert region.lengths["neck_area"] == pytest.approx(np.pi * 0.86 * 14.5**2, rel=0.06)
+    assert region.lengths["neck_height"] == pytest.approx(29.0, abs=1.0)
+    assert region.lengths["neck_depth"] == pytest.approx(0.86 * 29.0, abs=1.0)
+    rim = region.landmarks["neck_superior"] - region.landmarks["neck_inferior"]
+    assert np.linalg.norm(rim) == pytest.approx(region.lengths["neck_height"])
+    assert rim @ found == pytest.approx(0.0, abs=1e-6)
+    # On the lateral side the axis leaves the bone where the label ends.
+    end, inwards = region.landmarks["neck_axis_lateral"], found / np.linalg.norm(found)
+    place = [tuple(np.rint(to_index(bone.mask.affine, end + step * inwards)).astype(int)) for step in (-1.5, 1.5)]
+    assert [bool(bone.mask.array[index]) for index in place] == [False, True]
+
+
+@pytest.mark.parametrize("turn", [-8.0, 0.0, 13.0, 30.0])
+@pytest.mark.parametrize("leg", [-20.0, 15.0])
+def test_anteversion_is_that_of_the_neck_against_the_condyles_however_the_leg_lies(turn: float, leg: float) -> None:
+    label, shaft, to_head = dumb_femur(turn, leg)
+    assert anteversion(label, shaft, -50.0, to_head) == pytest.approx(turn, abs=0.5)
+
+
+def test_without_a_knee_there_is_no_anteversion() -> None:
+    label, shaft, to_head = dumb_femur(13.0, 0.0)
+    upper = replace(label, surface=label.surface[label.surface[:, 2] > -330.0])
+    assert anteversion(upper, shaft, -50.0, to_head) is None
+    assert "anteversion_deg" not in locate(simulated(spacing=1.5)).lengths
+
+
+def dumb_femur(turn_deg: float, leg_deg: float) -> tuple[FemurLabel, Shaft, np.ndarray]:
+    """Return a right femur of a rod and two balls as condyles, its neck ``turn_deg`` in front of them, the leg turned inwards."""
+    n = np.arange(4000) + 0.5
+    polar, azimuth = np.arccos(1.0 - n / 2000.0), np.pi * (1.0 + 5.0**0.5) * n
+    ball = np.stack([np.cos(azimuth) * np.sin(polar), np.sin(azimuth) * np.sin(polar), np.cos(polar)], axis=1)
+    rod = np.column_stack([13.0 * np.cos(azimuth), 13.0 * np.sin(azimuth), -400.0 * n / 4000.0])
+    points = np.concatenate([rod, 20.0 * ball + [-22.0, 0.0, -400.0], 20.0 * ball + [22.0, 0.0, -400.0]])
+    neck = np.array(
+        [np.sin(np.radians(50)) * np.cos(np.radians(turn_deg)), -np.sin(np.radians(50)) * np.sin(np.radians(turn_deg)), 0.64]
+    )
+    leg = Rotation.from_euler("z", leg_deg, degrees=True).as_matrix()
+    mask = Volume(np.ones((1, 1, 1), dtype=bool), np.eye(4), "mask")
+    head = Sphere(leg @ (60.0 * neck) - [0.0, 0.0, 38.4], 23.0, 0.0, 1.0)
+    label = FemurLabel("femur_right", mask, mask, points @ leg.T, head, False)
+    return label, Shaft(np.zeros(3), np.array([0.0, 0.0, 1.0]), -400.0), leg @ neck / np.linalg.norm(neck)
+
+
+def test_a_label_that_goes_down_to_the_knee_is_measured_like_its_upper_part() -> None:
+    bone = femur_region(FemurShape(shaft_length=150.0), spacing=3.0, tilt_deg=6.0)
+    lengths = locate(bone).lengths
+    wide = bone.mask.array.copy()
+    wide[6:-6, 3:-3, :8] = True
+    knee = locate(bone, mask=bone.mask.with_array(wide))
+    for name in ("neck_shaft_angle_deg", "head_radius", "neck_area", "shaft_below_lesser_trochanter"):
+        assert knee.lengths[name] == pytest.approx(lengths[name], rel=0.01)
 
 
 def test_frame_and_region_obey_the_record() -> None:

@@ -185,8 +185,14 @@ def measure_body(endplates: Endplates, mask: Volume) -> tuple[dict[str, Array], 
         "superior_endplate": np.array([*at, float(columns.upper[inner].mean())]),
         "inferior_endplate": np.array([*at, float(columns.lower[inner].mean())]),
     }
+    points["mid_plane"] = (points["superior_endplate"] + points["inferior_endplate"]) / 2
     lengths = {"height": height}
     front, back, middle = _midline(columns)
+    for name, normal in (("superior", endplates.superior_normal), ("inferior", endplates.inferior_normal)):
+        slope = -(frame.axes.T @ normal)[1] / (frame.axes.T @ normal)[2]
+        for end, y in (("front", front), ("back", back)):
+            z = points[f"{name}_endplate"][2] + slope * (y - at[1])
+            points[f"{name}_plane_{end}"] = np.array([at[0], y, float(z)])
     for name, share in HEIGHT_AT.items():
         upper, lower = _ends_at(columns, middle, front + share * (back - front))
         points[f"superior_{name}"], points[f"inferior_{name}"] = upper, lower

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import SegmentationError
-from ..volume import MIRROR, Volume, mirrored
+from ..volume import MIRROR, Volume, crop, mirrored, to_index
+from .femur_neck import Neck, crossing, find_neck, lateral_end
 from .femur_shaft import AXIS_ERRORS, LEAST_BUMP, TROCHANTER_AT, FemurLabel, Shaft, find_shaft, medial_and_back
-from .shapes import Points, Section, Sphere, Vector, cut, fit_sphere, perpendicular, smooth_mask, surface_points, unit
+from .femur_version import anterior_angle, anteversion, trochanter_angle, trochanter_apex
+from .shapes import Points, Sphere, Vector, fit_sphere, perpendicular, smooth_mask, surface_points
 
 Array = np.ndarray
 
@@ -18,14 +20,15 @@ RADII = (15.0, 32.0)
 """Radius of an adult femoral head, with room at both ends [mm] [D]."""
 SEARCHED_RADII = (9.0, 45.0)
 """Searched more widely, so that an impossible head is named as such [mm] [D]."""
+UPPER_PART = 8.0
+"""The shaft is looked for no lower than this below the head centre, in head radii [D]: 70 mm below the lowest lesser trochanter; farther down
+the bone bows, and then comes the knee."""
 PROXIMAL_PART = 130.0
 """The head is looked for in this much of the bone's upper end [mm]: below lie knees [D]."""
 LEAST_COVERAGE = 0.6
 """Share of the head's sphere that must be bone surface; five public femora have 0.75 to 0.83 [C]."""
 ANGLES = (100.0, 160.0)
 """Neck–shaft angle of a bone that can be posed [degrees]; five public femora have 112 to 135 [C, D]."""
-WAIST = 1.12
-"""Sections up to this multiple of the smallest area draw the waist of the neck [D]."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ def measure_geometry(name: str, mask: Volume, *, left: bool) -> FemurGeometry:
         mask = mirrored(mask)
     field = smooth_mask(mask)
     surface = surface_points(field)
-    label = FemurLabel(name, mask, field, surface, _find_head(name, surface, mask), left)
+    head = _find_head(name, surface, mask)
+    label = FemurLabel(name, _upper_part(mask, head), field, surface, head, left)
     shaft, level, bump = find_shaft(label)
     cautions = []
     if bump < LEAST_BUMP:
@@ -61,25 +65,21 @@ def measure_geometry(name: str, mask: Volume, *, left: bool) -> FemurGeometry:
             f"{name}: no lesser trochanter stands out; it was placed {-level:.0f} mm below the head centre "
             f"({TROCHANTER_AT:g} head radii), which may be wrong by 10 mm: the lower end of total hip and of the model follows it."
         )
-    neck = _narrowest_neck(label, shaft)
-    to_head = unit(label.head.centre - neck.centroid)
-    angle = float(np.degrees(np.arccos(np.clip(-to_head @ shaft.axis, -1, 1))))
+    neck = find_neck(label, shaft)
+    angle = float(np.degrees(np.arccos(np.clip(-neck.to_head @ shaft.axis, -1, 1))))
     if not ANGLES[0] <= angle <= ANGLES[1]:
         raise SegmentationError(
             f"{name}: found a neck–shaft angle of {angle:.0f} degrees, expected {ANGLES[0]:g} to {ANGLES[1]:g}; the label is not a "
             "proximal femur in its natural form: check it in three planes"
         )
-    lengths = {
-        "head_radius": label.head.radius,
+    points = _landmarks(label, shaft, neck, level)
+    lengths = _lengths(label, shaft, neck, level, points) | {
         "neck_shaft_angle_deg": angle,
-        "neck_anterior_angle_deg": _anterior_angle(to_head, shaft.axis),
-        "neck_area": neck.area,
-        "head_offset": float(np.linalg.norm(perpendicular(label.head.centre - shaft.point, shaft.axis))),
         "shaft_below_lesser_trochanter": level - shaft.end,
     }
     uncertainty = float(np.interp(level - shaft.end, *AXIS_ERRORS))
     back = MIRROR if left else np.ones(3)
-    landmarks = {key: point * back for key, point in _landmarks(label, shaft, neck, level).items()}
+    landmarks = {key: point * back for key, point in points.items()}
     return FemurGeometry(shaft.axis * back, landmarks, lengths, uncertainty, cautions)
 
 
@@ -108,46 +108,16 @@ def _find_head(name: str, surface: Points, mask: Volume) -> Sphere:
     return head
 
 
-def _narrowest_neck(label: FemurLabel, shaft: Shaft) -> Section:
-    """Return the smallest section across the neck axis; the axis goes from the head centre through its centroid."""
-    head = label.head
-    medial, _ = medial_and_back(label, shaft)
-    direction = -(np.cos(np.radians(55.0)) * shaft.axis + np.sin(np.radians(55.0)) * medial)
-    narrowest: Section | None = None
-    distances = np.arange(0.6 * head.radius, 1.9 * head.radius, 1.0)
-    for _ in range(8):
-        sections = [
-            cut(label.field, head.centre + distance * direction, direction, half_width=1.6 * head.radius)
-            for distance in distances
-        ]
-        found = [section for section in sections if section is not None]
-        if len(found) < len(distances):
-            break
-        # The area is flat about its minimum: a parabola through the waist finds the place better than the least of them.
-        areas = np.array([section.area for section in found])
-        waist = np.flatnonzero(areas <= WAIST * areas.min())
-        at = float(distances[int(np.argmin(areas))])
-        if len(waist) >= 4:
-            curve = np.polyfit(distances[waist], areas[waist], 2)
-            vertex = -curve[1] / (2.0 * curve[0]) if curve[0] > 0.0 else at
-            at = float(np.clip(vertex, distances[waist[0]], distances[waist[-1]]))
-        narrowest = cut(label.field, head.centre + at * direction, direction, half_width=1.6 * head.radius)
-        if narrowest is None:
-            break
-        turned = unit(narrowest.centroid - head.centre)
-        if turned @ direction > np.cos(np.radians(0.2)):
-            return narrowest
-        # Half way: two neighbouring sections must not take turns.
-        direction = unit(0.5 * (direction + turned))
-    if narrowest is None:
-        raise SegmentationError(f"{label.name}: found no neck beside the head, expected one; check the label in three planes")
-    return narrowest
+def _upper_part(mask: Volume, head: Sphere) -> Volume:
+    """Return a label without what lies far below the trochanters."""
+    first = int(np.ceil(to_index(mask.affine, head.centre - [0.0, 0.0, UPPER_PART * head.radius])[2]))
+    return crop(mask, [0, 0, first], mask.shape) if 0 < first < mask.shape[2] else mask
 
 
-def _landmarks(label: FemurLabel, shaft: Shaft, neck: Section, level: float) -> dict[str, Vector]:
+def _landmarks(label: FemurLabel, shaft: Shaft, neck: Neck, level: float) -> dict[str, Vector]:
     """Return the named points of the bone."""
     head, surface = label.head, label.surface
-    medial, _ = medial_and_back(label, shaft)
+    medial, back = medial_and_back(label, shaft)
     height = (surface - head.centre) @ shaft.axis
     towards_head = (surface - shaft.point) @ medial
     trochanter = surface[(towards_head < 0.0) & (height > level)]
@@ -155,15 +125,31 @@ def _landmarks(label: FemurLabel, shaft: Shaft, neck: Section, level: float) -> 
         raise SegmentationError(f"{label.name}: found no greater trochanter, expected one beside the neck; check the label")
     return {
         "head_centre": head.centre,
-        "neck_centre": neck.centroid,
+        "neck_centre": neck.centre,
+        "neck_superior": neck.superior,
+        "neck_inferior": neck.inferior,
+        "neck_axis_lateral": lateral_end(label, neck),
+        "neck_shaft_crossing": crossing(neck, shaft),
         "greater_trochanter_tip": trochanter[np.argmax((trochanter - head.centre) @ shaft.axis)],
         "greater_trochanter_lateral": trochanter[np.argmin((trochanter - shaft.point) @ medial)],
+        "lesser_trochanter": trochanter_apex(label, shaft, level, (medial, back)),
         "lesser_trochanter_axis": shaft.at(level),
         "shaft_end": shaft.at(shaft.end),
     }
 
 
-def _anterior_angle(to_head: Vector, axis: Vector) -> float:
-    """Return by how much the neck points to the front of the patient [degrees]: anteversion plus rotation of the leg."""
-    flat = unit(perpendicular(to_head, axis))
-    return float(np.degrees(np.arcsin(np.clip(-flat[1], -1, 1))))
+def _lengths(label: FemurLabel, shaft: Shaft, neck: Neck, level: float, points: Mapping[str, Vector]) -> dict[str, float]:
+    """Return sizes and angles of the bone, the neck-shaft angle left out."""
+    head = label.head
+    lengths = {
+        "head_radius": head.radius,
+        "neck_anterior_angle_deg": anterior_angle(neck.to_head, shaft.axis),
+        "neck_trochanter_angle_deg": trochanter_angle(neck.to_head, shaft, points["lesser_trochanter"]),
+        "neck_area": neck.area,
+        "neck_height": neck.height,
+        "neck_depth": neck.depth,
+        "neck_axis_length": float(np.linalg.norm(head.centre - points["neck_axis_lateral"])) + head.radius,
+        "head_offset": float(np.linalg.norm(perpendicular(head.centre - shaft.point, shaft.axis))),
+    }
+    turned = anteversion(label, shaft, level, neck.to_head)
+    return lengths if turned is None else lengths | {"anteversion_deg": turned}

@@ -40,6 +40,8 @@ class Section:
     """[mm²]"""
     centroid: Vector
     """Patient LPS [mm]."""
+    origin: Vector
+    """Of the plane, patient LPS [mm]."""
     basis: Float[Array, "2 3"]
     """Unit vectors of the two grid axes in patient LPS."""
     step: float
@@ -213,7 +215,7 @@ def cut(field: Volume, origin: Vector, normal: Vector, *, half_width: float, ste
         distance = np.where(inside, u**2 + v**2, np.inf)
         inside = labels == labels[np.unravel_index(int(np.argmin(distance)), inside.shape)]
     centroid = origin + float(u[inside].mean()) * basis[0] + float(v[inside].mean()) * basis[1]
-    return Section(inside, float(inside.sum()) * step**2, centroid, basis, step)
+    return Section(inside, float(inside.sum()) * step**2, centroid, origin, basis, step)
 
 
 def outline(section: Section) -> Float[Array, "n 2"]:

@@ -8,6 +8,7 @@ from ..records import BoneResult, Case, StrengthResult
 from ..volume import Volume, to_index
 from . import drawing, plots, slices, views
 from .content import Block, Fact, Facts, Figure, Notice, Pair, Paragraph, Section, Table
+from .landmarks import can_draw
 from .projection import projection
 from .summary import bone_title
 from .wording import Texts, clean
@@ -76,7 +77,10 @@ def _planes(bone: BoneResult, case: Case, texts: Texts) -> Figure | None:
         region=texts("bone.planes_region") if smallest else "",
         window=_window(image, texts),
     )
-    return Figure(slices.bone_planes(image, outlines), "image/png", caption, texts("bone.planes_alt", bone=texts.bone(bone.bone)))
+    own = bone.region if bone.region is not None and can_draw(bone.region) else None
+    caption += " " + texts(f"bone.landmarks_{own.kind}") if own is not None else ""
+    data = slices.bone_planes(image, outlines, region=own)
+    return Figure(data, "image/png", caption, texts("bone.planes_alt", bone=texts.bone(bone.bone)))
 
 
 def _views(bone: BoneResult, texts: Texts) -> Figure:

@@ -15,9 +15,10 @@ from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from scipy import ndimage
 
-from ..records import Array
+from ..records import Array, BoneRegion
 from ..volume import Volume, offset_in, to_index
 from . import drawing
+from .landmarks import can_draw, draw_landmarks, write_sides
 
 HU_WINDOW: Final = (500.0, 2000.0)
 """Level and width of the bone window [HU] [design, usual bone setting]."""
@@ -50,17 +51,23 @@ def window(unit: str) -> tuple[float, float]:
     return HU_WINDOW if unit == "HU" else DENSITY_WINDOW
 
 
-def bone_planes(image: Volume, outlines: Sequence[Outline], height: float = 52.0) -> bytes:
-    """Return a PNG of the three planes through the middle of the first outline."""
+def bone_planes(image: Volume, outlines: Sequence[Outline], height: float = 52.0, region: BoneRegion | None = None) -> bytes:
+    """Return a PNG of the three planes through the middle of the first outline, and of the bone's own with its landmarks."""
     low, high = _box(outlines[0].mask, image, SURROUNDINGS)
     centre = np.rint(_middle(outlines[0].mask, image)).astype(int)
     canvas = drawing.new_figure(1.0, height)
-    width = (drawing.PAGE_WIDTH - 4.0) / 3.0
+    own = region is not None and can_draw(region)
+    count = 4 if own else 3
+    width = (drawing.PAGE_WIDTH - 2.0 * (count - 1)) / count
     for column, (name, across, right, up) in enumerate(PLANES):
         axes = drawing.place(canvas, column * (width + 2.0), 0.0, width, height)
         view = _View(image, across, right, up, int(centre[across]), low, high)
         _draw_plane(axes, view, outlines, width / height)
         _caption(axes, name)
+    if region is not None and own:
+        axes = drawing.place(canvas, 3 * (width + 2.0), 0.0, width, height)
+        draw_landmarks(axes, image, region, window(image.unit), width / height)
+        _ruler(axes)
     return drawing.to_png(canvas)
 
 
@@ -245,17 +252,7 @@ def _letters(axes: Axes, view: _View) -> None:
     """Write the side of the patient at the middle of each edge."""
     toward = [_letter(view.image, view.right), _letter(view.image, view.up)]
     top = OPPOSITE[toward[1]] if view.up == 1 else toward[1]
-    places = (
-        (0.02, 0.5, OPPOSITE[toward[0]], "left", "center"),
-        (0.98, 0.5, toward[0], "right", "center"),
-        (0.5, 0.975, top, "center", "top"),
-        (0.5, 0.025, OPPOSITE[top], "center", "bottom"),
-    )
-    for x, y, letter, horizontal, vertical in places:
-        axes.text(
-            x, y, letter, transform=axes.transAxes, color="white", fontsize=9, fontweight="bold",
-            ha=horizontal, va=vertical, path_effects=drawing.halo(width=3.0),
-        )  # fmt: skip
+    write_sides(axes, (OPPOSITE[toward[0]], toward[0], top, OPPOSITE[top]))
 
 
 def _letter(image: Volume, axis: int) -> str:

@@ -183,6 +183,14 @@ ENGLISH: Final[Mapping[str, str]] = {
     "bone.planes_given": "the label that was given",
     "bone.planes_header": ", as the image header has them; its orientation is doubtful",
     "bone.planes_region": "; blue: region of the density measure",
+    "bone.landmarks_femur": (
+        "Last picture: plane through neck and shaft, with the head's circle, the neck's axis and its narrowest section, the shaft's axis (dashed) "
+        "and the tips of the trochanters, seen from the front."
+    ),
+    "bone.landmarks_vertebra": (
+        "Last picture: mid-sagittal plane of the body, with the planes of both endplates, the plane half-way between them (dashed) and "
+        "anterior, middle and posterior height."
+    ),
     "bone.window": "Window: level {level}, width {width} {unit}.",
     "bone.planes_alt": "Axial, coronal and sagittal CT planes through the middle of {bone} with the outline of the bone.",
     "bone.views": "{bone} from two sides and cut through the middle, coloured by density.",

@@ -16,6 +16,7 @@ from scipy import ndimage
 from ..records import Array, BoneRegion, BoneResult
 from ..volume import Volume, bounding_box, crop, to_index, to_patient
 from . import drawing
+from .landmarks import cut_frame
 from .surface import Camera, Layer, look_from, prepare, render
 from .wording import Texts
 
@@ -169,7 +170,7 @@ def triad(frame: Float[Array, "3 3"], camera: Camera) -> dict[str, Float[Array, 
 
 def _draw_cut(axes: Axes, subject: _Subject, layer: Layer, texts: Texts, aspect: float) -> None:
     """Show the plane through the middle of the bone."""
-    right, up, centre = _cut_frame(subject.region)
+    right, up, centre = cut_frame(subject.region)
     across = np.stack([right, up, np.cross(right, up)], axis=1)
     low, high = (end - centre @ across for end in _extent(subject.mask, across))
     middle = (low + high) / 2
@@ -194,21 +195,6 @@ def _draw_cut(axes: Axes, subject: _Subject, layer: Layer, texts: Texts, aspect:
     for x, side, where in ((0.02, sides[0], "left"), (0.98, sides[1], "right")):
         axes.text(x, 0.55, side, transform=axes.transAxes, fontsize=drawing.FONT_SIZE, ha=where, va="center", color=drawing.INK)
     _ruler(axes, wide)
-
-
-def _cut_frame(region: BoneRegion) -> tuple[Float[Array, "3"], Float[Array, "3"], Float[Array, "3"]]:
-    """Return right, up and centre of the cut: mid-sagittal in a vertebra, through neck and shaft in a femur."""
-    left, posterior, up = region.frame.axes.T
-    if region.kind == "vertebra":
-        return posterior, up, region.frame.origin
-    head, neck = region.landmarks.get("head_centre"), region.landmarks.get("neck_centre")
-    right = left
-    if head is not None and neck is not None:
-        across = (neck - head) - ((neck - head) @ up) * up
-        if np.linalg.norm(across) > 1.0:
-            right = across / np.linalg.norm(across)
-            right = right if right @ left > 0 else -right
-    return right, up, region.frame.origin
 
 
 def sample(volume: Volume, points: Float[Array, "v u 3"], order: int) -> Float[Array, "v u"]:
