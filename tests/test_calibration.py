@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from openbct.calibration import CALIBRATORS, Fixed, Given, Phantomless
+from openbct.calibration import CALIBRATORS, Fixed, Given, Phantom, Phantomless
 from openbct.calibration.attenuation import (
     attenuation_reference,
     effective_energy,
@@ -41,7 +41,7 @@ def scan_of(array: np.ndarray, unit: str = "HU") -> Scan:
 
 
 def test_table_holds_calibrators() -> None:
-    made = (Fixed(0.7, 0.0), Given(), Phantomless())
+    made = (Fixed(0.7, 0.0), Given(), Phantom(), Phantomless())
     assert set(CALIBRATORS) == {calibrator.name for calibrator in made}
     assert all(isinstance(calibrator, Calibrator) for calibrator in made)
 

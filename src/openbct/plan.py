@@ -11,7 +11,7 @@ import numpy as np
 
 from .anatomy import locate_femur, locate_vertebra, take_vertebra
 from .binning import Binning
-from .calibration import Fixed, Given, Phantomless
+from .calibration import Fixed, Given, Phantom, Phantomless, SiteCorrected
 from .cortex import Cortex
 from .errors import SettingsError
 from .linear import CRAWFORD_2003, PISTOIA_2002, SCHILEO_2014, LinearTest
@@ -31,6 +31,7 @@ from .records import (
     MaterialLaw,
     Mineral,
     Pads,
+    Scan,
 )
 from .settings import CalibrationSettings, FemurSettings, MechanicalSettings, Settings, VertebraSettings, built_in
 from .strength import FEMUR_TEST, STANCE_TEST, VERTEBRA_TEST, MechanicalTest
@@ -71,8 +72,8 @@ class Plan:
         return self.femur if bone.startswith("femur") else self.vertebra
 
 
-def make_plan(settings: Settings) -> Plan:
-    """Return the values that a protocol names.
+def make_plan(settings: Settings, *, phantom_scan: Scan | None = None) -> Plan:
+    """Return the values that a protocol names; ``phantom_scan`` holds the phantom where the scan itself does not.
 
     Raises
     ------
@@ -81,7 +82,7 @@ def make_plan(settings: Settings) -> Plan:
     """
     vertebra, femur, usual = settings.vertebra, settings.femur, built_in()
     return Plan(
-        calibrator=make_calibrator(settings.calibration),
+        calibrator=make_calibrator(settings.calibration, phantom_scan=phantom_scan),
         vertebra=Recipe(
             *_VERTEBRAL[vertebra.pose],
             _compression(vertebra),
@@ -148,8 +149,16 @@ def _elements(asked: MechanicalSettings) -> dict[str, Any]:
     return elements
 
 
-def make_calibrator(settings: CalibrationSettings) -> Calibrator:
+def make_calibrator(settings: CalibrationSettings, *, phantom_scan: Scan | None = None) -> Calibrator:
     """Return the calibrator that the settings name."""
+    calibrator = _method(settings, phantom_scan)
+    if settings.site_offset_mg_cm3 is None and settings.site_factor is None:
+        return calibrator
+    factor = 1.0 if settings.site_factor is None else settings.site_factor
+    return SiteCorrected(calibrator, settings.site_offset_mg_cm3 or 0.0, factor, settings.site_source or "")
+
+
+def _method(settings: CalibrationSettings, phantom_scan: Scan | None) -> Calibrator:
     if is_spec(settings.method):
         calibrator: Calibrator = load(settings.method)
         if not callable(calibrator):
@@ -161,12 +170,21 @@ def make_calibrator(settings: CalibrationSettings) -> Calibrator:
     if settings.method == "phantomless":
         fewest = {} if settings.min_tissues is None else {"min_tissues": settings.min_tissues}
         return Phantomless(mineral=mineral, energy_kev=settings.energy_kev, **fewest)
+    if settings.method == "phantom":
+        return Phantom(model=settings.phantom or "auto", certificate=settings.certificate, elsewhere=phantom_scan)
     if settings.method == "given":
         return Given(mineral=mineral)
     if settings.method == "fixed" and settings.slope_mg_cm3_per_hu is not None and settings.intercept_mg_cm3 is not None:
-        return Fixed(slope=settings.slope_mg_cm3_per_hu, intercept=settings.intercept_mg_cm3, mineral=mineral)
+        return Fixed(
+            slope=settings.slope_mg_cm3_per_hu,
+            intercept=settings.intercept_mg_cm3,
+            mineral=mineral,
+            slope_sd=settings.slope_sd_mg_cm3_per_hu,
+            intercept_sd=settings.intercept_sd_mg_cm3 or 0.0,
+        )
     raise SettingsError(
-        f"found calibration method {settings.method!r}, expected phantomless, fixed (with slope and intercept), given, or file.py:OBJECT"
+        f"found calibration method {settings.method!r}, expected phantomless, phantom, fixed (with slope and intercept), given, or "
+        "file.py:OBJECT"
     )
 
 

@@ -31,6 +31,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "threads": (0, 256),
     "slope_mg_cm3_per_hu": (0.3, 1.5),
     "intercept_mg_cm3": (-200.0, 200.0),
+    "slope_sd_mg_cm3_per_hu": (0.0, 0.5),
+    "intercept_sd_mg_cm3": (0.0, 100.0),
+    "site_offset_mg_cm3": (-100.0, 100.0),
+    "site_factor": (0.5, 2.0),
     "energy_kev": (40.0, 150.0),
     "min_tissues": (2, 4),
 }
@@ -55,6 +59,10 @@ SITES = ("vertebra", "femur")
 ONLY_FOR: dict[str, tuple[str, str]] = {
     "slope_mg_cm3_per_hu": ("method", "fixed"),
     "intercept_mg_cm3": ("method", "fixed"),
+    "slope_sd_mg_cm3_per_hu": ("method", "fixed"),
+    "intercept_sd_mg_cm3": ("method", "fixed"),
+    "phantom": ("method", "phantom"),
+    "certificate": ("method", "phantom"),
     "energy_kev": ("method", "phantomless"),
     "min_tissues": ("method", "phantomless"),
     "strains": ("test", "nonlinear"),
@@ -97,6 +105,7 @@ _WHOLE = ("bins", "threads", "min_tissues")
 _TYPES: dict[str, type] = {
     "bbar": bool,
     "bin_shift": bool,
+    "certificate": Mapping,
     "threads": int,
     "bones": tuple,
     "strains": tuple,

@@ -206,6 +206,8 @@ class CalibratedVolume:
     """Of (slope, intercept)."""
     samples: tuple[ReferenceSample, ...]
     step: Step
+    quantities: Mapping[str, float] = field(default_factory=dict)
+    """What the method says of itself: ``"r_squared"``, ``"slope_drift_percent"`` ..."""
 
 
 @dataclass(frozen=True)

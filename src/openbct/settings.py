@@ -21,11 +21,24 @@ class CalibrationSettings:
     """How HU become mineral density."""
 
     method: str = "phantomless"
-    """``"phantomless"``, ``"fixed"``, ``"given"`` or ``file.py:OBJECT``."""
+    """``"phantomless"``, ``"phantom"``, ``"fixed"``, ``"given"`` or ``file.py:OBJECT``."""
     mineral: str = "K2HPO4"
+    """For ``"fixed"`` and ``"given"``; a phantom has its own."""
     slope_mg_cm3_per_hu: float | None = None
     """For ``"fixed"``, with the intercept."""
     intercept_mg_cm3: float | None = None
+    slope_sd_mg_cm3_per_hu: float | None = None
+    """For ``"fixed"``: one standard deviation of the slope; ``None``: that of published asynchronous calibrations."""
+    intercept_sd_mg_cm3: float | None = None
+    phantom: str | None = None
+    """For ``"phantom"``: a model's name, or ``"auto"``."""
+    certificate: Mapping[str, Any] | None = None
+    """For ``"phantom"``: the table of its certificate."""
+    site_offset_mg_cm3: float | None = None
+    """Correction of a site, after any method: offset + factor x density; with ``site_factor`` and ``site_source``."""
+    site_factor: float | None = None
+    site_source: str | None = None
+    """Where the correction comes from, as the Methods paragraph is to say it."""
     energy_kev: float | None = None
     """For ``"phantomless"``: effective energy of a monoenergetic image, or one known better than from the tube voltage."""
     min_tissues: int | None = None
@@ -271,6 +284,10 @@ def site_of(bone: str) -> str:
 def _check_calibration(asked: CalibrationSettings, where: str) -> None:
     if asked.method == "fixed" and (asked.slope_mg_cm3_per_hu is None or asked.intercept_mg_cm3 is None):
         raise SettingsError(f'{where}: calibration "fixed" needs slope_mg_cm3_per_hu and intercept_mg_cm3; give both')
+    if (asked.site_offset_mg_cm3 is not None or asked.site_factor is not None) != (asked.site_source is not None):
+        raise SettingsError(
+            f"{where}: a site correction needs site_source with site_offset_mg_cm3, site_factor or both; give them"
+        )
     check_section("calibration", asdict(asked), where)
 
 

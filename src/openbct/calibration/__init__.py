@@ -7,9 +7,16 @@ from collections.abc import Callable
 from ..records import Calibrator
 from .fixed import Fixed
 from .given import Given
+from .phantom import Phantom
 from .phantomless import Phantomless
+from .site_corrected import SiteCorrected
 
-CALIBRATORS: dict[str, Callable[..., Calibrator]] = {"fixed": Fixed, "given": Given, "phantomless": Phantomless}
+CALIBRATORS: dict[str, Callable[..., Calibrator]] = {
+    "fixed": Fixed,
+    "given": Given,
+    "phantom": Phantom,
+    "phantomless": Phantomless,
+}
 """Name to class; its fields are the settings of the method."""
 
-__all__ = ["CALIBRATORS", "Fixed", "Given", "Phantomless"]
+__all__ = ["CALIBRATORS", "Fixed", "Given", "Phantom", "Phantomless", "SiteCorrected"]

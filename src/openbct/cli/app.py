@@ -71,6 +71,16 @@ Models = Annotated[
         help="Also write each bone's finite-element model for other programs: inp, feb, n88model, parosol, with commas.",
     ),
 ]
+PhantomName = Annotated[
+    str | None,
+    typer.Option("--phantom", help="Calibrate by the phantom in the scan: auto, or its model by name (see the docs)."),
+]
+Certificate = Annotated[
+    Path | None, typer.Option("--phantom-certificate", help="TOML file with the values of this very phantom's certificate.")
+]
+PhantomScan = Annotated[
+    Path | None, typer.Option("--phantom-scan", help="The phantom lies in this other scan of the same scanner and protocol.")
+]
 Anonymous = Annotated[bool, typer.Option("--anonymous", help="Leave names, numbers, dates and UIDs out of every file.")]
 
 
@@ -118,6 +128,9 @@ def analyze(
     height_cm: Height = None,
     weight_kg: Weight = None,
     series: Series = None,
+    phantom: PhantomName = None,
+    phantom_certificate: Certificate = None,
+    phantom_scan: PhantomScan = None,
     json: Json = False,
     no_report: NoReport = False,
     anonymous: Anonymous = False,
@@ -130,7 +143,7 @@ def analyze(
     request = Request(
         scan=scan, out=out, labels=tuple(labels or ()), label_maps=tuple(label_map or ()), bones=bones, protocol=protocol,
         sex=sex, age=age, height_cm=height_cm, weight_kg=weight_kg, series=series, report=not no_report,
-        anonymous=anonymous, models=named(models),
+        anonymous=anonymous, models=named(models), phantom=phantom, certificate=phantom_certificate, phantom_scan=phantom_scan,
     )  # fmt: skip
     run_analyze(request, as_json=json)
 
@@ -231,13 +244,17 @@ def calibrate(
     label_map: LabelMapFile = None,
     protocol: Protocol = "default",
     series: Series = None,
+    phantom: PhantomName = None,
+    phantom_certificate: Certificate = None,
+    phantom_scan: PhantomScan = None,
     json: Json = False,
 ) -> None:
     """Write the scan in mineral density, with the calibration line and its references."""
     from .request import stage_request
     from .stages import run_calibrate
 
-    run_calibrate(stage_request(scan, out, labels, label_map, protocol=protocol, series=series), as_json=json)
+    more: dict[str, Any] = {"phantom": phantom, "certificate": phantom_certificate, "phantom_scan": phantom_scan}
+    run_calibrate(stage_request(scan, out, labels, label_map, protocol=protocol, series=series, **more), as_json=json)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from ..errors import InputError, SettingsError
 from ..plugins import is_spec
 from ..records import Mineral, Scan, Segmenter
 from ..settings import Settings, built_in, override, parse, protocol_names
+from .phantom_request import phantom_settings
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,12 @@ class Request:
     """Names, numbers, dates and UIDs stay out of every file."""
     models: tuple[str, ...] = ()
     """Formats in which each bone's model is written for other programs."""
+    phantom: str | None = None
+    """A calibration phantom by name, or ``auto``; ``None``: as the protocol says."""
+    certificate: Path | None = None
+    """That of the phantom."""
+    phantom_scan: Path | None = None
+    """Where the phantom lies in another scan."""
 
 
 def named(text: str) -> tuple[str, ...]:
@@ -72,6 +79,8 @@ def make_settings(request: Request) -> Settings:
     if request.calibrated:
         stated = {} if request.mineral is None else {"mineral": request.mineral}
         changes["calibration"] = {"method": "given", **stated}
+    elif request.phantom is not None or request.certificate is not None or request.phantom_scan is not None:
+        changes["calibration"] = phantom_settings(request.phantom, request.certificate)
     return override(settings, changes, "command line")
 
 
@@ -114,6 +123,8 @@ def check_request(request: Request) -> None:
         raise InputError(
             "found nothing at the path of the scan, expected a DICOM folder, zip or NIfTI file; check it"
         )  # without the path: its names may be a patient's
+    if request.phantom_scan is not None and not request.phantom_scan.exists():
+        raise InputError("found nothing at the path of --phantom-scan, expected a DICOM folder, zip or NIfTI file; check it")
     for option, paths in (("--labels", request.labels), ("--label-map", request.label_maps)):
         for number, path in enumerate(paths, start=1):
             known = option == "--label-map" and (str(path) == "auto" or str(path) in builtin_tables())

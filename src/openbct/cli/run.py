@@ -11,6 +11,7 @@ from ..errors import InputError, ModelError, OpenBCTError, OutputError
 from ..plugins import is_spec
 from ..records import BoneResult, Case, Scan, Segmenter
 from ..settings import Settings, override, to_tables
+from .phantom_request import read_phantom_scan
 from .request import Request, make_settings, read_inputs
 from .tell import Progress, print_json, print_summary, summary
 
@@ -96,7 +97,8 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
             raise error
         bugs.append(error)
 
-    plan, kept = make_plan(settings), keep_plugins(settings, request.out)
+    phantom = read_phantom_scan(request.phantom_scan)
+    plan, kept = make_plan(settings, phantom_scan=phantom), keep_plugins(settings, request.out)
     case = analyze(scan, segmenter, settings=kept, plan=plan, observe=progress, finished=finished, on_bug=collect)
     case = anonymise(case) if request.anonymous else case
     progress("writing the results")

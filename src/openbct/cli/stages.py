@@ -12,6 +12,7 @@ from ..errors import InputError, SegmentationError, SettingsError
 from ..records import Scan
 from ..settings import Settings
 from ..volume import Volume
+from .phantom_request import read_phantom_scan
 from .request import Request, check_request, doubt_mineral, make_settings, read_inputs
 from .run import write_reports
 from .tell import Progress, print_json
@@ -55,7 +56,7 @@ def run_calibrate(request: Request, *, as_json: bool) -> None:
 
     progress = Progress()
     settings = make_settings(request)
-    calibrator = make_calibrator(settings.calibration)
+    calibrator = make_calibrator(settings.calibration, phantom_scan=read_phantom_scan(request.phantom_scan))
     prepare_folder(request.out)
     progress("reading the scan")
     scan, segmenter = read_inputs(request, settings) if request.labels else (_scan(request, settings), None)

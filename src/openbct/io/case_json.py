@@ -139,6 +139,7 @@ def calibration_to_json(calibration: CalibratedVolume) -> dict[str, Any]:
             }
             for sample in calibration.samples
         ],
+        "quantities": dict(calibration.quantities),
         "sentence": calibration.step.sentence,
         "cautions": list(calibration.step.cautions),
     }
