@@ -8,7 +8,19 @@ from .binning import WALLE_2025, Binning
 from .cortex import Cortex
 from .density import convert, convert_mineral
 from .errors import ModelError
-from .records import Array, Boundary, ElasticSymmetry, FEModel, MaterialLaw, Mineral, Pads, Reference, Specimen, Step
+from .records import (
+    Array,
+    Boundary,
+    ElasticSymmetry,
+    FEModel,
+    MaterialLaw,
+    Mineral,
+    Pads,
+    PostYield,
+    Reference,
+    Specimen,
+    Step,
+)
 
 CEMENT = Pads()
 PMMA_REFERENCE = Reference("PMMA pads 2500 MPa, Poisson ratio 0.3, as constants in public voxel-FE code", "code")
@@ -105,7 +117,19 @@ def build_model(
         to_patient=specimen.to_patient,
         step=_describe(specimen, law, rho, (*references, *_binned(binning)[1]), doubts, (words, cited), _binned(binning)[0]),
         symmetry=symmetry,
+        post_yield=_after_yield(rho, law, bone, specimen.spacing),
     )
+
+
+def _after_yield(rho: Array, law: MaterialLaw, bone: Array, spacing: float) -> PostYield | None:
+    """Return what follows yielding on the grid; pads never get there."""
+    if law.post_yield is None:
+        return None
+    found = law.post_yield(np.clip(rho, *law.clip), spacing)
+    fields = [np.full(bone.shape, far) for far in (1e9, 0.0, 0.0)]
+    for field, values in zip(fields, (found.plateau, found.slope, found.residual), strict=True):
+        field[bone] = values
+    return PostYield(*fields)
 
 
 def _by_law(rho: Array, law: MaterialLaw) -> tuple[Array, Array]:

@@ -21,7 +21,8 @@ from .loadcases import SidewaysFall
 from .plan import Plan, Recipe, make_plan
 from .records import BoneMask, BoneMeasures, BoneResult, CalibratedVolume, Case, FEModel, Scan, Segmenter, Step, StrengthResult
 from .settings import Settings, site_of, to_tables
-from .strength import measure_strength
+from .softening import SofteningTest, measure_softening
+from .strength import MechanicalTest, measure_strength
 from .sweep import FallSweep, sweep_fall
 from .uncertainty import with_uncertainty
 from .versions import versions
@@ -151,6 +152,8 @@ def _tested(model: FEModel, recipe: Recipe, plan: Plan, measures: BoneMeasures) 
     test = recipe.test
     if isinstance(test, LinearTest):
         result = measure_linear(model, test, threads=plan.threads)
+    elif isinstance(test, SofteningTest):
+        result = measure_softening(model, test, threads=plan.threads)
     else:
         result = measure_strength(model, test, threads=plan.threads)
     if recipe.spread is not None:
@@ -188,9 +191,10 @@ def sweep_femora(
             f"found the law {plan.femur.law.name!r} in protocol {plan.title}, expected one with a yield stress: the sweep scales the load until "
             "a share of the bone would pass it; take a law that has one (`openbct protocols` lists them)"
         )
-    if isinstance(test, LinearTest) and nonlinear:
+    if nonlinear and not isinstance(test, MechanicalTest):
+        kind = "linear" if isinstance(test, LinearTest) else "softening"
         raise SettingsError(
-            f"found a linear femoral test in protocol {plan.title}, expected a nonlinear one for the sweep's last step; leave it out (--linear-only)"
+            f"found a {kind} femoral test in protocol {plan.title}, expected a nonlinear one for the sweep's last step; leave it out (--linear-only)"
         )
     segmentation = without_gaps(scan, segmenter(scan))
     calibration = plan.calibrator(scan, segmentation)
@@ -207,7 +211,7 @@ def sweep_femora(
                 plan.femur.law,
                 span_deg=span_deg,
                 directions=directions,
-                test=None if isinstance(test, LinearTest) or not nonlinear else test,
+                test=test if nonlinear and isinstance(test, MechanicalTest) else None,
                 elements=plan.femur.elements,
                 threads=plan.threads,
                 progress=lambda done, of, name=name: observe(f"direction {done + 1} of {of}", name),  # type: ignore[misc]

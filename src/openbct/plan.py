@@ -34,8 +34,12 @@ from .records import (
     Scan,
 )
 from .settings import CalibrationSettings, FemurSettings, MechanicalSettings, Settings, VertebraSettings, built_in
+from .softening import SofteningTest
 from .strength import FEMUR_TEST, STANCE_TEST, VERTEBRA_TEST, MechanicalTest
 from .uncertainty import ModelSpread, model_spread
+
+VirtualTest = MechanicalTest | LinearTest | SofteningTest
+"""Every kind of test; the pipeline knows what measures each."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Recipe:
     measure: Callable[[BoneRegion, CalibratedVolume], BoneMeasures]
     loadcase: LoadCase
     law: MaterialLaw
-    test: MechanicalTest | LinearTest
+    test: VirtualTest
     elements: Mapping[str, Any] = field(default_factory=dict)
     """What beside the law makes the elements: keywords of :func:`openbct.femodel.build_model`."""
     spread: ModelSpread | None = None
@@ -188,12 +192,12 @@ def _method(settings: CalibrationSettings, phantom_scan: Scan | None) -> Calibra
     )
 
 
-def _law_and_test(
-    asked: MechanicalSettings, default: MechanicalTest, span: str
-) -> tuple[MaterialLaw, MechanicalTest | LinearTest]:
+def _law_and_test(asked: MechanicalSettings, default: MechanicalTest, span: str) -> tuple[MaterialLaw, VirtualTest]:
     law = _law(asked.material)
     if asked.test == "linear":
         return law, _linear_test(default, asked, span)
+    if asked.test == "softening":
+        return law, _softening_test(law, default, asked)
     if law.yield_stress is None:
         raise SettingsError(
             f'the material law {law.name!r} has no yield stress, which a load history to failure needs; set test = "linear" beside it, or '
@@ -251,6 +255,7 @@ def _test(default: MechanicalTest, asked: MechanicalSettings, span: str) -> Mech
     assert (
         asked.strength_strain is not None and asked.strains is not None and asked.yield_criterion is not None
     )  # settings saw to it
+    soft = asked.strain_between == "endplates"
     names = {"von_mises": "von Mises", "paraboloid": "paraboloid", "mohr_coulomb": "Mohr–Coulomb"}
     criterion = (
         f"force at {100 * asked.strength_strain:g} % apparent strain of {span}, {names[asked.yield_criterion]} perfect plasticity"
@@ -261,7 +266,25 @@ def _test(default: MechanicalTest, asked: MechanicalSettings, span: str) -> Mech
         strains=asked.strains,
         yield_criterion=asked.yield_criterion,
         bbar=asked.bbar,
-        criterion=criterion,
+        criterion=criterion.replace("apparent strain", "strain of the bone between its pads") if soft else criterion,
+        between_ends=soft,
+    )
+
+
+def _softening_test(law: MaterialLaw, default: MechanicalTest, asked: MechanicalSettings) -> SofteningTest:
+    """Return the test of a softening bone that the settings name."""
+    if law.post_yield is None or asked.cortex != "density":
+        found = f"the material law {law.name!r}" if law.post_yield is None else f'cortex = "{asked.cortex}"'
+        raise SettingsError(
+            f'found {found} beside test = "softening", expected a law that says what follows yielding (keyak2005) and cortex = "density"'
+        )
+    assert asked.travel_mm is not None and asked.increment_mm is not None  # settings saw to it
+    return SofteningTest(
+        criterion="greatest force of the load history, each voxel softening after a plateau",
+        travel=asked.travel_mm,
+        increment=asked.increment_mm,
+        bbar=asked.bbar,
+        plausible=default.plausible,
     )
 
 

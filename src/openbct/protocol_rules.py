@@ -28,6 +28,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "tension_strain": (0.0005, 0.05),
     "compression_strain": (0.0005, 0.05),
     "averaging_mm": (0.0, 10.0),
+    "travel_mm": (0.5, 20.0),
+    "increment_mm": (0.005, 0.5),
     "threads": (0, 256),
     "slope_mg_cm3_per_hu": (0.3, 1.5),
     "intercept_mg_cm3": (-200.0, 200.0),
@@ -39,9 +41,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "min_tissues": (2, 4),
 }
 CHOICES: dict[str, tuple[str, ...]] = {
-    "test": ("nonlinear", "linear"),
+    "test": ("nonlinear", "linear", "softening"),
     "rule": ("height", "critical_volume", "principal_strain"),
     "loadcase": ("sideways_fall", "stance"),
+    "strain_between": ("platens", "endplates"),
     "inferior": ("clamped", "sliding"),
     "superior": ("free", "bonded", "tilting"),
     "head": ("free", "bonded"),
@@ -67,6 +70,7 @@ ONLY_FOR: dict[str, tuple[str, str]] = {
     "min_tissues": ("method", "phantomless"),
     "strains": ("test", "nonlinear"),
     "strength_strain": ("test", "nonlinear"),
+    "strain_between": ("test", "nonlinear"),
     "yield_criterion": ("test", "nonlinear"),
     "pad_yield_mpa": ("test", "nonlinear"),
     "rule": ("test", "linear"),
@@ -76,6 +80,8 @@ ONLY_FOR: dict[str, tuple[str, str]] = {
     "tension_strain": ("rule", "principal_strain"),
     "compression_strain": ("rule", "principal_strain"),
     "averaging_mm": ("rule", "principal_strain"),
+    "travel_mm": ("test", "softening"),
+    "increment_mm": ("test", "softening"),
     "adduction_deg": ("loadcase", "sideways_fall"),
     "internal_rotation_deg": ("loadcase", "sideways_fall"),
     "trochanter": ("loadcase", "sideways_fall"),
@@ -88,6 +94,7 @@ CARRIED = ("pad_mm", "intrusion_mm", "distal_support_mm")
 NEEDED: dict[tuple[str, str], tuple[str, ...]] = {
     ("test", "nonlinear"): ("strains", "strength_strain", "yield_criterion"),
     ("test", "linear"): ("rule",),
+    ("test", "softening"): ("travel_mm", "increment_mm"),
     ("rule", "height"): ("coefficient",),
     ("rule", "critical_volume"): ("critical_strain", "critical_share"),
     ("rule", "principal_strain"): ("tension_strain", "compression_strain", "averaging_mm"),
@@ -204,7 +211,7 @@ def check_section(name: str, values: Mapping[str, Any], where: str) -> None:
             if missing:
                 raise SettingsError(f'{where}: [{name}] {selector} = "{choice}" needs {", ".join(missing)}; give them')
     for key, choice in LINEAR_ONLY.items():
-        if values.get(key) == choice and values.get("test") == "nonlinear":
+        if values.get(key) == choice and values.get("test") != "linear":
             raise SettingsError(
-                f'{where}: found [{name}] {key} = "{choice}" beside test = "nonlinear", whose solver does not have it; expected test = "linear"'
+                f'{where}: found [{name}] {key} = "{choice}" beside test = "{values.get("test")}", whose solver does not have it; expected test = "linear"'
             )

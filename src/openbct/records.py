@@ -306,6 +306,18 @@ class Pads:
 
 
 @dataclass(frozen=True)
+class PostYield:
+    """What follows yielding in each element: a plateau, a falling line, a residual stress."""
+
+    plateau: Float[Array, "..."]
+    """Strain at which the plateau ends [-]."""
+    slope: Float[Array, "..."]
+    """Of stress over strain beyond it, negative [MPa]."""
+    residual: Float[Array, "..."]
+    """Stress below which it does not fall [MPa]."""
+
+
+@dataclass(frozen=True)
 class FEModel:
     """A well-posed problem for the kernel."""
 
@@ -328,6 +340,8 @@ class FEModel:
     step: Step
     symmetry: ElasticSymmetry | None = None
     """``None``: isotropic."""
+    post_yield: PostYield | None = None
+    """On the grid; ``None`` where the law gives none."""
 
 
 @dataclass(frozen=True)
@@ -500,6 +514,8 @@ class MaterialLaw:
     """Tensile over compressive yield stress."""
     tissue: bool = False
     """The law is that of the tissue itself, not of a volume with marrow in it: for images that resolve trabeculae."""
+    post_yield: Callable[[Float[Array, "..."], float], PostYield] | None = None
+    """What follows yielding in voxels of an edge [mm]; ``None``: the source gives nothing, or we leave it out."""
 
 
 @runtime_checkable

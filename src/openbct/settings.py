@@ -54,9 +54,11 @@ class MechanicalSettings:
     voxel_mm: float
     bbar: bool
     test: str = "nonlinear"
-    """``"nonlinear"``: load history to failure; ``"linear"``: one elastic solution and a ``rule``."""
+    """``"nonlinear"``: load history to failure; ``"linear"``: one elastic solution and a ``rule``; ``"softening"``: to the greatest force."""
     strength_strain: float | None = None
     strains: tuple[float, ...] | None = None
+    strain_between: str | None = None
+    """``"platens"``, or ``"endplates"``: the bone's own, for pads as soft as discs; ``None``: as the load case has it."""
     yield_criterion: str | None = None
     rule: str | None = None
     coefficient: float | None = None
@@ -68,6 +70,9 @@ class MechanicalSettings:
     """For ``rule = "principal_strain"``, with the limit in compression [-] and the sphere's diameter over which strain is averaged [mm]."""
     compression_strain: float | None = None
     averaging_mm: float | None = None
+    travel_mm: float | None = None
+    """For ``test = "softening"``: how far at most, in which increments."""
+    increment_mm: float | None = None
     edge: str = "plain"
     cortex: str = "density"
     """``"density"``: the voxel's own density carries it; ``"surface"``, ``"shell"``: see :mod:`openbct.cortex`."""

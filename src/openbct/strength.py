@@ -10,6 +10,7 @@ import numpy as np
 
 from . import fe
 from .bounds import Bounds, doubt_bounds, refuse_bounds
+from .endplate_strain import between_ends
 from .errors import ModelError, SolveError
 from .records import Array, FEModel, Reference, Step, StrengthResult
 
@@ -46,6 +47,8 @@ class MechanicalTest:
     yield_criterion: str = "von_mises"
     bbar: bool = True
     plausible: tuple[Bounds, ...] = ()
+    between_ends: bool = False
+    """Strain is that of the bone between its pads, not of the platens: for pads as soft as discs."""
 
 
 VERTEBRA_TEST = MechanicalTest(
@@ -116,6 +119,8 @@ def measure_strength(
             f"found {'an anisotropic' if model.symmetry else 'a tilting platen on the'} model of {model.bone}, expected isotropic elements "
             "and platens that do not tilt: the elastic-plastic solver has neither; use a linear test"
         )
+    if test.between_ends:
+        solver = between_ends(model, solver)
     gauge = model.gauge_length
     travels = [strain * gauge for strain in test.strains]
     boundary = model.boundary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .bayraktar2004 import BAYRAKTAR_2004_CORTICAL, BAYRAKTAR_2004_TRABECULAR
 from .crawford2003 import TRANSVERSE
+from .hfe import HFE_TRABECULAR
 from .keaveny1997 import KEAVENY_1997
 from .keller1994 import KELLER_1994
 from .keyak1994 import KEYAK_1994
@@ -37,6 +38,7 @@ _LAWS = (
     PAROSOL_HIP_NECK,
     PAROSOL_HIP_TROCHANTER,
     OGO_HIP,
+    HFE_TRABECULAR,
     BAYRAKTAR_2004_TRABECULAR,
     BAYRAKTAR_2004_CORTICAL,
 )
