@@ -17,6 +17,8 @@ from openbct.materials import MATERIALS, TRANSVERSE
 from openbct.plan import make_calibrator, make_plan
 from openbct.records import MaterialLaw, Pads
 from openbct.settings import built_in, override, parse, protocol_names, to_tables
+from openbct.softening import SofteningTest
+from openbct.strength import MechanicalTest
 
 
 @pytest.mark.parametrize(
@@ -102,6 +104,28 @@ def test_a_law_without_yield_stress_is_for_linear_tests() -> None:
     with pytest.raises(SettingsError, match=r'no yield stress.*set test = "linear"'):
         make_plan(parse(text, "mine.toml"))
     assert make_plan(parse(text + LINEAR.removeprefix("[femur]"), "mine.toml")).femur.law.yield_stress is None
+
+
+def test_softening_needs_a_law_that_says_what_follows_yielding() -> None:
+    softening = {"test": "softening", "travel_mm": 4.0, "increment_mm": 0.1}
+    plan = make_plan(override(built_in(), {"femur": softening}, "test"))
+    assert isinstance(plan.femur.test, SofteningTest) and plan.femur.test.travel == 4.0 and plan.femur.test.bbar
+    with pytest.raises(SettingsError, match=r"'kopperdahl2002\+side-artefact' beside test"):
+        make_plan(override(built_in(), {"vertebra": softening}, "test"))
+    with pytest.raises(SettingsError, match='cortex = "surface" beside test'):
+        make_plan(override(built_in(), {"femur": {**softening, "cortex": "surface"}}, "test"))
+    with pytest.raises(SettingsError, match="needs increment_mm"):
+        override(built_in(), {"femur": {"test": "softening", "travel_mm": 4.0}}, "test")
+    with pytest.raises(SettingsError, match="found travel_mm = 4 beside"):
+        override(built_in(), {"femur": {"travel_mm": 4.0}}, "test")
+
+
+def test_strain_between_endplates_reaches_the_test_and_its_words() -> None:
+    test = make_plan(built_in("vertebra-through-disc")).vertebra.test
+    assert isinstance(test, MechanicalTest) and test.between_ends
+    assert test.criterion.startswith("force at 1.9 % strain of the bone between its pads, von Mises")
+    plain = make_plan(built_in()).vertebra.test
+    assert isinstance(plain, MechanicalTest) and not plain.between_ends
 
 
 def test_a_law_of_an_unknown_kind_of_density_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -256,17 +256,16 @@ def _test(default: MechanicalTest, asked: MechanicalSettings, span: str) -> Mech
         asked.strength_strain is not None and asked.strains is not None and asked.yield_criterion is not None
     )  # settings saw to it
     soft = asked.strain_between == "endplates"
+    strained = "strain of the bone between its pads" if soft else f"apparent strain of {span}"
     names = {"von_mises": "von Mises", "paraboloid": "paraboloid", "mohr_coulomb": "Mohr–Coulomb"}
-    criterion = (
-        f"force at {100 * asked.strength_strain:g} % apparent strain of {span}, {names[asked.yield_criterion]} perfect plasticity"
-    )
+    criterion = f"force at {100 * asked.strength_strain:g} % {strained}, {names[asked.yield_criterion]} perfect plasticity"
     return replace(
         default,
         strength_strain=asked.strength_strain,
         strains=asked.strains,
         yield_criterion=asked.yield_criterion,
         bbar=asked.bbar,
-        criterion=criterion.replace("apparent strain", "strain of the bone between its pads") if soft else criterion,
+        criterion=criterion,
         between_ends=soft,
     )
 
