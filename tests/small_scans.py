@@ -24,6 +24,8 @@ SECRET = "SECRETNAME"
 QUICK = """
 name = "quick"
 version = "1"
+[segmentation]
+segmenter = "given"
 [calibration]
 method = "fixed"
 slope_mg_cm3_per_hu = 0.72
@@ -32,7 +34,7 @@ intercept_mg_cm3 = -3.0
 voxel_mm = 2.0
 strains = [0.001, 0.010, 0.019]
 """
-"""A protocol for speed: coarse voxels, three loads, a given line (the crop holds no air to calibrate on)."""
+"""A protocol for speed: coarse voxels, three loads, a given line (the crop holds no air to calibrate on), given labels."""
 
 
 @cache

@@ -72,7 +72,7 @@ def test_folder_resumes_and_tells_failures(
     assert list(rows) == ["anna 1", "børge", "empty", "unlabelled"]
     assert rows["anna 1"]["status"] == "caution" and float(rows["børge"]["strength_n"]) > 1000
     assert rows["empty"]["status"] == "failed" and "expected" in rows["empty"]["reason"] and rows["empty"]["bone"] == ""
-    assert "--labels" in rows["unlabelled"]["reason"] and "unlabelled: no labels" in said.out
+    assert "--labels" in rows["unlabelled"]["reason"] and "unlabelled: found the segmenter" in said.out
     assert computed == ["anna 1", "børge"]
     before = {name: (out / name / "result.json").stat().st_mtime_ns for name in computed}
 

@@ -439,7 +439,7 @@ BAD = [
     (no_affine, 3, ["expected"]),
     (empty_labels, 3, ["without any label"]),
     (other_grid, 3, ["another scan", "expected"]),
-    (no_labels, 2, ["--labels", "TotalSegmentator"]),
+    (no_labels, 2, ["without labels", "--labels"]),
     (labels_missing, 3, ["the path of --labels", "expected"]),
     (table_missing, 3, ["the path of --label-map", "expected"]),
     (second_labels_missing, 3, ["path 2 of the 2 of --labels"]),

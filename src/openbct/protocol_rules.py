@@ -31,6 +31,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "travel_mm": (0.5, 20.0),
     "increment_mm": (0.005, 0.5),
     "threads": (0, 256),
+    "timeout_min": (0.01, 1440.0),
     "slope_mg_cm3_per_hu": (0.3, 1.5),
     "intercept_mg_cm3": (-200.0, 200.0),
     "slope_sd_mg_cm3_per_hu": (0.0, 0.5),
@@ -56,6 +57,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "mineral": ("K2HPO4", "CHA"),
     "yield_criterion": ("von_mises", "paraboloid", "mohr_coulomb"),
     "scale": ("provisional", "none"),
+    "segmenter": ("auto", "builtin", "totalsegmentator", "given"),
+    "device": ("auto", "cpu", "gpu", "mps"),
 }
 SITES = ("vertebra", "femur")
 """Kinds of bone that a protocol may be made for."""
@@ -111,6 +114,7 @@ BONES = ("auto", *(f"T{n}" for n in range(1, 14)), *(f"L{n}" for n in range(1, 7
 _WHOLE = ("bins", "threads", "min_tissues")
 _TYPES: dict[str, type] = {
     "bbar": bool,
+    "fast": bool,
     "bin_shift": bool,
     "certificate": Mapping,
     "threads": int,

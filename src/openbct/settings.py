@@ -129,6 +129,20 @@ class AboutSettings:
 
 
 @dataclass(frozen=True)
+class SegmentationSettings:
+    """Who finds the bones."""
+
+    segmenter: str = "auto"
+    """``"auto"``: labels where they are given, else built in; ``"builtin"``, ``"totalsegmentator"``, ``"given"``."""
+    fast: bool = False
+    """TotalSegmentator's 3 mm model."""
+    device: str = "auto"
+    """Where TotalSegmentator computes."""
+    timeout_min: float = 60.0
+    """Minutes after which TotalSegmentator is stopped."""
+
+
+@dataclass(frozen=True)
 class RunSettings:
     """Which bones, with how many threads, on which scale."""
 
@@ -149,6 +163,7 @@ class Settings:
     femur: FemurSettings
     run: RunSettings
     about: AboutSettings = AboutSettings()
+    segmentation: SegmentationSettings = SegmentationSettings()
 
     @property
     def title(self) -> str:
@@ -233,6 +248,7 @@ def with_bones(settings: Settings, bones: tuple[str, ...]) -> Settings:
 
 _SECTIONS: dict[str, type] = {
     "about": AboutSettings,
+    "segmentation": SegmentationSettings,
     "calibration": CalibrationSettings,
     "vertebra": VertebraSettings,
     "femur": FemurSettings,

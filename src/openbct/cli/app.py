@@ -56,6 +56,12 @@ LabelMapFile = Annotated[
         help="Table from label numbers to structures (TOML, ITK-SNAP, Slicer, or total, verse, ogo ...): one for all --labels, or one for each (auto).",
     ),
 ]
+SegmenterName = Annotated[
+    str | None,
+    typer.Option(
+        "--segmenter", help="Who finds the bones: auto (labels, else built in), builtin, totalsegmentator (your own), given."
+    ),
+]
 Bones = Annotated[str, typer.Option("--bones", help="auto, or names: L1,L2,femur_left.")]
 Protocol = Annotated[str, typer.Option("--protocol", help="Name of a built-in protocol, or a .toml file.")]
 Sex = Annotated[str | None, typer.Option("--sex", help="F or M; wins over the header.")]
@@ -121,6 +127,7 @@ def analyze(
     out: Out,
     labels: Labels = None,
     label_map: LabelMapFile = None,
+    segmenter: SegmenterName = None,
     bones: Bones = "auto",
     protocol: Protocol = "default",
     sex: Sex = None,
@@ -142,7 +149,7 @@ def analyze(
 
     request = Request(
         scan=scan, out=out, labels=tuple(labels or ()), label_maps=tuple(label_map or ()), bones=bones, protocol=protocol,
-        sex=sex, age=age, height_cm=height_cm, weight_kg=weight_kg, series=series, report=not no_report,
+        segmenter=segmenter, sex=sex, age=age, height_cm=height_cm, weight_kg=weight_kg, series=series, report=not no_report,
         anonymous=anonymous, models=named(models), phantom=phantom, certificate=phantom_certificate, phantom_scan=phantom_scan,
     )  # fmt: skip
     run_analyze(request, as_json=json)
@@ -242,6 +249,7 @@ def calibrate(
     out: Out,
     labels: Labels = None,
     label_map: LabelMapFile = None,
+    segmenter: SegmenterName = None,
     protocol: Protocol = "default",
     series: Series = None,
     phantom: PhantomName = None,
@@ -253,7 +261,7 @@ def calibrate(
     from .request import stage_request
     from .stages import run_calibrate
 
-    more: dict[str, Any] = {"phantom": phantom, "certificate": phantom_certificate, "phantom_scan": phantom_scan}
+    more: dict[str, Any] = {"phantom": phantom, "certificate": phantom_certificate, "phantom_scan": phantom_scan, "segmenter": segmenter}
     run_calibrate(stage_request(scan, out, labels, label_map, protocol=protocol, series=series, **more), as_json=json)
 
 
@@ -263,6 +271,7 @@ def segment(
     out: Out,
     labels: Labels = None,
     label_map: LabelMapFile = None,
+    segmenter: SegmenterName = None,
     bones: Bones = "auto",
     series: Series = None,
     json: Json = False,
@@ -271,7 +280,7 @@ def segment(
     from .request import stage_request
     from .stages import run_segment
 
-    run_segment(stage_request(scan, out, labels, label_map, bones=bones, series=series), as_json=json)
+    run_segment(stage_request(scan, out, labels, label_map, bones=bones, series=series, segmenter=segmenter), as_json=json)
 
 
 @app.command()

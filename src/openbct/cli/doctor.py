@@ -30,7 +30,7 @@ def run_doctor(*, as_json: bool) -> None:
         "image decoders": _decoders,
         "finite-element kernel": _solve,
         "PDF engine": _pdf,
-        "bone finding": lambda: "from given labels (--labels); automatic segmentation is not part of this version",
+        "bone finding": _bone_finding,
         "protocols": _protocols,
         "processors": _processors,
         "scratch space": _scratch,
@@ -55,6 +55,19 @@ def run_doctor(*, as_json: bool) -> None:
         print("OpenBCT is for research use; it is not cleared as a medical device.")
     if failed:
         raise SystemExit(1)
+
+
+def _bone_finding() -> str:
+    from ..errors import SettingsError
+    from ..io.totalsegmentator import check_weights, find_program
+
+    try:
+        find_program()
+        check_weights(os.environ, fast=False)
+        other = "TotalSegmentator is installed with its weights (--segmenter totalsegmentator)"
+    except SettingsError as error:
+        other = f"TotalSegmentator (optional): {str(error).split(',')[0].removeprefix('found ')}"
+    return f"built in; from given labels (--labels); {other}"
 
 
 def _protocols() -> str:

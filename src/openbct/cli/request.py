@@ -37,6 +37,8 @@ class Request:
     """That of such an image; ``None`` where it was not said."""
     anonymous: bool = False
     """Names, numbers, dates and UIDs stay out of every file."""
+    segmenter: str | None = None
+    """Who finds the bones; ``None``: as the protocol says."""
     models: tuple[str, ...] = ()
     """Formats in which each bone's model is written for other programs."""
     phantom: str | None = None
@@ -76,6 +78,8 @@ def make_settings(request: Request) -> Settings:
     changes: dict[str, Any] = {}
     if request.bones != "auto":
         changes["run"] = {"bones": [name.strip() for name in request.bones.split(",") if name.strip()]}
+    if request.segmenter is not None:
+        changes["segmentation"] = {"segmenter": request.segmenter}
     if request.calibrated:
         stated = {} if request.mineral is None else {"mineral": request.mineral}
         changes["calibration"] = {"method": "given", **stated}
@@ -139,23 +143,21 @@ def check_request(request: Request) -> None:
 
 
 def read_inputs(request: Request, settings: Settings) -> tuple[Scan, Segmenter]:
-    """Return the scan, with the patient as known from header and user, and the segmenter for its labels.
+    """Return the scan, with the patient as known from header and user, and the segmenter that finds its bones.
 
     Raises
     ------
     InputError
-        The scan or the labels cannot be used, or there are no labels.
+        The scan or the labels cannot be used.
+    SettingsError
+        What is asked for does not go together.
     """
     from ..io import read_density, read_labels, read_scan
     from ..patient import combine
-    from ..segmentation import GivenLabels
+    from .segmenters import GivenLabels, choose, without_labels
 
     check_request(request)
-    if not request.labels:
-        raise SettingsError(
-            "no labels were given and automatic bone finding is not part of this version; give --labels with a label map of this scan, "
-            "for example the output of TotalSegmentator or a segmentation made in 3D Slicer (with --label-map for its numbering)"
-        )
+    choice = choose(settings, request.labels, calibrated=request.calibrated)
     if request.calibrated:
         mineral: Mineral = "CHA" if settings.calibration.mineral == "CHA" else "K2HPO4"
         scan = read_density(request.scan, mineral=mineral)
@@ -165,11 +167,14 @@ def read_inputs(request: Request, settings: Settings) -> tuple[Scan, Segmenter]:
         scan.patient, sex=request.sex, age=request.age, height_cm=request.height_cm, weight_kg=request.weight_kg
     )
     step = replace(scan.step, cautions=(*scan.step.cautions, *cautions, *doubt_mineral(request, settings)))
+    scan = replace(scan, patient=patient, step=step)
+    if choice != "given":
+        return scan, without_labels(choice, settings)
     labels = tuple(
         read_labels(path, mapping=table, like=scan.image, frame_uid=scan.acquisition.frame_of_reference_uid)
         for path, table in pair_labels(request)
     )
-    return replace(scan, patient=patient, step=step), GivenLabels(labels, settings.bones)
+    return scan, GivenLabels(labels, settings.bones)
 
 
 def doubt_mineral(request: Request, settings: Settings) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ def run_calibrate(request: Request, *, as_json: bool) -> None:
     calibrator = make_calibrator(settings.calibration, phantom_scan=read_phantom_scan(request.phantom_scan))
     prepare_folder(request.out)
     progress("reading the scan")
-    scan, segmenter = read_inputs(request, settings) if request.labels else (_scan(request, settings), None)
+    scan, segmenter = read_inputs(request, settings) if request.labels or request.segmenter else (_scan(request, settings), None)
     nothing = Segmentation({}, {}, Step("segmentation", "No labels were given."))
     progress("calibrating density")
     calibrated = calibrator(scan, segmenter(scan) if segmenter else nothing)

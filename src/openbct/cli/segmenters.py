@@ -1,0 +1,64 @@
+"""Which segmenter a run takes: a person's labels, TotalSegmentator, or our own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from ..errors import SettingsError
+from ..io.totalsegmentator import WASSERTHAL_2023, TotalSegmentator
+from ..records import Scan, Segmentation, Segmenter
+from ..segmentation import BuiltIn, GivenLabels
+from ..settings import Settings
+
+Choice = Literal["given", "builtin", "totalsegmentator"]
+
+
+@dataclass(frozen=True)
+class FromProgram:
+    """Takes the bones from what TotalSegmentator finds."""
+
+    program: TotalSegmentator
+    bones: tuple[str, ...] | None = None
+
+    def __call__(self, scan: Scan) -> Segmentation:
+        """Return the bones and reference tissues; the program runs now."""
+        found = GivenLabels((self.program(scan.image),), self.bones)(scan)
+        step = replace(found.step, references=(*found.step.references, WASSERTHAL_2023))
+        return replace(found, step=step)
+
+
+def choose(settings: Settings, labels: tuple[Path, ...], *, calibrated: bool) -> Choice:
+    """Return which segmenter is meant, before anything is read.
+
+    Raises
+    ------
+    SettingsError
+        What is asked for does not go together.
+    """
+    asked = settings.segmentation.segmenter
+    if labels and asked in ("builtin", "totalsegmentator"):
+        raise SettingsError(f"found --labels beside the segmenter {asked!r}, expected one of the two; leave one out")
+    if not labels and asked == "given":
+        raise SettingsError(
+            'found the segmenter "given" without labels, expected --labels with a label map of this scan; give it'
+        )
+    if labels:
+        return "given"
+    if calibrated:
+        raise SettingsError(
+            "found a calibrated density image without labels, expected --labels with a label map of it: bones are found in an image in HU only"
+        )
+    return "totalsegmentator" if asked == "totalsegmentator" else "builtin"
+
+
+def without_labels(choice: Choice, settings: Settings) -> Segmenter:
+    """Return the segmenter that needs no labels."""
+    asked = settings.segmentation
+    if choice == "totalsegmentator":
+        return FromProgram(TotalSegmentator(asked.fast, asked.device, asked.timeout_min), settings.bones)
+    return BuiltIn(settings.bones)
+
+
+__all__ = ["FromProgram", "GivenLabels", "choose", "without_labels"]
