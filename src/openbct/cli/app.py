@@ -261,7 +261,12 @@ def calibrate(
     from .request import stage_request
     from .stages import run_calibrate
 
-    more: dict[str, Any] = {"phantom": phantom, "certificate": phantom_certificate, "phantom_scan": phantom_scan, "segmenter": segmenter}
+    more: dict[str, Any] = {
+        "phantom": phantom,
+        "certificate": phantom_certificate,
+        "phantom_scan": phantom_scan,
+        "segmenter": segmenter,
+    }
     run_calibrate(stage_request(scan, out, labels, label_map, protocol=protocol, series=series, **more), as_json=json)
 
 
