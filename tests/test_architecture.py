@@ -75,6 +75,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "linear",
         "loadcases",
         "plan",
+        "quality",
         "settings",
         "softening",
         "strength",

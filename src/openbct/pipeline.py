@@ -19,6 +19,7 @@ from .gaps import bones_in_gaps, without_gaps
 from .linear import LinearTest, measure_linear
 from .loadcases import SidewaysFall
 from .plan import Plan, Recipe, make_plan
+from .quality import examine
 from .records import BoneMask, BoneMeasures, BoneResult, CalibratedVolume, Case, FEModel, Scan, Segmenter, Step, StrengthResult
 from .settings import Settings, site_of, to_tables
 from .softening import SofteningTest, measure_softening
@@ -71,8 +72,9 @@ def analyze(
     seconds: dict[str, float] = {}
     segmentation = _timed("segmentation", "", lambda: without_gaps(scan, segmenter(scan)), observe, seconds)
     broken = bones_in_gaps(scan, segmentation)
+    examination = _timed("acquisition", "", lambda: examine(scan, segmentation), observe, seconds)
     calibration: CalibratedVolume | None = None
-    doubts: tuple[str, ...] = (*scan.step.cautions, *segmentation.step.cautions)
+    doubts: tuple[str, ...] = (*scan.step.cautions, *segmentation.step.cautions, *examination.step.cautions)
     try:
         calibration = _timed("calibration", "", lambda: plan.calibrator(scan, segmentation), observe, seconds)
         doubts += calibration.step.cautions
@@ -86,8 +88,9 @@ def analyze(
         assessment = assess(scan.patient, measures, strengths, scale=plan.scale)
         tables, cautions = to_tables(settings), (*doubts, *assessment.step.cautions)
         return Case(
-            scan, segmentation, calibration, tuple(bones), assessment, settings.title, tables, versions(), dict(seconds), cautions
-        )
+            scan, segmentation, calibration, tuple(bones), assessment, settings.title, tables, versions(), dict(seconds), cautions,
+            examination,
+        )  # fmt: skip
 
     # What was asked for by name is answered by name; what else was looked for stays in segmentation.absent.
     absent = segmentation.absent if settings.run.bones != ("auto",) else {}
@@ -99,8 +102,14 @@ def analyze(
                 result = BoneResult(name, "refused", broken.get(name, refusal), (), ())
             elif site_of(name) not in plan.sites:
                 result = BoneResult(name, "refused", f"protocol {plan.title} is made for {' and '.join(plan.sites)} only", (), ())
+            elif name in examination.refused:
+                step = examination.bones[name]
+                result = BoneResult(name, "refused", examination.refused[name], step.cautions, (step,))
             else:
-                result = analyze_bone(mask, calibration, plan.recipe(name), plan=plan, observe=observe, doubts=doubts)
+                examined = examination.bones.get(name)
+                result = analyze_bone(
+                    mask, calibration, plan.recipe(name), plan=plan, observe=observe, doubts=doubts, examined=examined
+                )
         except OpenBCTError:
             raise
         except Exception as error:
@@ -114,9 +123,13 @@ def analyze(
 
 
 def analyze_bone(
-    mask: BoneMask, calibration: CalibratedVolume, recipe: Recipe, *, plan: Plan, observe: Observer, doubts: tuple[str, ...] = ()
-) -> BoneResult:
-    """Return one bone's result; a refusal is a result with its reason and with what was reached."""
+    mask: BoneMask, calibration: CalibratedVolume, recipe: Recipe, *, plan: Plan, observe: Observer, doubts: tuple[str, ...] = (),
+    examined: Step | None = None,
+) -> BoneResult:  # fmt: skip
+    """Return one bone's result; a refusal is a result with its reason and with what was reached.
+
+    ``doubts`` are those of the scan as a whole; ``examined`` is what the image says of its making around this bone.
+    """
     reached: dict[str, Any] = {}
     seconds: dict[str, float] = {}
     status, reason = "ok", None
@@ -140,7 +153,7 @@ def analyze_bone(
             "refused",
             "this machine has too little memory for the model; crop the scan, or take larger voxels in the protocol",
         )
-    steps: tuple[Step, ...] = tuple(record.step for record in reached.values())
+    steps: tuple[Step, ...] = (*((examined,) if examined else ()), *(record.step for record in reached.values()))
     cautions = tuple(caution for step in steps for caution in step.cautions)
     if status == "ok" and (cautions or doubts):
         status = "caution"

@@ -3,6 +3,7 @@
 ::
 
     Scan ──segmenter──▶ Segmentation ──calibrator(scan, segmentation)──▶ CalibratedVolume
+      both:      quality ▶ Examination, which may refuse a bone
       per bone:  anatomy ▶ BoneRegion ──loadcase.mount──▶ Specimen ──femodel(law, loadcase)──▶ FEModel
                  strength(fe.solve) ▶ StrengthResult;  measures ▶ BoneMeasures
       then:      assessment ▶ Assessment;  Case = all of these;  report ▶ pages
@@ -168,6 +169,34 @@ class Segmentation:
     """Bones that were asked for, or are expected, and are not there, with the reason in plain words."""
     inputs: tuple[tuple[str, str], ...] = ()
     """What the bones were taken from, beside the scan: a source in words and its SHA-256."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule on how a scan was made, as it turned out; the rules stand in ``data/acquisition.toml``."""
+
+    rule: str
+    outcome: Status
+    bone: str | None
+    """``None``: the scan as a whole."""
+    value: float
+    """What was measured, in ``unit``."""
+    unit: str
+    sentence: str
+    """What was found and what it does; empty where all is well."""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What the image itself says of how it was made."""
+
+    checks: tuple[Check, ...]
+    step: Step
+    """With the cautions of the scan as a whole."""
+    bones: Mapping[str, Step]
+    """With the cautions of each bone."""
+    refused: Mapping[str, str]
+    """Bones that must not be assessed in this image, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -472,11 +501,13 @@ class Case:
     """Wall time by stage [s]."""
     cautions: tuple[str, ...] = ()
     """Those of the case as a whole."""
+    examination: Examination | None = None
 
     @property
     def steps(self) -> tuple[Step, ...]:
         """Every step in the order in which it was done; those that say the same are one, with the cautions of all."""
         collected = [self.scan.step, self.segmentation.step]
+        collected += [self.examination.step] if self.examination else []
         collected += [self.calibration.step] if self.calibration else []
         for bone in self.bones:
             collected += bone.steps

@@ -31,6 +31,7 @@ class Progress:
 
 STAGE_WORDS = {
     "segmentation": "finding the bones",
+    "acquisition": "examining how the scan was made",
     "calibration": "calibrating density",
     "anatomy": "locating frame and landmarks",
     "measures": "measuring density",
