@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "quality": LEAVES | {"acquisition"},
     "regrid": LEAVES,
     "io": LEAVES | {"acquisition", "regrid", "versions"},
-    "report": LEAVES,
+    "report": LEAVES | {"acquisition"},
     "binning": LEAVES,
     "cortex": LEAVES,
     "femodel": LEAVES | {"binning", "cortex", "density"},

@@ -52,7 +52,7 @@ def test_stages_are_told_in_order(scan: Scan) -> None:
 
     case = analyze(scan, labels("L1", "T12"), settings=QUICKLY, observe=lambda *one: told.append(one), finished=finished)
     whole = [stage for stage, bone in told if not bone]
-    assert whole == ["segmentation", "calibration", "assessment"]
+    assert whole == ["segmentation", "acquisition", "calibration", "assessment"]
     assert [stage for stage, bone in told if bone == "L1"] == ["anatomy", "measures", "mount", "model", "strength"]
     assert [stage for stage, bone in told if bone == "T12"] == ["anatomy"]
     assert tuple(results) == case.bones and sizes == [1, 2]
@@ -76,7 +76,7 @@ def test_a_refused_bone_keeps_what_it_had_reached(scan: Scan, monkeypatch: pytes
         reached[name] = bone
     assert reached["build_model"].model is None and reached["build_model"].specimen is not None
     assert reached["build_model"].measures is not None and reached["measure_strength"].model is not None
-    assert len(reached["build_model"].steps) == 3
+    assert len(reached["build_model"].steps) == 4
 
 
 def test_one_refusal_does_not_touch_another_bone(case: Case, scan: Scan) -> None:

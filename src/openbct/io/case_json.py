@@ -66,6 +66,7 @@ def case_to_tables(case: Case, *, created: str, files: Mapping[str, Mapping[str,
         "versions": dict(case.versions),
         "patient": _patient_to_table(case.scan.patient),
         "acquisition": _acquisition_to_table(case.scan.acquisition),
+        "acquisition_checks": [asdict(check) for check in case.examination.checks] if case.examination else [],
         "input": {
             "source": case.scan.source,
             "sha256": case.scan.digest,

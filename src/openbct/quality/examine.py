@@ -39,7 +39,7 @@ def examine(scan: Scan, segmentation: Segmentation) -> Examination:
     found = [
         *check_field(look, _slices(image, look, bones)),
         *check_contrast(image, look, segmentation, scan.acquisition),
-        *check_hardening(image, bones),
+        *check_hardening(image, look, bones),
         *check_noise(image, bones),
         *check_motion(image, bones),
         *check_metal(image, bones),

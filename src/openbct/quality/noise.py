@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from ..acquisition import rule
 from ..records import BoneMask, Check
@@ -54,7 +54,11 @@ def noise_at(image: Volume, bone: BoneMask) -> float | None:
         if min(plane.shape) > 2 * max(edge):
             deviations.append(_squares(plane, edge))
     every = np.concatenate(deviations) if deviations else np.zeros(0)
-    return float(np.quantile(every, PLAIN)) if every.size >= FEWEST else None
+    if every.size < FEWEST:
+        return None
+    # The quiet squares of even noise are quiet by chance too, the more so the fewer voxels they have.
+    free = max(edge[0] * edge[1] - 3, 1)
+    return float(np.quantile(every, PLAIN) / np.sqrt(stats.chi2.ppf(PLAIN, free) / free))
 
 
 def _squares(plane: Float[Array, "i j"], edge: list[int]) -> Float[Array, " n"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..acquisition import rule
 from ..records import BoneResult, Case, Finding, Measure
 from .content import Block, Figure, Notice, Pair, Paragraph, Section, Signature, Table
 from .references import Numbering
@@ -40,7 +41,32 @@ def adequacy(case: Case, texts: Texts, overview: Figure | None) -> Section:
         compact=len(rows) > MANY_BONES,
     )
     block: Block = Pair((table,), (overview,), 1.0 - OVERVIEW_SHARE, breakable=True) if overview is not None else table
-    return Section("adequacy", texts("section.adequacy"), (block,), new_page=True)
+    return Section("adequacy", texts("section.adequacy"), (block, *_scan_checks(case, texts)), new_page=True)
+
+
+def _scan_checks(case: Case, texts: Texts) -> tuple[Block, ...]:
+    """Return what was measured of how the scan was made, one row for each rule, with the worst outcome of all bones."""
+    checks = case.examination.checks if case.examination else ()
+    if not checks:
+        return ()
+    rows = []
+    for key in dict.fromkeys(check.rule for check in checks):
+        mine = [check for check in checks if check.rule == key]
+        asked, values = rule(key), [check.value for check in mine]
+        worst = max(mine, key=lambda check: ("ok", "caution", "refused").index(check.outcome))
+        low, high = (figure(value) for value in (min(values), max(values)))
+        found = high if low == high else f"{low}–{high}"
+        limit = f"{figure(asked.limit())} {asked.unit}"
+        where = ", ".join(texts.bone(check.bone) for check in mine if check.bone and check.outcome != "ok")
+        rows.append((texts.sentence(asked.title), texts(f"adequacy.check.{worst.outcome}"), found, limit, where))
+    heads = ("adequacy.check", "adequacy.status", "adequacy.found", "adequacy.limit", "adequacy.where")
+    caption = texts("adequacy.checks")
+    return (Table(caption, tuple(texts(head) for head in heads), "lllll", (2.6, 1.0, 1.0, 2.0, 1.6), tuple(rows), compact=True),)
+
+
+def figure(value: float) -> str:
+    """Return a value to three figures, never as a power of ten."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _why(bone: BoneResult, case: Case, texts: Texts) -> str:
