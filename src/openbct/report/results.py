@@ -56,7 +56,7 @@ def _scan_checks(case: Case, texts: Texts) -> tuple[Block, ...]:
         worst = max(mine, key=lambda check: ("ok", "caution", "refused").index(check.outcome))
         low, high = (figure(value) for value in (min(values), max(values)))
         found = high if low == high else f"{low}–{high}"
-        limit = f"{figure(asked.limit())} {asked.unit}"
+        limit = f"{figure(asked.limit())} {texts.unit(asked.unit)}"
         where = ", ".join(texts.bone(check.bone) for check in mine if check.bone and check.outcome != "ok")
         rows.append((texts.sentence(asked.title), texts(f"adequacy.check.{worst.outcome}"), found, limit, where))
     heads = ("adequacy.check", "adequacy.status", "adequacy.found", "adequacy.limit", "adequacy.where")
