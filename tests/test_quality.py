@@ -113,7 +113,7 @@ def cube(x: float, y: float, z: float, half: float) -> np.ndarray:
         ("oral_contrast", None, replace(USUAL, bowel=320.0, aorta=160.0), replace(USUAL, bowel=160.0, aorta=160.0)),
         ("dark_band", None, replace(HIPS, extra=((BAND, -12.0),)), replace(HIPS, extra=((BAND, 20.0),))),
         ("body_cut", None, replace(USUAL, field_i=slice(34, 124)), replace(USUAL, field_i=slice(22, 124))),
-        ("body_size", None, replace(USUAL, width=236.0), replace(USUAL, width=210.0)),
+        ("body_size", None, replace(USUAL, width=195.0), replace(USUAL, width=170.0)),
     ],
     ids=["noise", "motion", "metal", "metal-in-slices", "metal-or-bone", "aorta-label", "aorta-found", "kidneys", "bowel", "bowel-beside-vessels",
          "band", "field", "size"],
