@@ -76,7 +76,7 @@ def test_real_abdomen_and_pelvis(data_dir: Path) -> None:
     assert "both agree" in found.step.sentence
     labels = read_labels(data_dir / "abdomen_pelvis" / "labels_vertebral_bodies.nii.gz", mapping=None, like=scan.image)
     for number, bone in zip(range(20, 25), LUMBAR, strict=True):
-        assert dice(found, scan, bone, labels.volume.array == number) > 0.82, bone
+        assert dice(found, scan, bone, labels.volume.array == number) > 0.85, bone
 
 
 @pytest.mark.data
@@ -95,7 +95,7 @@ def test_real_sagittal_stack(data_dir: Path) -> None:
     found = BuiltIn(("T11", "T12", *LUMBAR))(scan)
     assert not found.absent and "both agree" in found.step.sentence
     volumes = [float(found.bones[b].mask.array.sum()) * found.bones[b].mask.voxel_volume for b in ("T11", "T12", *LUMBAR)]
-    assert all(25e3 < volume < 50e3 for volume in volumes)
+    assert all(20e3 < volume < 50e3 for volume in volumes)
 
 
 @pytest.mark.data

@@ -25,11 +25,15 @@ GRID = 2.0
 """Of the straightened surroundings [mm] [D]."""
 WING_X, WING_Y = (30.0, 48.0), (-8.0, 14.0)
 """Box beside the middle of a vertebra where the sacrum has its wings: from the axis to the side, and to the back [mm] [D]."""
-WING_SHARE = 0.16
-"""Of that box that is bone in the sacrum, at both sides: three real sacra have 0.21 to 0.65, their fifth lumbar vertebrae 0.00 to 0.09 [C]; [D]."""
+WING_SHARE = 0.14
+"""Of that box that is bone in the sacrum, at both sides: three real sacra have 0.20 to 0.59, their fifth lumbar vertebrae 0.00 to 0.10 [C]; [D]."""
 RIB_INNER, RIB_OUTER, RIB_LEAST = 34.0, 58.0, 50.0
 """A rib comes from nearer to the axis than the first and reaches the second, or the border of the image where that is nearer but not nearer
 than the third [mm]: transverse processes end at 35 to 50 mm [R]; [D]."""
+WING_DENSE, DENSE_SHARE = 250.0, 0.01
+"""Of a coarse voxel that holds cortex [HU], and its share of the box: kidneys full of contrast agent lie there too and have none [-] [D]."""
+NO_DISC, LOW_SHARE = 0.15, 0.82
+"""Contrast of a disc that is none, in deviations, and height of a part of S1 over those of the vertebrae above [-] [D]."""
 BEYOND = 24.0
 """How far the axis is drawn on below its lower end, where the canal was lost in the sacrum [mm] [D]."""
 LUMBAR = 5
@@ -83,21 +87,35 @@ def _straightened(coarse: Volume, column: Column) -> _Around:
 
 
 def _sacrum(around: _Around, column: Column, segments: Sequence[Segment]) -> int | None:
-    """Return which segment is the highest with wings at both sides, all below it being sacrum too."""
-    y = (around.y >= WING_Y[0]) & (around.y <= WING_Y[1])
+    """Return which segment is S1: the highest of those with wings that follow one another at the lower end of the column."""
     found = None
     for number, segment in enumerate(segments):
-        # The upper half: wings of S1 are broadest there, and what is seen of a cut one is its upper end.
-        lower = segment.lower if number > 0 or segment.complete else min(segment.lower, segment.upper - 0.75 * column.depth[0])
-        middle, half = (lower + 2 * segment.upper) / 3, max((segment.upper - lower) / 4, 2.0)
-        rows = around.rows(middle - half, middle + half)
-        shares = []
-        for sign in (-1, 1):
-            x = (sign * around.x >= WING_X[0]) & (sign * around.x <= WING_X[1])
-            shares.append(float((around.values[rows][:, x][:, :, y] > WING_BONE).mean()))
-        if min(shares) >= WING_SHARE:
+        share, dense = _wings(around, column, segments, number, segment)
+        if share >= WING_SHARE and dense >= DENSE_SHARE:
             found = number
+        elif found is not None or number >= 2:
+            break
+    while found is not None and found + 2 < len(segments) and _is_part_of_sacrum(segments[found + 1 :]):
+        found += 1
     return found
+
+
+def _is_part_of_sacrum(segments: Sequence[Segment]) -> bool:
+    """Tell whether the first of the segments is no vertebra but the upper part of S1, split where no disc is: low, with no dark disc."""
+    heights = [segment.upper - segment.lower for segment in segments[:4] if segment.complete]
+    return len(heights) > 2 and segments[0].contrast < NO_DISC and heights[0] < LOW_SHARE * float(np.median(heights[1:]))
+
+
+def _wings(around: _Around, column: Column, segments: Sequence[Segment], number: int, segment: Segment) -> tuple[float, float]:
+    """Return the shares of bone and of dense bone in the box of the wings, at the side with less of it."""
+    # The lower half: transverse processes of L5, which can be broad, leave its upper half.
+    lower = segment.lower if number > 0 or segment.complete else min(segment.lower, segment.upper - 0.75 * column.depth[0])
+    middle, half = (2 * lower + segment.upper) / 3, max((segment.upper - lower) / 4, 2.0)
+    rows = around.rows(middle - half, middle + half)
+    y = (around.y >= WING_Y[0]) & (around.y <= WING_Y[1])
+    boxes = [around.values[rows][:, (sign * around.x >= WING_X[0]) & (sign * around.x <= WING_X[1])][:, :, y] for sign in (-1, 1)]
+    share, dense = (min(float((box > limit).mean()) for box in boxes) for limit in (WING_BONE, WING_DENSE))
+    return share, dense
 
 
 def _last_rib(around: _Around, coarse: Volume, column: Column, segments: Sequence[Segment], sacrum: int | None) -> int | None:
