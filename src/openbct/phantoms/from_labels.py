@@ -34,6 +34,8 @@ PATIENT = Patient(
 """Whose sex and age nobody knows."""
 RAY_VOXEL = (3.0, 3.0, 5.0)
 """Least voxels that rays are traced through [mm]: hardening, scatter and noise vary over centimetres [D]."""
+SHAFT_GRADE = 50.0
+"""From the head of a long bone down to its full shaft [mm] [D]."""
 LARGEST = 200e6
 """Voxels of an image: the bound of the torso, for the same reason."""
 
@@ -66,6 +68,10 @@ class BonePart:
     cortical_density: float = 950.0
     yellow_marrow: float = 0.5
     """Fatty share of the marrow by volume [-]."""
+    shaft_cortex: float | None = None
+    """Thickness that the shell grows to over :data:`SHAFT_GRADE` below ``shaft_top`` [mm]; ``None``: the same everywhere."""
+    shaft_top: float = 0.0
+    """Patient z [mm]."""
 
 
 Part = SoftPart | BonePart
@@ -176,6 +182,7 @@ def _check(settings: LabelSettings) -> None:
                 (f"cortex of {part.name} [mm]", part.cortex, 0.0, 15.0),
                 (f"cortical density of {part.name}", part.cortical_density, 100.0, 1400.0),
                 (f"yellow marrow of {part.name}", part.yellow_marrow, 0.0, 1.0),
+                (f"shaft's cortex of {part.name} [mm]", part.cortex if part.shaft_cortex is None else part.shaft_cortex, 0.0, 15.0),
             ]
     for name, value, low, high in ranges:
         if not low <= value <= high:
@@ -284,10 +291,14 @@ class _BoneBody:
 
     def __call__(self, points: Coordinates) -> BoneField:
         p, distance = self.part, self.distance(points)
-        depth = np.clip((-distance - np.float32(p.cortex)) / np.float32(p.graded_mm), 0, 1)
+        shell = np.full_like(distance, p.cortex)
+        if p.shaft_cortex is not None:
+            down = np.clip((np.float32(p.shaft_top) - points[2]) / np.float32(SHAFT_GRADE), 0, 1)
+            shell += down * np.float32(p.shaft_cortex - p.cortex)
+        depth = np.clip((-distance - shell) / np.float32(p.graded_mm), 0, 1)
         density = p.subcortical_density + depth * np.float32(p.trabecular_density - p.subcortical_density)
         density = density + np.float32(p.texture) * sample_tile(self.tile, points)
-        shell, compact = (np.full_like(distance, value) for value in (p.cortex, p.cortical_density))
+        compact = np.full_like(distance, p.cortical_density)
         return BoneField(distance, shell, compact, density.astype(np.float32), distance)
 
 

@@ -1,0 +1,173 @@
+"""The surface of a femoral head against its bowl: for each direction from the centre a radius, neighbours alike.
+
+Along a ray from the head's centre bone falls to the joint's gap, and rises again to the acetabulum. The plate of the acetabulum falls
+once more, to its marrow: of two falls the inner one is the head's. Which radius each ray takes is decided for all rays together, by
+passing messages between neighbours (min-sum belief propagation), so that a gap that is closed in places is bridged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from ..volume import Volume, to_index
+from .hip_joint import BONE_ABOVE, SOFT_BELOW, directions
+
+Array = np.ndarray
+
+RAYS, NEIGHBOURS = 900, 6
+STEP, REACH = 0.5, 7.0
+"""Radii that are tried: every so much, up to so far from the sphere [mm] [D]."""
+FULL_FALL = 150.0
+"""Fall across the surface that counts in full [HU over 2 mm] [D]."""
+SECOND = 0.7
+"""What an earlier fall on the same ray costs, against what a fall gains [-] [D]."""
+OFF_SPHERE = 0.25
+"""What lying 3 mm off the sphere costs, against what a full fall gains [-] [D]."""
+STIFF, LEAP = 0.06, 0.8
+"""What a step between neighbouring rays costs per squared half millimetre, and at most [-] [D]."""
+ROUNDS, PASSES = 4, 8
+STARTS = (19.0, 22.0, 25.0, 28.0)
+"""Radii that the search starts from [mm] [D]."""
+OUTSIDE = -300.0
+"""Below this there is no image, or air: no edge of bone [HU]."""
+CLEAR = 0.35
+"""Share of a full fall from which a ray has seen the surface [-] [D]."""
+
+
+@dataclass(frozen=True)
+class HeadSurface:
+    """A head, as radii around its centre."""
+
+    centre: Float[Array, "3"]
+    """Patient LPS [mm]."""
+    radius: float
+    """Of the sphere that fits the seen part [mm]."""
+    rays: Float[Array, "n 3"]
+    radii: Float[Array, "n"]
+    """By ray [mm]."""
+    fall: Float[Array, "n"]
+    """How clearly each ray saw the surface, 0 to 1."""
+    gap: Float[Array, "n"]
+    """How clearly each ray saw bone again behind a gap, 0 to 1."""
+
+    @property
+    def seen(self) -> Bool[Array, "n"]:
+        """Rays that saw the surface near the sphere."""
+        return np.asarray((self.fall > CLEAR) & (np.abs(self.radii - self.radius) < 4.0))
+
+    def at(self, offsets: Float[Array, "m 3"]) -> Float[Array, "m"]:
+        """Return the surface's radius in the directions of some points from the centre [mm]."""
+        away = np.maximum(np.linalg.norm(offsets, axis=1, keepdims=True), 1e-6)
+        distance, nearest = cKDTree(self.rays).query(offsets / away, k=4)
+        weight = 1 / (distance + 0.02)
+        return np.asarray((self.radii[nearest] * weight).sum(axis=1) / weight.sum(axis=1))
+
+
+def shape_head(image: Volume, centre: Float[Array, "3"], radius: float) -> HeadSurface:
+    """Return the surface of the head around a first centre: the best of several that start at different radii.
+
+    Parameters
+    ----------
+    image
+        Cubes along the patient's axes, about 1 mm, slightly smoothed [HU].
+    centre, radius
+        First guess: patient LPS [mm], [mm].
+    """
+    rays = directions(RAYS)
+    _, near = cKDTree(rays).query(rays, k=NEIGHBOURS + 1)
+    starts = [one for one in STARTS if abs(one - radius) < 5.5]
+    tried = [_grow(image, np.asarray(centre, dtype=float), start, rays, near[:, 1:]) for start in starts]
+    return max(tried, key=lambda one: one[1])[0]
+
+
+def _grow(
+    image: Volume, centre: Float[Array, "3"], radius: float, rays: Float[Array, "n 3"], near: Array
+) -> tuple[HeadSurface, float]:
+    """Return the surface that is reached from a sphere, and how good it is."""
+    for _ in range(ROUNDS):
+        at = radius + np.arange(-REACH, REACH + STEP / 2, STEP)
+        fall, rise = _edges(image, centre, rays, at)
+        earlier = _earlier(fall)
+        cost = -fall + SECOND * earlier + OFF_SPHERE * ((at - radius) / 3.0) ** 2
+        chosen = _settle(cost, near)[:, None]
+        radii = at[chosen[:, 0]]
+        took, gap, before = (np.take_along_axis(one, chosen, axis=1)[:, 0] for one in (fall, rise, earlier))
+        shift, fitted = _fit_sphere(rays * radii[:, None], took * (np.abs(radii - radius) < 5.0))
+        surface = HeadSurface(centre, fitted, rays, radii, took, gap)
+        if float(np.linalg.norm(shift)) < 0.4 and abs(fitted - radius) < 0.4:
+            break
+        centre, radius = centre + np.clip(shift, -5, 5), float(np.clip(fitted, 16.0, 34.0))
+    upper = rays[:, 2] > 0.0
+    good = took * (np.abs(radii - fitted) < 3.0) - SECOND * before
+    return surface, float(good.mean() + 0.5 * (good * gap)[upper].mean())
+
+
+def _edges(
+    image: Volume, centre: Float[Array, "3"], rays: Float[Array, "n 3"], at: Float[Array, "m"]
+) -> tuple[Float[Array, "n m"], Float[Array, "n m"]]:
+    """Return for each ray and radius the fall outwards, and the rise within 6 mm behind it, as shares of full ones."""
+    wide = np.arange(at[0] - 2.0, at[-1] + 7.1, STEP)
+    points = centre + rays[:, None, :] * wide[None, :, None]
+    profile = ndimage.map_coordinates(image.array, np.moveaxis(to_index(image.affine, points), -1, 0), order=1, mode="nearest")
+    first = int(round(2.0 / STEP))
+    n = len(at)
+    inner = (profile[:, first - 2 : first - 2 + n] + profile[:, first - 3 : first - 3 + n]) / 2
+    outer = (profile[:, first + 2 : first + 2 + n] + profile[:, first + 3 : first + 3 + n]) / 2
+    behind = np.lib.stride_tricks.sliding_window_view(profile, int(6.0 / STEP), axis=1)[:, first + 2 : first + 2 + n].max(axis=-1)
+    soft = np.clip((BONE_ABOVE - outer) / (BONE_ABOVE - SOFT_BELOW), 0, 1) * (outer > OUTSIDE)
+    return soft * np.clip((inner - outer) / FULL_FALL, 0, 1), np.clip((behind - outer) / FULL_FALL, 0, 1)
+
+
+def _earlier(fall: Float[Array, "n m"]) -> Float[Array, "n m"]:
+    """Return the largest fall 2 to 6 mm nearer to the centre on the same ray."""
+    earlier = np.zeros_like(fall)
+    for back in range(int(2.0 / STEP), int(6.0 / STEP) + 1):
+        earlier[:, back:] = np.maximum(earlier[:, back:], fall[:, :-back])
+    return earlier
+
+
+def _settle(cost: Float[Array, "n m"], near: Array) -> Array:
+    """Return for each ray the radius (index) that is cheapest for all together."""
+    count, many = near.shape
+    labels = np.arange(cost.shape[1])
+    pair = np.minimum(STIFF * (labels[:, None] - labels[None, :]) ** 2, LEAP).astype(np.float32)
+    # messages[i, k]: what ray near[i, k] tells ray i
+    messages = np.zeros((count, many, cost.shape[1]), dtype=np.float32)
+    back = _answers(near)
+    belief = cost.astype(np.float32)
+    for _ in range(PASSES):
+        # what the neighbour believes, less what it has from here
+        said = np.where(back[..., None] >= 0, messages[near, np.maximum(back, 0)], 0)
+        told = belief[near] - said
+        fresh = (told[..., :, None] + pair).min(axis=2)
+        fresh -= fresh.min(axis=-1, keepdims=True)
+        messages = np.float32(0.5) * (messages + fresh)
+        belief = cost + messages.sum(axis=1)
+    return np.asarray(np.argmin(belief, axis=1))
+
+
+def _answers(near: Array) -> Array:
+    """Return for each ray and neighbour as which of the neighbour's neighbours the ray stands there; -1 where it does not."""
+    found = np.full(near.shape, -1)
+    for k in range(near.shape[1]):
+        same = near[near[:, k]] == np.arange(len(near))[:, None]
+        found[:, k] = np.where(same.any(axis=1), same.argmax(axis=1), -1)
+    return found
+
+
+def _fit_sphere(points: Float[Array, "n 3"], weight: Float[Array, "n"]) -> tuple[Float[Array, "3"], float]:
+    """Return centre and radius of the sphere through most of the points [mm]; far points lose their weight."""
+    centre, radius = np.zeros(3), float(np.median(np.linalg.norm(points, axis=1)))
+    for _ in range(8):
+        off = np.abs(np.linalg.norm(points - centre, axis=1) - radius)
+        w = weight / (1 + (off / 1.5) ** 2) ** 2 + 1e-6
+        matrix = np.column_stack([2 * points, np.ones(len(points))]) * w[:, None]
+        solution, *_ = np.linalg.lstsq(matrix, w * (points**2).sum(axis=1), rcond=None)
+        centre = solution[:3]
+        radius = float(np.sqrt(max(solution[3] + centre @ centre, 1.0)))
+    return centre, radius
