@@ -19,7 +19,7 @@ from .hip_joint import BONE_ABOVE, SOFT_BELOW, directions
 
 Array = np.ndarray
 
-RAYS, NEIGHBOURS = 900, 6
+RAYS, NEIGHBOURS = 700, 6
 STEP, REACH = 0.5, 7.0
 """Radii that are tried: every so much, up to so far from the sphere [mm] [D]."""
 FULL_FALL = 150.0
@@ -33,6 +33,8 @@ STIFF, LEAP = 0.06, 0.8
 ROUNDS, PASSES = 4, 8
 STARTS = (19.0, 22.0, 25.0, 28.0)
 """Radii that the search starts from [mm] [D]."""
+TABLE = 60
+"""Steps of half a turn at which a surface is tabulated."""
 OUTSIDE = -300.0
 """Below this there is no image, or air: no edge of bone [HU]."""
 CLEAR = 0.35
@@ -60,12 +62,21 @@ class HeadSurface:
         """Rays that saw the surface near the sphere."""
         return np.asarray((self.fall > CLEAR) & (np.abs(self.radii - self.radius) < 4.0))
 
-    def at(self, offsets: Float[Array, "m 3"]) -> Float[Array, "m"]:
+    def at(self, offsets: Float[Array, "3 n"]) -> Float[Array, "n"]:
         """Return the surface's radius in the directions of some points from the centre [mm]."""
-        away = np.maximum(np.linalg.norm(offsets, axis=1, keepdims=True), 1e-6)
-        distance, nearest = cKDTree(self.rays).query(offsets / away, k=4)
+        table = self._table()
+        flat = np.hypot(offsets[0], offsets[1])
+        polar = np.arctan2(flat, offsets[2]) * (TABLE / np.pi)
+        around = (np.arctan2(offsets[1], offsets[0]) / np.pi + 1.0) * TABLE
+        return np.asarray(ndimage.map_coordinates(table, [polar, around], order=1, mode="grid-wrap"))
+
+    def _table(self) -> Float[Array, "i j"]:
+        """Return the radii by polar angle and by angle around the axis to the head."""
+        polar, around = np.meshgrid(np.arange(TABLE + 1) * np.pi / TABLE, np.arange(2 * TABLE) * np.pi / TABLE - np.pi, indexing="ij")
+        where = np.stack([np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), np.cos(polar)], axis=-1)
+        distance, nearest = cKDTree(self.rays).query(where.reshape(-1, 3), k=4)
         weight = 1 / (distance + 0.02)
-        return np.asarray((self.radii[nearest] * weight).sum(axis=1) / weight.sum(axis=1))
+        return np.asarray(((self.radii[nearest] * weight).sum(axis=1) / weight.sum(axis=1)).reshape(polar.shape))
 
 
 def shape_head(image: Volume, centre: Float[Array, "3"], radius: float) -> HeadSurface:
@@ -134,8 +145,6 @@ def _earlier(fall: Float[Array, "n m"]) -> Float[Array, "n m"]:
 def _settle(cost: Float[Array, "n m"], near: Array) -> Array:
     """Return for each ray the radius (index) that is cheapest for all together."""
     count, many = near.shape
-    labels = np.arange(cost.shape[1])
-    pair = np.minimum(STIFF * (labels[:, None] - labels[None, :]) ** 2, LEAP).astype(np.float32)
     # messages[i, k]: what ray near[i, k] tells ray i
     messages = np.zeros((count, many, cost.shape[1]), dtype=np.float32)
     back = _answers(near)
@@ -144,7 +153,11 @@ def _settle(cost: Float[Array, "n m"], near: Array) -> Array:
         # what the neighbour believes, less what it has from here
         said = np.where(back[..., None] >= 0, messages[near, np.maximum(back, 0)], 0)
         told = belief[near] - said
-        fresh = (told[..., :, None] + pair).min(axis=2)
+        fresh = np.minimum(told, told.min(axis=-1, keepdims=True) + np.float32(LEAP))
+        for step in range(1, int((LEAP / STIFF) ** 0.5) + 1):
+            charge = np.float32(STIFF * step * step)
+            fresh[..., step:] = np.minimum(fresh[..., step:], told[..., :-step] + charge)
+            fresh[..., :-step] = np.minimum(fresh[..., :-step], told[..., step:] + charge)
         fresh -= fresh.min(axis=-1, keepdims=True)
         messages = np.float32(0.5) * (messages + fresh)
         belief = cost + messages.sum(axis=1)

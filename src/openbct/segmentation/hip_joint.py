@@ -21,8 +21,8 @@ CLIPPED = (-50.0, 350.0)
 """What lies beyond counts as this [HU]: metal, cortex and fat would outvote everything [D]."""
 LEAST_SLOPE = 8.0
 """Gradient from which a voxel has a vote [HU/mm] [D]."""
-LOOKED_AT = 60
-"""Places with many votes that are looked at closely [D]."""
+LOOKED_AT, MOVED = 40, 12
+"""Places with many votes that are looked at, and the best of them that are then looked for nearby [D]."""
 FULL_SLOPE = 100.0
 """Fall of HU across a surface that counts in full [HU] [D]."""
 SOFT_BELOW, BONE_ABOVE = 150.0, 300.0
@@ -62,10 +62,12 @@ def find_heads(image: Volume, most: int = 8) -> list[HeadSeed]:
     if min(grid.shape) < 8:
         return []
     smooth = ndimage.gaussian_filter(np.clip(grid.array, *CLIPPED), 0.7)
-    votes, radii = _votes(smooth)
+    votes = _votes(smooth)
     peaks = np.argwhere((votes == ndimage.maximum_filter(votes, 5)) & (votes > 0.25 * votes.max()))
     order = np.argsort(-votes[tuple(peaks.T)])[:LOOKED_AT]
-    looked = [_look(smooth, peak, float(radii[tuple(peak)])) for peak in peaks[order]]
+    rays = directions(150)
+    first = sorted(peaks[order].tolist(), key=lambda peak: -_shares(smooth, np.array(peak, dtype=float), rays)[0])
+    looked = [_look(smooth, np.array(peak, dtype=float), rays) for peak in first[:MOVED]]
     seeds: list[HeadSeed] = []
     for centre, radius, ball, bowl in sorted(looked, key=lambda one: -one[2] * one[3]):
         place = to_patient(grid.affine, centre)
@@ -83,31 +85,28 @@ def directions(count: int) -> Float[Array, "n 3"]:
     return np.column_stack([flat * np.cos(turn), flat * np.sin(turn), z])
 
 
-def _votes(smooth: Float[Array, "i j k"]) -> tuple[Float[Array, "i j k"], Float[Array, "i j k"]]:
-    """Return for each voxel the largest share of a sphere around it that votes for it, and that sphere's radius."""
+def _votes(smooth: Float[Array, "i j k"]) -> Float[Array, "i j k"]:
+    """Return for each voxel the largest share of a sphere around it that votes for it, up to a factor."""
     gradient = np.stack([np.asarray(g, dtype=np.float32) / GRID for g in np.gradient(smooth)])
     slope = np.sqrt((gradient**2).sum(axis=0))
     voters = np.argwhere(slope > LEAST_SLOPE)
     unit = (gradient[:, *voters.T] / slope[tuple(voters.T)]).T
     best = np.zeros(smooth.shape, dtype=np.float32)
-    radii = np.full(smooth.shape, RADII[0], dtype=np.float32)
     for radius in RADII:
         index = np.rint(voters + unit * (radius / GRID)).astype(np.int64)
         inside = np.all((index >= 0) & (index < smooth.shape), axis=1)
         flat = np.ravel_multi_index(tuple(index[inside].T), smooth.shape)
         count = np.bincount(flat, minlength=smooth.size).reshape(smooth.shape).astype(np.float32)
         share = ndimage.gaussian_filter(count, 1.2) / np.float32((radius / GRID) ** 2)
-        radii = np.where(share > best, np.float32(radius), radii)
         best = np.maximum(best, share)
-    return best, radii
+    return best
 
 
-def _look(smooth: Float[Array, "i j k"], start: Float[Array, "3"], radius: float) -> tuple[Array, float, float, float]:
+def _look(smooth: Float[Array, "i j k"], centre: Float[Array, "3"], rays: Float[Array, "n 3"]) -> tuple[Array, float, float, float]:
     """Return the best sphere near a place: centre (index), radius [mm], and its two shares."""
-    rays = directions(300)
     steps = np.array([[i, j, k] for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)], dtype=float)
-    centre, best = start.astype(float), (-1.0, radius, 0.0, 0.0)
-    for size in (1.0, 1.0, 0.5):
+    best = (-1.0, 0.0, 0.0, 0.0)
+    for size in (1.0, 0.7):
         tried = [(*_shares(smooth, centre + size * step, rays), centre + size * step) for step in steps]
         score, found, ball, bowl, place = max(tried, key=lambda one: one[0])
         if score > best[0]:
