@@ -19,7 +19,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from openbct.phantoms import BonePart, LabelSettings, ScannerSettings, SoftPart, simulate_labels
-from openbct.volume import Volume, to_index, to_patient
+from openbct.volume import Volume, to_patient
 
 DENSITIES = {"dense": (210, 300, 1.8, 1100, 6.0), "usual": (120, 220, 1.4, 950, 5.0), "low": (60, 150, 1.1, 850, 3.5),
              "porotic": (15, 90, 0.8, 750, 2.5)}  # fmt: skip
@@ -65,9 +65,7 @@ def cases() -> list[HipCase]:
             noise = float(draw.uniform(10, 30)) * (1.4 if kernel == "sharp" else 1.0)
             modes = tuple(np.round(draw.normal(0, 1, 5), 2).tolist()) if n % 4 else (0.0,) * 5
             inplane = (0.9, 1.1)[n % 2]
-            found.append(
-                HipCase(n, patient, list(DENSITIES)[density], GAPS[gap], thick, kernel, round(noise, 1), inplane, modes)
-            )
+            found.append(HipCase(n, patient, list(DENSITIES)[density], GAPS[gap], thick, kernel, round(noise, 1), inplane, modes))
     return found
 
 

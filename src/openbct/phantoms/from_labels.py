@@ -182,7 +182,12 @@ def _check(settings: LabelSettings) -> None:
                 (f"cortex of {part.name} [mm]", part.cortex, 0.0, 15.0),
                 (f"cortical density of {part.name}", part.cortical_density, 100.0, 1400.0),
                 (f"yellow marrow of {part.name}", part.yellow_marrow, 0.0, 1.0),
-                (f"shaft's cortex of {part.name} [mm]", part.cortex if part.shaft_cortex is None else part.shaft_cortex, 0.0, 15.0),
+                (
+                    f"shaft's cortex of {part.name} [mm]",
+                    part.cortex if part.shaft_cortex is None else part.shaft_cortex,
+                    0.0,
+                    15.0,
+                ),
             ]
     for name, value, low, high in ranges:
         if not low <= value <= high:

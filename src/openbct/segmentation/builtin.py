@@ -10,13 +10,14 @@ import numpy as np
 from ..errors import SegmentationError
 from ..records import Scan, Segmentation, Step
 from ..volume import Volume
+from .femora import find_femora
 from .found import FoundBones
-from .given import LEVELS, _wanted
+from .given import FEMORA, LEVELS, _wanted
 from .spine import find_spine
 
 Finder = Callable[[Volume, tuple[str, ...]], FoundBones]
 """An image [HU] in canonical orientation, and the bones that are asked for, to the bones of one region."""
-REGIONS: tuple[tuple[tuple[str, ...], Finder], ...] = ((LEVELS, find_spine),)
+REGIONS: tuple[tuple[tuple[str, ...], Finder], ...] = ((LEVELS, find_spine), (FEMORA, find_femora))
 """Bones and what finds them; a finder runs where one of its bones is asked for."""
 NOT_LOOKED_FOR = "this version does not look for it without labels"
 

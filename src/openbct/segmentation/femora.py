@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -38,7 +38,8 @@ NONE_FOUND = "no femoral head with its socket was found in the image"
 FINE, SHAFT_GRID = 1.0, 2.0
 """Edges of the voxels on which a femur is cut out and its shaft looked for [mm] [D]."""
 REFERENCE = Reference(
-    "Yedidia JS, Freeman WT, Weiss Y, Understanding belief propagation and its generalizations, 2003: the head's surface", "recalled"
+    "Yedidia JS, Freeman WT, Weiss Y, Understanding belief propagation and its generalizations, 2003: the head's surface",
+    "recalled",
 )
 
 
@@ -51,13 +52,15 @@ class Hip:
     shaft: ShaftLine
 
 
-def find_femora(image: Volume) -> FoundBones:
+def find_femora(image: Volume, wanted: tuple[str, ...] = FEMORA) -> FoundBones:
     """Return both proximal femora of a scan in canonical orientation, or why one is not there.
 
     Parameters
     ----------
     image
         [HU], or [mg/cm³].
+    wanted
+        The femora that are asked for; both are looked for, since each speaks for the other.
     """
     image = in_hounsfield(image)
     absent = dict.fromkeys(FEMORA, NONE_FOUND)
@@ -65,15 +68,17 @@ def find_femora(image: Volume) -> FoundBones:
     parts: dict[str, dict[str, float]] = {}
     hips: dict[str, Hip] = {}
     for seed, left in _ordered(find_heads(image)):
-        wanted = FEMORA if left is None else (FEMORA[0 if left else 1],)
-        if all(name in hips or name in bones for name in wanted):
+        names = FEMORA if left is None else (FEMORA[0 if left else 1],)
+        if all(name in hips for name in names):
             continue
         found = _follow(image, seed, left)
         if isinstance(found, str):
-            absent.update({name: found for name in wanted if left is not None and absent[name] == NONE_FOUND})
+            absent.update({name: found for name in names if left is not None and absent[name] == NONE_FOUND})
             continue
         hips.setdefault(FEMORA[0 if found.shaft.left else 1], found)
     for name, hip in hips.items():
+        if name not in wanted:
+            continue
         try:
             bones[name], parts[name] = _cut_out(name, image, hip)
             absent.pop(name, None)
@@ -160,7 +165,16 @@ def _cut_out(name: str, image: Volume, hip: Hip) -> tuple[BoneMask, dict[str, fl
     """Return the mask of a femur on the scan's voxels, and what speaks for it."""
     head, shaft = hip.head, hip.shaft
     cut = _cut_level(image, head)
-    ends = np.array([head.centre - 42.0, head.centre + 42.0, shaft.at(cut) - 38.0, shaft.at(cut) + 38.0, shaft.point - 38.0, shaft.point + 38.0])
+    ends = np.array(
+        [
+            head.centre - 42.0,
+            head.centre + 42.0,
+            shaft.at(cut) - 38.0,
+            shaft.at(cut) + 38.0,
+            shaft.point - 38.0,
+            shaft.point + 38.0,
+        ]
+    )
     side = 1.0 if shaft.left else -1.0
     trochanter = head.centre + [side * 92.0, 0.0, 0.0]
     ends = np.vstack([ends, trochanter])
@@ -188,7 +202,9 @@ def _refuse_metal(grid: Volume, head: HeadSurface, shaft: ShaftLine) -> None:
         return
     points = bright * FINE + grid.affine[:3, 3]
     line = shaft.point + (points[:, 2:3] - shaft.point[2]) * shaft.axis / shaft.axis[2]
-    near = (np.linalg.norm(points - head.centre, axis=1) < 1.3 * head.radius) | (np.linalg.norm((points - line)[:, :2], axis=1) < 45.0)
+    near = (np.linalg.norm(points - head.centre, axis=1) < 1.3 * head.radius) | (
+        np.linalg.norm((points - line)[:, :2], axis=1) < 45.0
+    )
     volume = float(near.sum()) * FINE**3
     if volume > METAL_MM3:
         raise SegmentationError(
@@ -236,8 +252,3 @@ def _alike(hips: dict[str, Hip], bones: dict[str, BoneMask]) -> float:
     volumes = [float(bone.mask.array.sum()) * bone.mask.voxel_volume for bone in bones.values()]
     uneven = abs(volumes[0] - volumes[1]) / sum(volumes)
     return float(np.clip(1.3 - radii / 0.05 - uneven / 0.15, 0, 1))
-
-
-def with_parts(bone: BoneMask, confidence: float) -> BoneMask:
-    """Return a bone with another confidence."""
-    return replace(bone, confidence=confidence)

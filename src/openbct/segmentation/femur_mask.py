@@ -174,7 +174,9 @@ def _sharpened(
     return rough, float(weight[kept].mean()), float(np.abs(move * weight)[kept].mean())
 
 
-def _half_fall(profile: Float[Array, "n m"], steps: Float[Array, "m"], middle: int) -> tuple[Float[Array, "n"], Float[Array, "n"]]:
+def _half_fall(
+    profile: Float[Array, "n m"], steps: Float[Array, " m"], middle: int
+) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     """Return where each profile falls halfway, from the surface outwards [mm], and by how much it falls [HU]."""
     inner = profile[:, : middle + 2]
     peak = np.argmax(inner, axis=1)

@@ -50,19 +50,19 @@ class HeadSurface:
     radius: float
     """Of the sphere that fits the seen part [mm]."""
     rays: Float[Array, "n 3"]
-    radii: Float[Array, "n"]
+    radii: Float[Array, " n"]
     """By ray [mm]."""
-    fall: Float[Array, "n"]
+    fall: Float[Array, " n"]
     """How clearly each ray saw the surface, 0 to 1."""
-    gap: Float[Array, "n"]
+    gap: Float[Array, " n"]
     """How clearly each ray saw bone again behind a gap, 0 to 1."""
 
     @property
-    def seen(self) -> Bool[Array, "n"]:
+    def seen(self) -> Bool[Array, " n"]:
         """Rays that saw the surface near the sphere."""
         return np.asarray((self.fall > CLEAR) & (np.abs(self.radii - self.radius) < 4.0))
 
-    def at(self, offsets: Float[Array, "3 n"]) -> Float[Array, "n"]:
+    def at(self, offsets: Float[Array, "3 n"]) -> Float[Array, " n"]:
         """Return the surface's radius in the directions of some points from the centre [mm]."""
         table = self._table()
         flat = np.hypot(offsets[0], offsets[1])
@@ -72,7 +72,9 @@ class HeadSurface:
 
     def _table(self) -> Float[Array, "i j"]:
         """Return the radii by polar angle and by angle around the axis to the head."""
-        polar, around = np.meshgrid(np.arange(TABLE + 1) * np.pi / TABLE, np.arange(2 * TABLE) * np.pi / TABLE - np.pi, indexing="ij")
+        polar, around = np.meshgrid(
+            np.arange(TABLE + 1) * np.pi / TABLE, np.arange(2 * TABLE) * np.pi / TABLE - np.pi, indexing="ij"
+        )
         where = np.stack([np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), np.cos(polar)], axis=-1)
         distance, nearest = cKDTree(self.rays).query(where.reshape(-1, 3), k=4)
         weight = 1 / (distance + 0.02)
@@ -119,13 +121,13 @@ def _grow(
 
 
 def _edges(
-    image: Volume, centre: Float[Array, "3"], rays: Float[Array, "n 3"], at: Float[Array, "m"]
+    image: Volume, centre: Float[Array, "3"], rays: Float[Array, "n 3"], at: Float[Array, " m"]
 ) -> tuple[Float[Array, "n m"], Float[Array, "n m"]]:
     """Return for each ray and radius the fall outwards, and the rise within 6 mm behind it, as shares of full ones."""
     wide = np.arange(at[0] - 2.0, at[-1] + 7.1, STEP)
     points = centre + rays[:, None, :] * wide[None, :, None]
     profile = ndimage.map_coordinates(image.array, np.moveaxis(to_index(image.affine, points), -1, 0), order=1, mode="nearest")
-    first = int(round(2.0 / STEP))
+    first = round(2.0 / STEP)
     n = len(at)
     inner = (profile[:, first - 2 : first - 2 + n] + profile[:, first - 3 : first - 3 + n]) / 2
     outer = (profile[:, first + 2 : first + 2 + n] + profile[:, first + 3 : first + 3 + n]) / 2
@@ -173,7 +175,7 @@ def _answers(near: Array) -> Array:
     return found
 
 
-def _fit_sphere(points: Float[Array, "n 3"], weight: Float[Array, "n"]) -> tuple[Float[Array, "3"], float]:
+def _fit_sphere(points: Float[Array, "n 3"], weight: Float[Array, " n"]) -> tuple[Float[Array, "3"], float]:
     """Return centre and radius of the sphere through most of the points [mm]; far points lose their weight."""
     centre, radius = np.zeros(3), float(np.median(np.linalg.norm(points, axis=1)))
     for _ in range(8):

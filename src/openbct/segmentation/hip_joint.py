@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
 
-from ..volume import Volume, to_index, to_patient
+from ..volume import Volume, to_patient
 from .workgrid import coarse
 
 Array = np.ndarray
@@ -102,7 +102,9 @@ def _votes(smooth: Float[Array, "i j k"]) -> Float[Array, "i j k"]:
     return best
 
 
-def _look(smooth: Float[Array, "i j k"], centre: Float[Array, "3"], rays: Float[Array, "n 3"]) -> tuple[Array, float, float, float]:
+def _look(
+    smooth: Float[Array, "i j k"], centre: Float[Array, "3"], rays: Float[Array, "n 3"]
+) -> tuple[Array, float, float, float]:
     """Return the best sphere near a place: centre (index), radius [mm], and its two shares."""
     steps = np.array([[i, j, k] for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)], dtype=float)
     best = (-1.0, 0.0, 0.0, 0.0)
@@ -114,7 +116,9 @@ def _look(smooth: Float[Array, "i j k"], centre: Float[Array, "3"], rays: Float[
     return centre, best[1], best[2], best[3]
 
 
-def _shares(smooth: Float[Array, "i j k"], centre: Float[Array, "3"], rays: Float[Array, "n 3"]) -> tuple[float, float, float, float]:
+def _shares(
+    smooth: Float[Array, "i j k"], centre: Float[Array, "3"], rays: Float[Array, "n 3"]
+) -> tuple[float, float, float, float]:
     """Return score, radius [mm], ball and bowl of the best sphere around a place."""
     at = np.arange(RADII[0] - 4.5, RADII[-1] + 13.6, 1.5)
     points = centre[:, None, None] + rays.T[:, :, None] * (at / GRID)
@@ -122,7 +126,7 @@ def _shares(smooth: Float[Array, "i j k"], centre: Float[Array, "3"], rays: Floa
     best = (-1.0, 0.0, 0.0, 0.0)
     up = rays[:, 2] > 0.2
     for radius in RADII:
-        n = int(round((radius - at[0]) / 1.5))
+        n = round((radius - at[0]) / 1.5)
         # inside against outside, over 4.5 mm each: the surface need not be a perfect sphere
         outside = profile[:, n + 1 : n + 3].min(axis=1)
         drop = profile[:, n - 2 : n + 1].max(axis=1) - outside

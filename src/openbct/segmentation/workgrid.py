@@ -60,6 +60,12 @@ def sample(image: Volume, lower: Float[Array, "3"], upper: Float[Array, "3"], ed
     part = image.array[tuple(slice(int(a), int(b)) for a, b in zip(low, high))].astype(np.float32)
     at = inverse[:3, :3] @ lower + inverse[:3, 3] - low
     array = ndimage.affine_transform(
-        part, inverse[:3, :3] * edge, offset=at, output_shape=tuple(int(n) for n in shape), order=1, mode="grid-constant", cval=AIR
+        part,
+        inverse[:3, :3] * edge,
+        offset=at,
+        output_shape=tuple(int(n) for n in shape),
+        order=1,
+        mode="grid-constant",
+        cval=AIR,
     )
     return Volume(array, affine, image.unit)

@@ -1,0 +1,172 @@
+"""Femora found without labels: a drawn hip of spheres and rods, what must be refused, and a real hip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from openbct.io import read_scan
+from openbct.segmentation.femora import NONE_FOUND, find_femora, find_femur_in
+from openbct.segmentation.head_surface import shape_head
+from openbct.segmentation.hip_joint import find_heads
+from openbct.segmentation.workgrid import coarse, sample
+from openbct.volume import Volume, canonical, place_into
+
+EDGE = 2.0
+HEADS = {"femur_left": np.array([90.0, 0.0, 0.0]), "femur_right": np.array([-90.0, 0.0, 0.0])}
+
+
+def rod(points: np.ndarray, start: np.ndarray, end: np.ndarray, radius: float) -> np.ndarray:
+    """Return the signed distance to a rod with round ends [mm]."""
+    along = (end - start) / np.linalg.norm(end - start)
+    t = np.clip((points - start) @ along, 0, np.linalg.norm(end - start))
+    return np.linalg.norm(points - start - t[..., None] * along, axis=-1) - radius
+
+
+def shell(distance: np.ndarray, image: np.ndarray, cortex: float, marrow: float) -> None:
+    """Paint a bone: a cortex of 700 HU around marrow, its edges blurred over a voxel."""
+    inside = np.clip(0.5 - distance / EDGE, 0, 1)
+    core = np.clip(0.5 - (distance + cortex) / EDGE, 0, 1)
+    image[:] = image * (1 - inside) + 700.0 * (inside - core) + marrow * core
+
+
+def hips(below: float = 120.0, gap: float = 3.0, marrow: float = 150.0) -> tuple[Volume, dict[str, np.ndarray]]:
+    """Return a pelvis of two bowls with two femora in soft tissue, and the femora."""
+    low, high = np.array([-170.0, -60.0, -below]), np.array([170.0, 60.0, 50.0])
+    shape = np.round((high - low) / EDGE).astype(int) + 1
+    points = np.moveaxis(np.indices(shape), 0, -1) * EDGE + low
+    image = np.random.default_rng(1).normal(50.0, 10.0, shape)
+    truth = {}
+    for name, head in HEADS.items():
+        side = np.sign(head[0])
+        foot = head + [side * 40.0, 6.0, -32.0]
+        away = np.linalg.norm(points - head, axis=-1)
+        neck = (foot - head) / np.linalg.norm(foot - head)
+        bowl = np.maximum(np.abs(away - 23.0 - gap - 5.0) - 5.0, ((points - head) @ neck) - 4.0)
+        femur = np.minimum(away - 23.0, rod(points, head, foot, 14.0))
+        femur = np.minimum(femur, rod(points, foot, head + [side * 38.0, 0.0, -260.0], 15.0))
+        femur = np.minimum(femur, rod(points, foot, foot + [side * 6.0, 8.0, 22.0], 14.0))
+        shell(bowl, image, 2.0, 100.0)
+        shell(femur, image, 2.5, marrow)
+        truth[name] = femur < 0
+    affine = np.diag([EDGE, EDGE, EDGE, 1.0])
+    affine[:3, 3] = low
+    return Volume(image.astype(np.int16), affine, "HU"), truth
+
+
+def dice(found: Volume, image: Volume, truth: np.ndarray) -> float:
+    whole = place_into(found, image).array
+    lowest = int(np.flatnonzero(whole.any(axis=(0, 1)))[0])
+    known = truth.copy()
+    known[:, :, :lowest] = False
+    return float(2 * (whole & known).sum() / (whole.sum() + known.sum()))
+
+
+def test_drawn_hips_are_found_on_their_sides() -> None:
+    image, truth = hips()
+    found = find_femora(image)
+    assert set(found.bones) == set(HEADS) and not found.absent
+    for name, bone in found.bones.items():
+        assert dice(bone.mask, image, truth[name]) > 0.95
+        assert bone.touches_edge and bone.part == "whole" and 0.5 < bone.confidence <= 1.0
+        assert all(0.0 <= value <= 1.0 for value in found.parts[name].values())
+
+
+@pytest.mark.slow
+def test_low_marrow_in_a_narrow_joint() -> None:
+    image, truth = hips(gap=1.5, marrow=-20.0)
+    found = find_femora(image, ("femur_right",))
+    assert set(found.bones) == {"femur_right"}
+    assert dice(found.bones["femur_right"].mask, image, truth["femur_right"]) > 0.91
+
+
+@pytest.mark.slow
+def test_one_hip_tells_its_side_by_its_shaft() -> None:
+    image, truth = hips()
+    half = Volume(image.array[86:], np.array(image.affine), "HU")
+    affine = np.array(image.affine)
+    affine[0, 3] += 86 * EDGE
+    found = find_femora(Volume(half.array, affine, "HU"))
+    assert set(found.bones) == {"femur_left"} and set(found.absent) == {"femur_right"}
+    assert dice(found.bones["femur_left"].mask, Volume(half.array, affine, "HU"), truth["femur_left"][86:]) > 0.95
+
+
+def test_a_scan_that_ends_above_the_shaft_is_refused_with_its_length() -> None:
+    found = find_femora(hips(below=50.0)[0])
+    assert not found.bones
+    assert all("the scan ends" in reason and "cut by the image" in reason for reason in found.absent.values())
+
+
+@pytest.mark.slow
+def test_metal_is_refused_on_its_side_only() -> None:
+    image, _ = hips()
+    array = np.array(image.array)
+    array[130:136, 28:34, 20:60] = 3000  # a nail down the left shaft
+    found = find_femora(image.with_array(array))
+    assert "metal" in found.absent["femur_left"] and set(found.bones) == {"femur_right"}
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.full((60, 40, 50), 50.0), np.full((60, 40, 50), -1000.0), np.full((60, 40, 50), 3000.0), np.zeros((3, 3, 3)), np.zeros((90, 90, 1)),
+        np.random.default_rng(2).normal(60, 60, (60, 40, 50)),
+    ],
+)  # fmt: skip
+def test_no_hip_is_no_error(array: np.ndarray) -> None:
+    found = find_femora(Volume(array, np.diag([3.0, 3.0, 3.0, 1.0]), "HU"))
+    assert not found.bones and set(found.absent.values()) == {NONE_FOUND}
+
+
+def test_heads_have_their_place_and_size() -> None:
+    image, _ = hips()
+    seeds = find_heads(image)[:2]
+    for seed in seeds:
+        head = HEADS["femur_left" if seed.centre[0] > 0 else "femur_right"]
+        assert np.linalg.norm(seed.centre - head) < 6.0
+        box = sample(image, seed.centre - 46, seed.centre + 46, 1.0)
+        shaped = shape_head(box, seed.centre, seed.radius)
+        assert np.linalg.norm(shaped.centre - head) < 1.0
+        assert shaped.radius == pytest.approx(23.0, abs=0.7)
+
+
+def test_coarse_voxels_keep_their_place() -> None:
+    affine = np.diag([0.7, 0.7, 2.5, 1.0])
+    affine[:3, 3] = [-40.0, 12.0, 5.0]
+    index = np.indices((100, 90, 40)).astype(float)
+    places = np.moveaxis(index, 0, -1) @ affine[:3, :3] + affine[:3, 3]
+    image = Volume(places @ np.array([1.0, 2.0, 3.0]), affine, "HU")
+    small = coarse(image, 3.0)
+    inner = np.moveaxis(np.indices(small.shape), 0, -1)[2:-2, 2:-2, 2:-2] * 3.0 + small.affine[:3, 3]
+    np.testing.assert_allclose(small.array[2:-2, 2:-2, 2:-2], inner @ np.array([1.0, 2.0, 3.0]), atol=1e-2)
+
+
+def read(path: Path, unit: str) -> Volume:
+    image = nibabel.load(path)
+    return canonical(Volume(np.asanyarray(image.dataobj), np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine, unit))
+
+
+@pytest.mark.data
+def test_real_hip_from_a_box(data_dir: Path) -> None:
+    image, labels = (
+        read(data_dir / "hip_crop" / f"{name}.nii.gz", unit) for name, unit in (("density", "mg/cm3 K2HPO4"), ("labels", "label"))
+    )
+    truth = labels.array == 2
+    corner = np.argwhere(truth)
+    ends = corner.min(axis=0), corner.max(axis=0)
+    low, high = (image.affine[:3, :3] @ end + image.affine[:3, 3] for end in ends)
+    # the head fills the upper medial corner of the femur's box; by its header this is a right hip
+    head = np.array([high[0] - 24.0, (low[1] + high[1]) / 2 - 8.0, high[2] - 24.0])
+    found = find_femur_in(image, head, 24.0)
+    (bone,) = found.bones.values()
+    assert dice(bone.mask, image, truth) > 0.97
+
+
+@pytest.mark.data
+def test_real_pelvis_with_cut_femora_is_refused(data_dir: Path) -> None:
+    found = find_femora(read_scan(data_dir / "abdomen_pelvis" / "ct.nii.gz").image)
+    assert not found.bones
+    assert "metal" in found.absent["femur_left"] and "the scan ends" in found.absent["femur_right"]
