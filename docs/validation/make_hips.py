@@ -45,6 +45,8 @@ class HipCase:
     inplane: float
     modes: tuple[float, ...]
     """Deviations of the first modes of the shape model."""
+    left: bool
+    """Which hip is in view."""
 
     @property
     def name(self) -> str:
@@ -64,24 +66,40 @@ def cases() -> list[HipCase]:
             thick, kernel = slices[n % len(slices)], kernels[n % 3]
             noise = float(draw.uniform(10, 30)) * (1.4 if kernel == "sharp" else 1.0)
             modes = tuple(np.round(draw.normal(0, 1, 5), 2).tolist()) if n % 4 else (0.0,) * 5
-            inplane = (0.9, 1.1)[n % 2]
-            found.append(HipCase(n, patient, list(DENSITIES)[density], GAPS[gap], thick, kernel, round(noise, 1), inplane, modes))
+            inplane = 1.1 if n % 2 else 0.9
+            found.append(
+                HipCase(
+                    n,
+                    patient,
+                    list(DENSITIES)[density],
+                    GAPS[gap],
+                    thick,
+                    kernel,
+                    round(noise, 1),
+                    inplane,
+                    modes,
+                    n % 4 in (0, 3),
+                )
+            )
     return found
 
 
-def anatomy(data: Path, patient: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return labels (muscles united), body and affine (LPS) of a patient's hips."""
+def anatomy(data: Path, patient: int, left: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return labels (muscles united), body and affine (LPS) of one hip of a patient."""
     folder = data / "pelvis_labels"
     image = nibabel.load(folder / f"patient_{patient:03d}_labels.nii.gz")
     labels = np.asarray(image.dataobj)
     body = np.asarray(nibabel.load(folder / f"patient_{patient:03d}_body.nii.gz").dataobj) > 0
     affine = image.affine.copy()
     affine[:2] *= -1
-    hips = np.argwhere((labels == 1) | (labels == 2))
-    low, high = hips.min(axis=0), hips.max(axis=0)
-    top = np.flatnonzero((labels == 2).any(axis=(0, 1)))[-1] - 8  # a head's radius of 24 mm below its top
+    half = np.arange(labels.shape[0]) > np.argwhere(labels == 3)[:, 0].mean()
+    half = half if (affine[0, 0] > 0) == left else ~half
+    femur = np.argwhere((labels == 2) & half[:, None, None])
+    low, high = femur.min(axis=0), femur.max(axis=0)
+    top = int(high[2]) - 8  # a head's radius of 24 mm below its top
     first = max(0, int(top - BELOW / 3))
-    box = (slice(low[0] - 25, high[0] + 25), slice(low[1] - 25, high[1] + 25), slice(first, int(top + ABOVE / 3)))
+    # what is medial of the head: its socket, not the other hip
+    box = (slice(low[0] - 25, high[0] + 25), slice(low[1] - 30, high[1] + 30), slice(first, int(top + ABOVE / 3)))
     affine[:3, 3] = to_patient(affine, np.array([box[0].start, box[1].start, first], dtype=float))
     part = labels[box]
     return np.where(part >= 5, 5, part).astype(np.uint8), body[box], affine
@@ -96,7 +114,7 @@ def varied(labels: np.ndarray, affine: np.ndarray, data: Path, modes: tuple[floa
     move = (model["modes"][:, : len(modes)] * np.sqrt(model["weights"][: len(modes)])) @ np.array(modes)
     move = move.reshape(-1, 3)
     pieces, _ = ndimage.label(labels == 2)
-    largest = np.argsort(np.bincount(pieces.ravel())[1:])[::-1][:2] + 1
+    largest = np.argsort(np.bincount(pieces.ravel())[1:])[::-1][:1] + 1
     points, moves = [], []
     for piece in largest:
         mask = pieces == piece
@@ -128,10 +146,10 @@ def _register(mean: np.ndarray, surface: np.ndarray) -> tuple[np.ndarray, np.nda
     tree = cKDTree(surface)
     for mirror in (np.array([1.0, 1.0, 1.0]), np.array([-1.0, 1.0, 1.0])):
         for angle in (0.0, np.pi):
-            points = mean[used][::8] * mirror
+            points = mean[used][::24] * mirror
             flip = np.diag([np.cos(angle), np.cos(angle), 1.0])
             turn, shift = flip, surface.mean(axis=0) - flip @ points.mean(axis=0)
-            for _ in range(40):
+            for _ in range(20):
                 placed = points @ turn.T + shift
                 distance, near = tree.query(placed)
                 keep = distance <= np.quantile(distance, 0.85)
@@ -156,7 +174,7 @@ def settings(case: HipCase, labels: np.ndarray, affine: np.ndarray) -> LabelSett
         if (labels == value).any():
             end = {"shaft_cortex": shaft, "shaft_top": float(top) - 45.0} if value == 2 else {}
             parts[value] = BonePart(name, trabecular, below, 8.0, 25.0, cortex, compact, **end)
-    scanner = ScannerSettings(kernel=case.kernel, noise=case.noise, hardening=case.number % 6 == 5, scatter=0.0, seed=case.number)
+    scanner = ScannerSettings(kernel=case.kernel, noise=case.noise, hardening=False, scatter=0.0, seed=case.number)
     return LabelSettings(
         parts, (case.inplane, case.inplane, case.slice_mm), joint_gap=case.gap, scanner=scanner, seed=case.number
     )
@@ -165,13 +183,14 @@ def settings(case: HipCase, labels: np.ndarray, affine: np.ndarray) -> LabelSett
 def draw(case: HipCase, data: Path, cache: Path) -> None:
     """Draw a scan into the cache, where it is not there yet."""
     target = cache / f"{case.name}.npz"
-    if target.exists():
+    part = cache / f"{case.name}.part.npz"
+    if target.exists() or part.exists():
         return
-    labels, body, affine = anatomy(data, case.patient)
+    part.touch()
+    labels, body, affine = anatomy(data, case.patient, case.left)
     labels = varied(labels, affine, data, case.modes)
     made = simulate_labels(Volume(labels, affine, "label"), settings(case, labels, affine), Volume(body, affine, "mask"))
     truth = made.labels.volume.array == 2
-    part = cache / f"{case.name}.part.npz"
     np.savez_compressed(part, image=made.image.array, affine=made.image.affine, truth=truth)
     part.rename(target)
 
@@ -182,9 +201,11 @@ def main() -> None:
     arguments.add_argument("--cache", type=Path, required=True)
     arguments.add_argument("--draw", action="store_true")
     arguments.add_argument("--only", nargs="*")
+    arguments.add_argument("--reverse", action="store_true")
     asked = arguments.parse_args()
-    for case in cases():
-        if not asked.only or case.name in asked.only:
+    every = cases()[::-1] if asked.reverse else cases()
+    for case in every:
+        if not asked.only or any(case.name.startswith(one) for one in asked.only):
             draw(case, asked.data, asked.cache)
             print(case, flush=True)
 

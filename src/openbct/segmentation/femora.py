@@ -69,7 +69,8 @@ def find_femora(image: Volume, wanted: tuple[str, ...] = FEMORA) -> FoundBones:
     hips: dict[str, Hip] = {}
     for seed, left in _ordered(find_heads(image)):
         names = FEMORA if left is None else (FEMORA[0 if left else 1],)
-        if all(name in hips for name in names):
+        near = any(np.linalg.norm(seed.centre - hip.head.centre) < PAIR_APART[0] for hip in hips.values())
+        if near or all(name in hips for name in names):
             continue
         found = _follow(image, seed, left)
         if isinstance(found, str):
