@@ -108,15 +108,6 @@ def test_upside_down_labels(tmp_path: Path) -> None:
         read_labels(save(tmp_path / "l.nii.gz", spine([2, 1])), mapping=mapping)
 
 
-def test_mirrored_labels(tmp_path: Path) -> None:
-    array = np.zeros(GRID.shape, np.uint8)
-    array[5:15, 20:40, 10:60], array[35:45, 20:40, 10:60] = 75, 76
-    with pytest.raises(SegmentationError, match="femur_left 60 mm to the right of femur_right"):
-        read_labels(save(tmp_path / "l.nii.gz", GRID.with_array(array)))
-    right = GRID.with_array(np.ascontiguousarray(array[::-1]))
-    assert names_of(read_labels(save(tmp_path / "r.nii.gz", right))) == {75: "femur_left", 76: "femur_right"}
-
-
 # Numberings --------------------------------------------------------------------------------------------------
 
 

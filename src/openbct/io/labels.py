@@ -8,7 +8,6 @@ the right numbering, and under no other, vertebrae lie in order from head to foo
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,10 +26,9 @@ from .label_paint import Painter
 from .label_seg import draw_seg, is_seg, read_dicom
 from .label_tables import builtin_tables, is_known, read_mapping, read_sidecar
 from .nifti import SUFFIXES, is_nifti
-from .numbering import check_order, find_centres, name_bodies, recognise
+from .numbering import check_order, name_bodies, recognise
 
 Array = np.ndarray
-SIDE = re.compile(r"(femur|hip)_(left|right)")
 NAMED_FORMATS = ("3D Slicer", "DICOM")
 """Formats whose structures a person names: what no stage knows is left out, and never shown."""
 
@@ -73,7 +71,6 @@ def read_labels(
     volume = canonical(drawing.volume.with_array(array))
     names, note = name_bodies(volume, names)
     check_order(volume, names)
-    _check_sides(volume, names)
     moved = False
     if like is not None:
         _check_frame(drawing, volume, like, frame_uid)
@@ -257,20 +254,3 @@ def _draw_folder(folder: Path, given: Mapping[str, str] | None) -> Drawing:
         )
     kind = f"folder of {len(chosen)} one-structure files, {len(names)} not empty"
     return Drawing(grid.with_array(array), names, kind)
-
-
-def _check_sides(volume: Volume, names: Mapping[int, str]) -> None:
-    """Refuse labels whose left lies to the patient's right: a mirrored map."""
-    by_name = {name: number for number, name in names.items()}
-    for name, number in by_name.items():
-        found = SIDE.fullmatch(name)
-        other = by_name.get(f"{found.group(1)}_right") if found and found.group(2) == "left" else None
-        if other is None:
-            continue
-        centres = find_centres(volume, [number, other])
-        left, right = centres[number], centres[other]
-        if left[0] < right[0]:
-            raise SegmentationError(
-                f"found {name} {right[0] - left[0]:.0f} mm to the right of {names[other]}, expected it to the left: the labels are"
-                " mirrored or their header lost its orientation; export them again"
-            )

@@ -18,6 +18,9 @@ from scipy import ndimage
 from ..errors import GeometryError, SegmentationError, SettingsError
 from ..records import BoneMask, LabelMap, Scan, Segmentation, Step
 from ..volume import Volume, bounding_box, crop, offset_in, same_grid
+from .counting import NOT_COUNTED, count_levels
+from .leaks import without_leaks
+from .mending import mend
 from .order import check_order
 
 LEVELS = tuple(f"T{n}" for n in range(1, 14)) + tuple(f"L{n}" for n in range(1, 7))
@@ -75,11 +78,17 @@ class GivenLabels:
             None of the bones is in the labels.
         """
         wanted = _wanted(self.bones)
-        places = _places(self.labels, scan)
+        _check_grids(self.labels, scan)
+        return replace(self, labels=tuple(mend(one, scan.image) for one in self.labels))._taken(scan, wanted)
+
+    def _taken(self, scan: Scan, wanted: tuple[str, ...]) -> Segmentation:
+        """Return the bones and tissues of mended labels."""
+        places = _places(self.labels)
         found: dict[str, BoneMask] = {}
         absent: dict[str, str] = {}
         disorder, cautions = self._disorder(places)
-        cautions = [*(doubt for one in self.labels for doubt in one.cautions), *cautions]
+        counted, doubts = self._counted(wanted)
+        cautions = [*(doubt for one in self.labels for doubt in one.cautions), *cautions, *doubts]
         for bone in wanted:
             try:
                 if disorder is not None and bone in LEVELS:
@@ -97,9 +106,19 @@ class GivenLabels:
                 f"found none of {', '.join(wanted)} to use in the labels, which hold {there}; check --labels, --label-map and --bones{reasons}"
             )
         tissues = {name: volume for name, parts in TISSUES.items() if (volume := self._united(parts, places)) is not None}
-        sentence = f"Bones were taken from given labels ({'; '.join(one.source for one in self.labels)}): {', '.join(found)}."
+        sentence = (
+            f"Bones were taken from given labels ({'; '.join(one.source for one in self.labels)}): {', '.join(found)}.{counted}"
+        )
         inputs = tuple((labels.source, labels.digest) for labels in self.labels if labels.digest)
         return Segmentation(found, tissues, Step("segmentation", sentence, (), tuple(cautions)), absent, inputs)
+
+    def _counted(self, wanted: tuple[str, ...]) -> tuple[str, list[str]]:
+        """Return what the names of levels rest on, and doubts: of the map that says most where there are several."""
+        if not set(wanted) & set(LEVELS):
+            return "", []
+        results = [count_levels(one.volume, one.names) for one in self.labels]
+        told = [result for result in results if result[0] not in ("", NOT_COUNTED)] or [one for one in results if one[0]]
+        return (f" {told[0][0]}", list(told[0][1])) if told else ("", [])
 
     def _disorder(self, places: dict[str, list[tuple[int, int, Where]]]) -> tuple[SegmentationError | None, list[str]]:
         """Return why the vertebrae cannot be what their labels call them, and the doubt where only some are out of order."""
@@ -169,17 +188,22 @@ def _wanted(bones: tuple[str, ...] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(bones))
 
 
-def _places(labels: tuple[LabelMap, ...], scan: Scan) -> dict[str, list[tuple[int, int, Where]]]:
-    """Return for each structure that has voxels: in which map, under which number, in which box."""
+def _check_grids(labels: tuple[LabelMap, ...], scan: Scan) -> None:
+    """Refuse labels on another grid than the scan's, and none at all."""
     if not labels:
         raise SettingsError("found no label map, expected at least one; give --labels")
-    places: dict[str, list[tuple[int, int, Where]]] = {}
-    for n_map, one in enumerate(labels):
+    for one in labels:
         if not same_grid(one.volume, scan.image):
             raise GeometryError(
                 f"found labels ({one.source}) on a grid of {one.volume.shape} voxels of {_sizes(one.volume)} mm, expected the scan's "
                 f"{scan.image.shape} of {_sizes(scan.image)} mm in the same place; make the labels on this scan or resample them"
             )
+
+
+def _places(labels: tuple[LabelMap, ...]) -> dict[str, list[tuple[int, int, Where]]]:
+    """Return for each structure that has voxels: in which map, under which number, in which box."""
+    places: dict[str, list[tuple[int, int, Where]]] = {}
+    for n_map, one in enumerate(labels):
         array = one.volume.array
         if array.dtype.kind not in "iu":
             array = array.astype(np.int32)
@@ -222,6 +246,16 @@ def _repaired(bone: str, mask: Volume, part: str, image: Volume, *, moved: bool 
     if stray > STRAY_CAUTION:
         cautions.append(f"{bone}: {100 * stray:.1f} % of the label lay apart from the bone and was left out.")
     one = labels == 1 + int(np.argmax(sizes))
+    leaked = 0.0
+    if part == "body" or bone in FEMORA:
+        one, leaked = without_leaks(one, mask.spacing)
+    if leaked > STRAY_REFUSAL:
+        raise SegmentationError(
+            f"found {100 * leaked:.0f} % of the label of {bone} hanging on it by thin bridges, expected one bone (at most {100 * STRAY_REFUSAL:g} %); mend the "
+            "labels"
+        )
+    if leaked > 0.0:
+        cautions.append(f"{bone}: {100 * leaked:.1f} % of the label hung on the bone by thin bridges (a leak) and was cut off.")
     full = ndimage.binary_fill_holes(np.pad(one, 1))[1:-1, 1:-1, 1:-1]
     holes = 1.0 - float(one.sum()) / float(full.sum())
     if holes > HOLE_CAUTION:
@@ -243,7 +277,7 @@ def _repaired(bone: str, mask: Volume, part: str, image: Volume, *, moved: bool 
         )
     cut = _touches_edge(repaired, image)
     clear = float(np.clip(contrast / FULL_CONTRAST, 0.0, 1.0))
-    confidence = (1.0 - stray) * (1.0 - holes) * clear * (0.5 if cut else 1.0)
+    confidence = (1.0 - stray) * (1.0 - leaked) * (1.0 - holes) * clear * (0.5 if cut else 1.0)
     return BoneMask(bone, repaired, "body" if part == "body" else "whole", confidence, cut), cautions
 
 
