@@ -1,19 +1,22 @@
 """Where bytes come from: a file, a nested folder or a zip archive, read in place and within limits.
 
-Nothing is ever unpacked to disk, so a name inside an archive cannot point anywhere. Names of files and folders often hold
-a patient's name: they are used for ordering only and never enter a message; messages count files instead.
+Nothing is ever unpacked to disk, so a name inside an archive cannot point anywhere; an archive in an archive is held in memory.
+Names of files and folders often hold a patient's name: they are used for ordering only and never enter a message; messages count
+files instead.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from ..errors import ScanError
 
@@ -23,6 +26,13 @@ MAX_FILE_BYTES = 4 * 2**30
 """Largest single file [bytes]: 8000 slices of 512 x 512 at 16 bits [D]."""
 MAX_TOTAL_BYTES = 32 * 2**30
 """Largest unpacked archive [bytes] [D]."""
+MAX_INNER_BYTES = 2**30
+"""Archives inside an archive, all together [bytes] [D]: they are held in memory."""
+MAX_RATIO = 200
+"""Packed this much or more, an archive beyond :data:`MAX_INNER_BYTES` is a bomb [D]; CT packs to a half or a third, an empty image
+by a factor of 1000 at most."""
+MAX_DEPTH = 3
+"""Archives in archives in folders [D]."""
 KNOWN_SUFFIXES = {".dcm", ".ima", ".nii", ".gz", ".zip", ".txt", ".json", ".xml", ".png", ".jpg", ".pdf", ".csv", ".nrrd", ".mha"}
 
 
@@ -37,9 +47,42 @@ class Blob:
     open: Callable[[], BinaryIO]
 
 
+class Metered:
+    """A stream that gives no more than so many bytes in all, whoever reads it: wrong lengths cannot fill the memory."""
+
+    def __init__(self, stream: Any, limit: int) -> None:
+        self._stream, self._left, self._limit = stream, limit, limit
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes; raises :class:`ScanError` beyond the limit."""
+        if size is not None and size > self._left:
+            # A length may lie: what is really there decides, up to the limit.
+            size = self._left + 1
+        content = self._stream.read(self._left + 1 if size is None or size < 0 else size)
+        self._left -= len(content)
+        if self._left < 0:
+            raise ScanError(
+                f"found a file that asks for more than {self._limit / 2**20:.0f} MiB where an image of its size has less, expected a CT"
+                " image; do not trust its source"
+            )
+        return bytes(content)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place."""
+        return int(self._stream.seek(offset, whence))
+
+    def tell(self) -> int:
+        """Return the place."""
+        return int(self._stream.tell())
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._stream.close()
+
+
 @contextmanager
 def open_files(path: Path) -> Iterator[tuple[Blob, ...]]:
-    """Yield every file under a folder, in a zip archive, or the one file, in name order.
+    """Yield every file under a folder, in a zip archive, or the one file, in name order; archives among them are opened too.
 
     Raises
     ------
@@ -47,18 +90,55 @@ def open_files(path: Path) -> Iterator[tuple[Blob, ...]]:
         Nothing at the path, a broken or encrypted archive, or one beyond the limits.
     """
     if path.is_dir():
-        yield _in_folder(path)
+        blobs = _in_folder(path)
     elif not path.is_file():
         raise ScanError("found nothing at the given path, expected a DICOM folder, a DICOM zip, a DICOM file or a NIfTI file")
-    elif _magic(path).startswith(b"PK\x03\x04") or path.suffix.lower() == ".zip":
-        try:
-            archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError):
-            raise ScanError("found a zip archive that cannot be opened, expected a whole one; copy it again") from None
-        with archive:
-            yield _in_zip(archive)
     else:
-        yield (Blob(path.name, path.stat().st_size, lambda: path.open("rb")),)
+        blobs = (Blob(path.name, path.stat().st_size, _opener(path)),)
+        if _magic(path).startswith(b"PK\x03\x04"):
+            blobs = (replace(blobs[0], key=f"{path.name}.zip"),)
+    with ExitStack() as held:
+        yield tuple(_Unpacking(held).unfold(blobs, 0))
+
+
+class _Unpacking:
+    """Opens archives among files, and keeps count of what they hold."""
+
+    def __init__(self, held: ExitStack) -> None:
+        self._held, self._inner, self._total, self._count = held, 0, 0, 0
+
+    def unfold(self, blobs: Sequence[Blob], depth: int) -> Iterator[Blob]:
+        """Yield files, and in place of each archive what it holds."""
+        for blob in blobs:
+            if not blob.key.lower().endswith(".zip"):
+                self._count += 1
+                _check_count(self._count)
+                yield blob
+                continue
+            if depth == MAX_DEPTH:
+                raise ScanError(
+                    f"found archives nested more than {MAX_DEPTH} deep, expected a DICOM zip; unpack it and give the folder"
+                )
+            try:
+                stream = self._hold(blob) if depth else blob.open()
+                archive = self._held.enter_context(zipfile.ZipFile(self._held.enter_context(stream)))
+                members = _in_zip(archive)
+            except (zipfile.BadZipFile, OSError, zlib.error, EOFError, NotImplementedError):
+                raise ScanError("found a zip archive that cannot be opened, expected a whole one; copy it again") from None
+            self._total += sum(member.size for member in members)
+            _check_total(self._total)
+            yield from self.unfold(members, depth + 1)
+
+    def _hold(self, blob: Blob) -> Any:
+        """Return an archive that lies in another one, in memory."""
+        self._inner += blob.size
+        if self._inner > MAX_INNER_BYTES:
+            raise ScanError(
+                f"found archives of {self._inner / 2**30:.1f} GiB inside an archive, expected at most {MAX_INNER_BYTES / 2**30:.0f} GiB;"
+                " unpack it and give the folder"
+            )
+        with blob.open() as stream:
+            return io.BytesIO(Metered(stream, blob.size).read())
 
 
 def _magic(path: Path) -> bytes:
@@ -92,15 +172,24 @@ def _in_zip(archive: zipfile.ZipFile) -> tuple[Blob, ...]:
     """Return the members of an archive; a member's stream ends at its declared size, which is checked here."""
     members = sorted((info for info in archive.infolist() if not info.is_dir()), key=lambda info: info.filename)
     _check_count(len(members))
-    total = sum(info.file_size for info in members)
+    total, packed = sum(info.file_size for info in members), sum(info.compress_size for info in members)
+    _check_total(total)
+    if total > max(MAX_INNER_BYTES, MAX_RATIO * packed):
+        raise ScanError(
+            f"found an archive that unpacks {packed / 2**20:.1f} MiB into {total / 2**30:.1f} GiB, expected images; do not trust its source"
+        )
+    if any(info.flag_bits & 1 for info in members):
+        raise ScanError("found an encrypted archive, expected an open one; unpack it with its password and give the folder")
+    return tuple(Blob(info.filename, info.file_size, _member_opener(archive, info)) for info in members)
+
+
+def _check_total(total: int) -> None:
+    """Refuse more than any study holds."""
     if total > MAX_TOTAL_BYTES:
         raise ScanError(
             f"found an archive of {total / 2**30:.1f} GiB unpacked, expected at most {MAX_TOTAL_BYTES / 2**30:.0f} GiB;"
             " give one series only"
         )
-    if any(info.flag_bits & 1 for info in members):
-        raise ScanError("found an encrypted archive, expected an open one; unpack it with its password and give the folder")
-    return tuple(Blob(info.filename, info.file_size, _member_opener(archive, info)) for info in members)
 
 
 def _member_opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], BinaryIO]:

@@ -27,6 +27,8 @@ MIN_SLICES = 3
 """Fewer planes cannot show that their step is even."""
 MAX_VOXELS = 2**31
 """512 x 512 x 8192 [D]."""
+MAX_SIDE = 4096
+"""Twice the finest matrix of a clinical scanner [D]; what is decoded at once stays below 70 MB."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,10 @@ def _check_image_kind(planes: tuple[Slice, ...]) -> None:
 def _check_count(size: tuple[int, int, int]) -> None:
     """Refuse a size no scan has."""
     columns, rows, count = size
-    if rows * columns * count > MAX_VOXELS or min(rows, columns) < 2:
+    if rows * columns * count > MAX_VOXELS or min(rows, columns) < 2 or max(rows, columns) > MAX_SIDE:
         raise ScanError(
-            f"found {rows} x {columns} x {count} voxels, expected 2 x 2 x {MIN_SLICES} to {MAX_VOXELS:.1e} in all; check the headers"
+            f"found {rows} x {columns} x {count} voxels, expected planes of 2 to {MAX_SIDE} a side and at most {MAX_VOXELS:.1e} voxels in all;"
+            " check the headers"
         )
 
 

@@ -23,6 +23,8 @@ SUFFIXES = (".nii", ".nii.gz")
 LENGTH_UNITS = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 SHEAR = 1e-3
 """Largest cosine between two image axes [D]: 0.3 mm over 300 mm."""
+DEFLATE_RATIO = 1032
+"""Nothing packs better than this by gzip (zlib's technical notes [recalled])."""
 TWO_PLACES = 0.1
 """Farthest that qform and sform may lie apart at the corners without a caution [mm] [D]."""
 
@@ -75,6 +77,11 @@ def _open(path: Path) -> Any:
         raise ScanError(f"found a NIfTI image of shape {tuple(image.shape)}, expected three dimensions; give one volume")
     if int(np.prod(shape, dtype=np.int64)) > MAX_VOXELS:
         raise ScanError(f"found {'x'.join(map(str, shape))} voxels, expected at most {MAX_VOXELS:.1e}; check the header or crop")
+    claimed, there = int(np.prod(shape, dtype=np.int64)) * image.get_data_dtype().itemsize, path.stat().st_size
+    if claimed > DEFLATE_RATIO * there:
+        raise ScanError(
+            f"found a header that claims {claimed / 2**20:.0f} MiB of voxels in a file of {there} bytes, expected a whole file; copy it again"
+        )
     return image
 
 

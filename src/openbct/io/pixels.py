@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO, cast
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+)
 
 from ..errors import ScanError
 from ..volume import Volume
-from .archive import Blob
+from .archive import Blob, Metered
+from .codestream import check_codestream
 from .header import Slice, number, quiet
 from .placing import Placing
 from .regrid import onto_grid
@@ -26,6 +35,12 @@ OUT_OF_FIELD = -1500
 """Below this there is no tissue and no noise, only makers' padding such as -2000, -2048 or -3024 [HU] [D]."""
 PADDING_BELOW = -900
 """A declared padding value is believed where it means this or less [HU] [D]; some headers declare 0, i.e. water."""
+
+
+MAX_PIXEL_BYTES = 8
+"""A stored value takes no more than this in a file [bytes] [D]."""
+MAX_HEADER_BYTES = 128 * 2**20
+"""Nor does all else in it than this [bytes] [D]."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +63,12 @@ def read_volume(planes: Sequence[Slice], placing: Placing) -> Pixels:
     """
     rows, columns = planes[0].rows or 0, planes[0].columns or 0
     exact = all(float(value).is_integer() for plane in planes for value in (plane.slope or 0.0, plane.intercept or 0.0))
-    stack = np.empty((len(planes), rows, columns), dtype=np.int16 if exact else np.float32)
+    try:
+        stack = np.empty((len(planes), rows, columns), dtype=np.int16 if exact else np.float32)
+    except MemoryError:
+        raise ScanError(
+            f"found {columns} x {rows} x {len(planes)} voxels, for which this machine has too little memory, expected a smaller image; crop it"
+        ) from None
     padded, ignored = 0, 0
     for k, (plane, stored) in enumerate(zip(planes, read_planes(planes))):
         slope, intercept = plane.slope or 0.0, plane.intercept or 0.0
@@ -119,9 +139,12 @@ def read_planes(planes: Sequence[Slice]) -> Iterator[Shaped[Array, "r c"]]:
     for plane in planes:
         try:
             if plane.blob is not held:
-                dataset, held = _load(plane.blob), plane.blob
+                dataset, held = _load(plane), plane.blob
+            _check_size(dataset, plane)
             with quiet():
                 array = pixel_array(dataset, index=plane.frame)
+        except ScanError:
+            raise
         except Exception as error:
             # Decoders fail in every way there is; their words may quote the header, so only the kind is told.
             raise _unreadable(plane, error) from None
@@ -130,14 +153,31 @@ def read_planes(planes: Sequence[Slice]) -> Iterator[Shaped[Array, "r c"]]:
         yield np.asarray(array)
 
 
-def _load(blob: Blob) -> Dataset:
+def _load(plane: Slice) -> Dataset:
     """Return a whole data set; one without file header gets the transfer syntax that it was found to have."""
-    with blob.open() as stream, quiet():
-        dataset = dcmread(stream, force=True)
+    frames = int(number(plane.header, "NumberOfFrames") or 1)
+    most = MAX_HEADER_BYTES + MAX_PIXEL_BYTES * frames * (plane.rows or 0) * (plane.columns or 0)
+    with plane.blob.open() as stream, quiet():
+        dataset = dcmread(cast(BinaryIO, Metered(stream, most)), force=True)
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit, _ = dataset.original_encoding
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
     return dataset
+
+
+def _check_size(dataset: Dataset, plane: Slice) -> None:
+    """Refuse a frame that states another size than its header, before a decoder makes room for it, and pixels that are too many."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    frames, rows, columns = int(number(dataset, "NumberOfFrames") or 1), plane.rows or 0, plane.columns or 0
+    if syntax in JPEGTransferSyntaxes or syntax in JPEGLSTransferSyntaxes or syntax in JPEG2000TransferSyntaxes:
+        check_codestream(get_frame(dataset.PixelData, plane.frame, number_of_frames=frames), rows, columns)
+    elif not syntax.is_encapsulated:
+        wanted, there = frames * rows * columns * int(number(dataset, "BitsAllocated") or 16) // 8, len(dataset.PixelData)
+        if there > wanted + 2 * columns:
+            raise ScanError(
+                f"found {there} bytes of pixels in a file of {frames} x {rows} x {columns} pixels, expected {wanted}: the header states another"
+                " size or width of them; export the original series"
+            )
 
 
 def _unreadable(plane: Slice, error: Exception | None) -> ScanError:

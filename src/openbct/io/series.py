@@ -6,19 +6,23 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian
 
 from ..errors import ScanError
-from .archive import MAX_FILE_BYTES, Blob, describe_files
-from .header import TAGS, Slice, number, quiet, slices_of, text
+from .archive import MAX_FILE_BYTES, Blob, Metered, describe_files
+from .header import ENHANCED_CT, TAGS, Slice, number, quiet, slices_of, text
 
 DICOMDIR = "1.2.840.10008.1.3.10"
 MAX_DATASET_BYTES = 2**30
 """A deflated file may not inflate beyond this [bytes] [D]; a 298 KB file was seen to inflate to 300 MB."""
+MAX_HEADER_BYTES = 128 * 2**20
+"""A header takes no more than this to read [bytes] [D]: the groups of 8000 frames take some 10 MB."""
+MAX_PLANES = 100_000
+"""More planes than any study of one patient holds [D]."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +63,23 @@ def find_series(blobs: Sequence[Blob]) -> Found:
     """
     passed: Counter[str] = Counter()
     groups: dict[str, list[Slice]] = {}
+    n_planes = 0
     for ordinal, blob in enumerate(blobs, start=1):
         header, reason = read_header(blob, f"file {ordinal} of {len(blobs)}")
         if header is None:
             passed[reason] += 1
             continue
+        frames = number(header, "NumberOfFrames") or 1.0
+        n_planes += int(frames)
+        if frames > blob.size or n_planes > MAX_PLANES:
+            raise ScanError(
+                f"file {ordinal} of {len(blobs)} in name order: found a claim of {frames:.0f} frames in {blob.size} bytes, {n_planes} planes so"
+                f" far, expected at most {MAX_PLANES} in all; give one series"
+            )
         with quiet():
             planes = slices_of(header, blob)
         if planes[0].rows is None:
-            passed["DICOM objects without an image (reports, dose records)"] += 1
+            passed[_without_image(header, f"file {ordinal} of {len(blobs)}")] += 1
             continue
         groups.setdefault(text(header, "SeriesInstanceUID") or "", []).extend(planes)
     notes = tuple(f"{count} {reason}" for reason, count in passed.items())
@@ -78,6 +90,16 @@ def find_series(blobs: Sequence[Blob]) -> Found:
             "give the folder or zip that holds the series, or a NIfTI file by its own name"
         )
     return Found(_name_series(list(groups.values())), notes)
+
+
+def _without_image(header: Dataset, place: str) -> str:
+    """Return what a file is that has no image, or refuse what should have one."""
+    kind = text(header, "SOPClassUID") or text(getattr(header, "file_meta", Dataset()), "MediaStorageSOPClassUID")
+    if kind in (CTImageStorage, *ENHANCED_CT):
+        raise ScanError(
+            f"{place} in name order: found a CT image without its size, expected a whole file; copy the series again from its source"
+        )
+    return "DICOM objects without an image (reports, dose records)" if kind else "DICOM files that end within their header"
 
 
 def _name_series(groups: list[list[Slice]]) -> tuple[Series, ...]:
@@ -115,9 +137,10 @@ def read_header(blob: Blob, place: str) -> tuple[Dataset | None, str]:
         part10 = start[128:132] == b"DICM"
         if not part10 and not _is_bare(start):
             return None, "files that are not DICOM"
-        check_deflated(blob, place)
+        deflated = check_deflated(blob, place)
         with blob.open() as stream, quiet():
-            header = dcmread(stream, stop_before_pixels=True, specific_tags=list(TAGS), force=not part10)
+            metered = cast(BinaryIO, Metered(stream, MAX_HEADER_BYTES if not deflated else MAX_DATASET_BYTES))
+            header = dcmread(metered, stop_before_pixels=True, specific_tags=list(TAGS), force=not part10)
             kind = str(header.file_meta.get("MediaStorageSOPClassUID", "")) if hasattr(header, "file_meta") else ""
     except ScanError:
         raise
@@ -137,8 +160,8 @@ def _is_bare(start: bytes) -> bool:
     return len(start) >= 8 and start[:2] == b"\x08\x00" and start[3] == 0 and (start[4:6].isalpha() or start[6:8] == b"\0\0")
 
 
-def check_deflated(blob: Blob, place: str) -> None:
-    """Inflate a deflated file piece by piece up to a limit, because pydicom inflates without one.
+def check_deflated(blob: Blob, place: str) -> bool:
+    """Tell whether a file is deflated; inflate it piece by piece up to a limit, because pydicom inflates without one.
 
     Raises
     ------
@@ -147,9 +170,10 @@ def check_deflated(blob: Blob, place: str) -> None:
     """
     with blob.open() as stream, quiet():
         if DeflatedExplicitVRLittleEndian.encode() not in stream.read(2000):
-            return
+            return False
     with blob.open() as stream:
         _inflate_within_limit(stream, place)
+    return True
 
 
 def _inflate_within_limit(stream: BinaryIO, place: str) -> None:
