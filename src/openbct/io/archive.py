@@ -48,7 +48,7 @@ class Blob:
 
 
 class Metered:
-    """A stream that gives no more than so many bytes in all, whoever reads it: wrong lengths cannot fill the memory."""
+    """A stream that gives no more than so many bytes in all, whoever reads it: a large file cannot fill the memory."""
 
     def __init__(self, stream: Any, limit: int) -> None:
         self._stream, self._left, self._limit = stream, limit, limit
@@ -78,6 +78,14 @@ class Metered:
     def close(self) -> None:
         """Close the stream."""
         self._stream.close()
+
+
+@contextmanager
+def open_within(blob: Blob, limit: int) -> Iterator[BinaryIO]:
+    """Open a file of which no more than ``limit`` bytes will be read in all."""
+    with blob.open() as stream:
+        # A small file has no more to give, whatever lengths it claims.
+        yield stream if blob.size <= limit else cast(BinaryIO, Metered(stream, limit))
 
 
 @contextmanager

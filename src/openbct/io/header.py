@@ -72,6 +72,9 @@ def quiet() -> Iterator[None]:
     """Keep pydicom's and its decoders' warnings, which may quote a patient's data, from reaching the screen or a log."""
     loggers = [logging.getLogger(name) for name in TALKERS]
     levels = [logger.level for logger in loggers]
+    if min(levels) > logging.CRITICAL:  # quiet already: every change of a level costs
+        yield
+        return
     try:
         # A level, unlike a filter, also holds for the loggers below.
         for logger in loggers:

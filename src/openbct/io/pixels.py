@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, cast
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Shaped
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
@@ -22,7 +21,7 @@ from pydicom.uid import (
 
 from ..errors import ScanError
 from ..volume import Volume
-from .archive import Blob, Metered
+from .archive import Blob, open_within
 from .codestream import check_codestream
 from .header import Slice, number, quiet
 from .placing import Placing
@@ -37,6 +36,12 @@ PADDING_BELOW = -900
 """A declared padding value is believed where it means this or less [HU] [D]; some headers declare 0, i.e. water."""
 
 
+PIXEL_TAGS = (
+    "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "Rows", "Columns", "BitsAllocated",
+    "BitsStored", "HighBit", "PixelRepresentation", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData",
+    "FloatPixelData", "DoubleFloatPixelData",
+)  # fmt: skip
+"""All that decoding needs."""
 MAX_PIXEL_BYTES = 8
 """A stored value takes no more than this in a file [bytes] [D]."""
 MAX_HEADER_BYTES = 128 * 2**20
@@ -72,7 +77,11 @@ def read_volume(planes: Sequence[Slice], placing: Placing) -> Pixels:
     padded, ignored = 0, 0
     for k, (plane, stored) in enumerate(zip(planes, read_planes(planes))):
         slope, intercept = plane.slope or 0.0, plane.intercept or 0.0
-        values = stored * np.float64(slope) + intercept
+        values: Shaped[Array, "r c"]
+        if exact and slope == 1 and stored.dtype.itemsize <= 2 and abs(intercept) < 2**30:
+            values = stored + np.int32(intercept)
+        else:
+            values = stored * np.float64(slope) + intercept
         padding, doubtful = _find_padding(stored, values, plane)
         padded += int(np.count_nonzero(padding))
         ignored += doubtful
@@ -103,7 +112,7 @@ def _span(planes: Sequence[Slice]) -> str:
     return f"{min(intercepts):g} to {max(intercepts):g}"
 
 
-def _find_padding(stored: Shaped[Array, "r c"], values: Float[Array, "r c"], plane: Slice) -> tuple[Bool[Array, "r c"], bool]:
+def _find_padding(stored: Shaped[Array, "r c"], values: Shaped[Array, "r c"], plane: Slice) -> tuple[Bool[Array, "r c"], bool]:
     """Return where a plane is padding, and whether a declared padding value was disbelieved."""
     padding = np.asarray(values < OUT_OF_FIELD)
     first, last = _declared(plane.header, "PixelPaddingValue"), _declared(plane.header, "PixelPaddingRangeLimit")
@@ -157,8 +166,8 @@ def _load(plane: Slice) -> Dataset:
     """Return a whole data set; one without file header gets the transfer syntax that it was found to have."""
     frames = int(number(plane.header, "NumberOfFrames") or 1)
     most = MAX_HEADER_BYTES + MAX_PIXEL_BYTES * frames * (plane.rows or 0) * (plane.columns or 0)
-    with plane.blob.open() as stream, quiet():
-        dataset = dcmread(cast(BinaryIO, Metered(stream, most)), force=True)
+    with open_within(plane.blob, most) as stream, quiet():
+        dataset = dcmread(stream, specific_tags=list(PIXEL_TAGS), force=True)
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit, _ = dataset.original_encoding
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian

@@ -6,14 +6,14 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian
 
 from ..errors import ScanError
-from .archive import MAX_FILE_BYTES, Blob, Metered, describe_files
+from .archive import MAX_FILE_BYTES, Blob, describe_files, open_within
 from .header import ENHANCED_CT, TAGS, Slice, number, quiet, slices_of, text
 
 DICOMDIR = "1.2.840.10008.1.3.10"
@@ -95,7 +95,7 @@ def find_series(blobs: Sequence[Blob]) -> Found:
 def _without_image(header: Dataset, place: str) -> str:
     """Return what a file is that has no image, or refuse what should have one."""
     kind = text(header, "SOPClassUID") or text(getattr(header, "file_meta", Dataset()), "MediaStorageSOPClassUID")
-    if kind in (CTImageStorage, *ENHANCED_CT):
+    if kind in (CTImageStorage, *ENHANCED_CT) and text(header, "Modality") in (None, "CT"):
         raise ScanError(
             f"{place} in name order: found a CT image without its size, expected a whole file; copy the series again from its source"
         )
@@ -133,14 +133,15 @@ def read_header(blob: Blob, place: str) -> tuple[Dataset | None, str]:
         )
     try:
         with blob.open() as stream:
-            start = stream.read(160)
+            start = stream.read(2000)
         part10 = start[128:132] == b"DICM"
         if not part10 and not _is_bare(start):
             return None, "files that are not DICOM"
-        deflated = check_deflated(blob, place)
-        with blob.open() as stream, quiet():
-            metered = cast(BinaryIO, Metered(stream, MAX_HEADER_BYTES if not deflated else MAX_DATASET_BYTES))
-            header = dcmread(metered, stop_before_pixels=True, specific_tags=list(TAGS), force=not part10)
+        deflated = DeflatedExplicitVRLittleEndian.encode() in start
+        if deflated:
+            check_deflated(blob, place)
+        with open_within(blob, MAX_DATASET_BYTES if deflated else MAX_HEADER_BYTES) as stream, quiet():
+            header = dcmread(stream, stop_before_pixels=True, specific_tags=list(TAGS), force=not part10)
             kind = str(header.file_meta.get("MediaStorageSOPClassUID", "")) if hasattr(header, "file_meta") else ""
     except ScanError:
         raise
@@ -160,20 +161,16 @@ def _is_bare(start: bytes) -> bool:
     return len(start) >= 8 and start[:2] == b"\x08\x00" and start[3] == 0 and (start[4:6].isalpha() or start[6:8] == b"\0\0")
 
 
-def check_deflated(blob: Blob, place: str) -> bool:
-    """Tell whether a file is deflated; inflate it piece by piece up to a limit, because pydicom inflates without one.
+def check_deflated(blob: Blob, place: str) -> None:
+    """Inflate a deflated file piece by piece up to a limit, because pydicom inflates without one.
 
     Raises
     ------
     ScanError
         The data inflate beyond :data:`MAX_DATASET_BYTES`.
     """
-    with blob.open() as stream, quiet():
-        if DeflatedExplicitVRLittleEndian.encode() not in stream.read(2000):
-            return False
     with blob.open() as stream:
         _inflate_within_limit(stream, place)
-    return True
 
 
 def _inflate_within_limit(stream: BinaryIO, place: str) -> None:
