@@ -27,6 +27,7 @@ from ..errors import SegmentationError
 from ..mirror import mirror_image
 from ..records import Array, BoneMeasures, BoneRegion, CalibratedVolume, Measure, Reference, Step
 from ..volume import Affine, Volume, mirrored, resample, to_index, to_patient
+from .hip_volumes import volumes_of
 
 PIXEL = 0.5
 """Edge of a pixel of the projection [mm]; DXA scanners have 0.5 to 1 mm [R, D]."""
@@ -74,7 +75,9 @@ def measure_femur(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMeasu
 
     ``"femoral_neck_abmd"``, ``"trochanteric_abmd"``, ``"intertrochanteric_abmd"``, ``"total_hip_abmd"`` [g/cm² of K2HPO4
     equivalent], each with ``..._bmc`` [g] and ``..._area`` [cm²]; ``"integral_vbmd"`` [mg/cm³] and ``"volume"`` [cm³] of the bone
-    from the head to the lower border of the total hip. Not compared with DXA: that needs a site's own calibration line.
+    from the head to the lower border of the total hip. Of neck, trochanter and intertrochanteric region also ``..._vbmd`` and
+    ``..._cortex_thickness`` [mm]: see :mod:`.hip_volumes`. ``regions`` holds the pictures, and the bone's voxels of each region under
+    ``"volume_..."``. Not compared with DXA: that needs a site's own calibration line.
 
     Raises
     ------
@@ -93,8 +96,11 @@ def measure_femur(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMeasu
     for name, pixels in regions.items():
         values |= _areal_measures(name, pixels, projection, calibrated)
     values |= _volumetric_measures(region, calibrated)
+    bodies, more = volumes_of(region, regions, projection.affine, calibrated)
+    values |= more
     pictures = {"projection": Volume(projection.areal[:, None, :], projection.affine, "g/cm2")}
     pictures |= {name: Volume(pixels[:, None, :], projection.affine, "mask") for name, pixels in regions.items()}
+    pictures |= bodies
     if left:
         pictures = {name: mirrored(picture) for name, picture in pictures.items()}
     return BoneMeasures(region.bone, values, pictures, _describe(tuple(cautions + doubts)))

@@ -21,6 +21,7 @@ from ..density import density_uncertainty
 from ..errors import SegmentationError
 from ..records import Array, BoneMeasures, BoneRegion, CalibratedVolume, Measure, Reference, Step
 from ..volume import to_patient
+from .shell import ASSUMED, Shell, measure_shell, shell_mask
 
 SLAB_HALF = 5.0
 """Half the thickness of the mid-height slab [mm]: 9 to 10 mm is customary [R]."""
@@ -36,6 +37,8 @@ SMALL_CAUTION, SMALL_REFUSAL = 2.0, 0.5
 """Volume of the trabecular region below which a caution is due, and no value is given [cm³] [D]."""
 SPOT, SPOT_CAUTION = 200.0, 0.01
 """Excess over the median that makes a voxel a dense spot [mg/cm3], and their share of the region above which a caution is due [D]."""
+FEWEST_POINTS = 30
+"""Points of the surface from which a mean thickness is given [D]."""
 UNCALIBRATED = "given"
 """Method of a calibration that knows no HU."""
 
@@ -60,7 +63,8 @@ def measure_vertebra(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMe
 
     ``"trabecular_vbmd"`` [mg/cm³] is the mean of an ellipse in the front of the body, in a slab at mid-height, inside the
     cortex; ``"inner_vbmd"`` [mg/cm³] of the whole body that far inside its surface; ``"integral_vbmd"`` [mg/cm³] of all its voxels,
-    cortex included; ``"trabecular_hu"`` [HU] is the first before calibration; ``"volume"`` [cm³]; ``"mean_area"`` [mm²].
+    cortex included; ``"trabecular_hu"`` [HU] is the first before calibration; ``"volume"`` [cm³]; ``"mean_area"`` [mm²]; ``"cortex_thickness"`` and
+    ``"endplate_thickness"`` [mm], equivalents of a given density: see :mod:`.shell`.
 
     Raises
     ------
@@ -100,8 +104,32 @@ def measure_vertebra(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMe
     add_density("integral_vbmd", mask.array, "whole body with its cortex")
     values["volume"] = Measure(float(mask.array.sum()) * mask.voxel_volume / 1000.0, "cm3", "vertebral body")
     values["mean_area"] = Measure(region.lengths["mean_area"], "mm2", "volume of the body over its height")
-    regions = {"body": mask, "trabecular": mask.with_array(roi.trabecular)}
+    shell = measure_shell(mask, region.density, ASSUMED)
+    values |= _thickness(region, shell)
+    regions = {
+        "body": mask,
+        "trabecular": mask.with_array(roi.trabecular),
+        "inner": mask.with_array(roi.inner),
+        "cortex": mask.with_array(shell_mask(mask, shell)),
+    }
     return BoneMeasures(region.bone, values, regions, _describe(region, values, tuple(cautions)))
+
+
+def _thickness(region: BoneRegion, shell: Shell) -> dict[str, Measure]:
+    """Return the mean thickness of the wall, front and sides, and of the endplates; the back, where the arch was cut off, stays out."""
+    along = np.abs(shell.inwards @ region.frame.axes[:, 2])
+    places = {
+        "cortex_thickness": ("front and sides of the body", (along < 0.5) & (shell.inwards @ region.frame.axes[:, 1] > -0.5)),
+        "endplate_thickness": ("both endplates", along > 0.8),
+    }
+    found = {}
+    for name, (words, where) in places.items():
+        thickness, _, count = shell.mean(where)
+        if count >= FEWEST_POINTS:
+            found[name] = Measure(
+                thickness, "mm", f"{words}, mean over the surface, as if of {shell.density:g} mg/cm³: its mass over that density"
+            )
+    return found
 
 
 def measure_whole_vertebra(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMeasures:

@@ -64,17 +64,17 @@ def _planes(bone: BoneResult, case: Case, texts: Texts) -> Figure | None:
     if mask is None or not mask.array.any() or not _on_grid(mask, image):
         return None
     outlines = [slices.Outline(mask, drawing.CONTOUR)]
-    regions = bone.measures.regions if bone.measures is not None and bone.bone[:5] != "femur" else {}
-    usable = [region for region in regions.values() if region.array.dtype == bool and _on_grid(region, image)]
-    smallest = sorted(usable, key=lambda region: int(region.array.sum()))[:1]
-    outlines += [slices.Outline(region, drawing.REGION) for region in smallest]
+    regions = bone.measures.regions if bone.measures is not None else {}
+    measured = [regions[name] for name in ("trabecular", "volume_femoral_neck") if name in regions and regions[name].array.any()]
+    measured = [region for region in measured if _on_grid(region, image)]
+    outlines += [slices.Outline(region, drawing.REGION) for region in measured]
     doubtful = any("header's orientation" in caution or "image is mirrored" in caution for caution in bone.cautions)
     caption = texts(
         "bone.planes",
         bone=texts.bone(bone.bone),
         what=texts("bone.planes_given" if bone.region is None else "bone.planes_analysed"),
         header=texts("bone.planes_header") if doubtful else "",
-        region=texts("bone.planes_region") if smallest else "",
+        region=texts("bone.planes_region") if measured else "",
         window=_window(image, texts),
     )
     own = bone.region if bone.region is not None and can_draw(bone.region) else None

@@ -186,10 +186,16 @@ def _row(key: str, measure: Measure, finding: Finding | None, texts: Texts, note
 
 
 def _is_detail(key: str, bone: BoneResult) -> bool:
-    """Tell whether a measure stands in the table of hip regions only."""
+    """Tell whether a measure stands in the table of hip regions only, or in the result file."""
+    if key.endswith("_thickness"):
+        return True
     if not bone.bone.startswith("femur"):
         return False
-    return key.endswith(("_bmc", "_area")) or (key.endswith("_abmd") and key not in MAIN_HIP)
+    return (
+        key.endswith(("_bmc", "_area"))
+        or (key.endswith("_vbmd") and key != "integral_vbmd")
+        or (key.endswith("_abmd") and key not in MAIN_HIP)
+    )
 
 
 def _hip_regions(bone: BoneResult, texts: Texts) -> list[Block]:
@@ -200,14 +206,14 @@ def _hip_regions(bone: BoneResult, texts: Texts) -> list[Block]:
     ]
     rows = []
     for name in names:
-        found = [values.get(f"{name}_{kind}") for kind in ("area", "bmc", "abmd")]
-        digits = (2, 2, 3)
+        found = [values.get(f"{name}_{kind}") for kind in ("area", "bmc", "abmd", "vbmd", "cortex_thickness")]
+        digits = (2, 2, 3, 0, 1)
         cells = [texts.number(item.value, n) if item is not None else "" for item, n in zip(found, digits)]
         rows.append((texts.find(f"hip.{name}", clean(name)), *cells))
     if not rows:
         return []
-    heads = tuple(texts(f"hip.{key}") for key in ("region", "area", "bmc", "abmd"))
-    return [Table(f"{texts('hip.caption')}: {texts.inline_bone(bone.bone)}", heads, "lrrr", (2, 1, 1, 1), tuple(rows))]
+    heads = tuple(texts(f"hip.{key}") for key in ("region", "area", "bmc", "abmd", "vbmd", "cortex"))
+    return [Table(f"{texts('hip.caption')}: {texts.inline_bone(bone.bone)}", heads, "lrrrrr", (2, 1, 1, 1, 1, 1), tuple(rows))]
 
 
 def _load(case: Case, texts: Texts) -> list[Block]:

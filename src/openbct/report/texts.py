@@ -166,6 +166,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "hip.area": "Area [cm²]",
     "hip.bmc": "Mineral [g]",
     "hip.abmd": "aBMD [g/cm²]",
+    "hip.vbmd": "vBMD [mg/cm³]",
+    "hip.cortex": "Cortex [mm]",
     "hip.femoral_neck": "Femoral neck",
     "hip.trochanteric": "Trochanteric",
     "hip.intertrochanteric": "Intertrochanteric",
