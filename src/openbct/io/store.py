@@ -24,7 +24,24 @@ from .vtu import vtu_bytes
 CASE_FILE = "case.openbct"
 RESULT, TABLE, PROTOCOL, BONES = "result.json", "results.csv", "protocol.toml", "bones"
 REPORTS = ("report.html", "report.pdf")
-BONE_FILES = {"density": "density.nii.gz", "mask": "mask.nii.gz", "failed": "failed.nii.gz", "model": "model.vtu"}
+BONE_FILES = {
+    "density": "density.nii.gz",
+    "mask": "mask.nii.gz",
+    "failed": "failed.nii.gz",
+    "model": "model.vtu",
+    "regions": "regions.nii.gz",
+    "region_names": "regions.toml",
+}
+REGION_LABELS = {
+    "bone": 1,
+    "trabecular": 2,
+    "volume_femoral_neck": 3,
+    "volume_trochanteric": 4,
+    "volume_intertrochanteric": 5,
+}
+"""Region of a bone's measures to its number in regions.nii.gz."""
+IN_CORTEX = 10
+"""Added to the number of a voxel that lies in the cortex."""
 MODEL_FILES = {f"model_{name}": f"model{entry.suffix}" for name, entry in FORMATS.items() if entry.read is not None}
 """Models for other programs, which are written where they are asked for."""
 SCHEMA_FILE = Path(__file__).resolve().parents[1] / "data" / "result.schema.json"
@@ -99,13 +116,15 @@ def _files_of(bone: BoneResult, folder: Path) -> dict[str, str]:
     """Return what this result has on disk, as paths within the folder: an earlier run's files do not count."""
     placed = bone.specimen is not None or bone.region is not None
     expected = {"density": placed, "mask": placed, "failed": bone.strength is not None, "model": bone.model is not None}
+    expected |= dict.fromkeys(("regions", "region_names"), bone.measures is not None and bone.region is not None)
     expected |= dict.fromkeys(MODEL_FILES, bone.model is not None)
     found = {kind: f"{BONES}/{bone.bone}/{name}" for kind, name in (BONE_FILES | MODEL_FILES).items() if expected[kind]}
     return {kind: name for kind, name in found.items() if (folder / name).is_file()}
 
 
 def write_bone(result: BoneResult, folder: Path) -> list[Path]:
-    """Write one bone's fields under ``bones/NAME``: density, mask (1 bone, 2 pad) and failure on the specimen's grid, the model.
+    """Write one bone's fields under ``bones/NAME``: density, mask (1 bone, 2 pad) and failure on the specimen's grid, the model, and the
+    regions of the measures on the scan's own voxels, with their names.
 
     A bone that was refused before it was mounted leaves its density and mask on the scan's grid; one never located nothing.
     """
@@ -135,7 +154,29 @@ def write_bone(result: BoneResult, folder: Path) -> list[Path]:
     if result.model is not None:
         write_bytes(files["model"], _model_bytes(result))
         written.append(files["model"])
+    regions = _regions_of(result)
+    if regions is not None:
+        written += [files["regions"], write_label_map(regions, files["regions"])]
     return written
+
+
+def _regions_of(result: BoneResult) -> LabelMap | None:
+    """Return where densities were measured, on the scan's own voxels; ``None`` where there are no such regions."""
+    if result.region is None or result.measures is None:
+        return None
+    mask, regions = result.region.mask, result.measures.regions
+    labels = mask.array.astype(np.uint8)
+    for name, number in REGION_LABELS.items():
+        if name in regions and regions[name].shape == mask.shape:
+            labels[regions[name].array] = number
+    cortex = next((regions[name].array for name in ("cortex", "volume_cortex") if name in regions), None)
+    if cortex is not None and cortex.shape == mask.shape:
+        labels[cortex] += IN_CORTEX
+    names = {number: name.removeprefix("volume_") for name, number in REGION_LABELS.items()}
+    names |= {number + IN_CORTEX: f"{name}_cortex" for number, name in names.items()}
+    present = set(np.unique(labels).tolist())
+    volume = Volume(labels, mask.affine, "label")
+    return LabelMap(volume, {number: name for number, name in names.items() if number in present}, "regions of the measures")
 
 
 def _model_bytes(result: BoneResult) -> bytes:

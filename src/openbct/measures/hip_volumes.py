@@ -45,7 +45,8 @@ def volumes_of(
         inside = _in_picture(to_patient(mask.affine, index.astype(float)), pictures[name], affine)
         voxels = np.zeros(mask.shape, dtype=bool)
         voxels[tuple(index[inside].T)] = True
-        volumes[f"volume_{name}"] = mask.with_array(voxels)
+        if name in PARTS:
+            volumes[f"volume_{name}"] = mask.with_array(voxels)
         if not voxels.any():
             continue
         mean, words = float(region.density.array[voxels].mean()), f"{name.replace('_', ' ')}, all of its bone"

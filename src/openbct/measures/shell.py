@@ -31,7 +31,7 @@ DEPTHS = np.arange(-3.0, 8.01, 0.5)
 THICKNESSES = np.concatenate([np.arange(0.1, 2.0, 0.1), np.arange(2.0, 6.01, 0.25)])
 OFFSETS = np.arange(-1.5, 1.51, 0.25)
 """Thicknesses tried, and places of the true surface from the label's [mm] [D]."""
-BLURS = (0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 1.8)
+BLURS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8)
 """Deviations of the blur tried; one holds for all of a bone [mm] [D]."""
 MOST = 2000
 """Points of the surface that are measured, about [D]."""
@@ -96,10 +96,22 @@ def measure_shell(mask: Volume, density: Volume, cortical: float) -> Shell:
         return Shell(points, inwards, thickness, cortical, float("nan"))
     clean = profiles[clear]
     probed = clean[:: max(1, len(clean) // PROBED)]
-    # the median of the misfits: a profile through a vessel or a neighbour must not choose the blur
-    blur = min(BLURS, key=lambda b: float(np.median(_fit(probed, cortical, b)[1])))
+    blur = _best_blur(probed, cortical)
     thickness[clear] = _fit(clean, cortical, blur)[0]
     return Shell(points, inwards, thickness, cortical, blur)
+
+
+def _best_blur(profiles: Float[Array, "n d"], cortical: float) -> float:
+    """Return the blur with the smallest median misfit [mm], between those tried by a parabola.
+
+    The median: a profile through a vessel or a neighbour must not choose.
+    """
+    misfits = np.array([float(np.median(_fit(profiles, cortical, blur)[1])) for blur in BLURS])
+    best = int(np.argmin(misfits))
+    if best in (0, len(BLURS) - 1):
+        return BLURS[best]
+    curve = np.polyfit(BLURS[best - 1 : best + 2], misfits[best - 1 : best + 2], 2)
+    return float(-curve[1] / (2.0 * curve[0])) if curve[0] > 0.0 else BLURS[best]
 
 
 def surface(mask: Volume) -> tuple[Float[Array, "n 3"], Float[Array, "n 3"]]:
@@ -158,8 +170,8 @@ def _fit(profiles: Float[Array, "n d"], cortical: float, blur: float) -> tuple[F
             outer, inner = (special.ndtr((DEPTHS - edge) / blur) for edge in (offset, offset + thickness))
             base = np.column_stack([1.0 - outer, inner])
             rest = profiles - cortical * (outer - inner)
-            projector = np.eye(len(DEPTHS)) - base @ np.linalg.pinv(base)
-            misfit = ((rest @ projector) ** 2).mean(axis=1)
+            span = np.linalg.qr(base)[0]
+            misfit = (rest**2).mean(axis=1) - ((rest @ span) ** 2).sum(axis=1) / len(DEPTHS)
             better = misfit < best
             best[better], chosen[better] = misfit[better], thickness
     return chosen, best
