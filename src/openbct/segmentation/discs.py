@@ -26,7 +26,7 @@ BODY_LIMITS, DISC_LIMITS = (9, 44), (2, 20)
 """Heights that are tried at all [mm] [D]."""
 PRIOR_CAP = 6.0
 """Most that a height may cost: a crushed body costs no more than a missing one [-] [D]."""
-WEIGHTS = {"wall": 0.18, "core": 0.12, "edge": 2.2, "dip": 1.5, "pedicle": 0.7, "prior": 1.0, "neighbour": 16.0}
+WEIGHTS = {"wall": 0.18, "core": 0.12, "inside": 0.04, "edge": 2.2, "dip": 1.5, "pedicle": 0.7, "prior": 1.0, "neighbour": 16.0}
 """Of the evidence per millimetre, per endplate and per body, against one unit of the heights' prior [D]."""
 LOCAL, NEAR = 35.0, 8.0
 """Deviation over which a signal is scaled, and over which the wall is compared with itself [mm]: thoracic bodies are narrow and dark in their
@@ -101,6 +101,8 @@ def _local(values: Float[Array, " n"]) -> Float[Array, " n"]:
 def find_bodies(signals: Signals, depth: Float[Array, " n"]) -> list[Segment]:
     """Return the bodies along the axis from below; those at the ends may be incomplete."""
     n = len(depth)
+    # Going down, bodies get no smaller: where the front of the sacrum misleads, the depth above counts.
+    depth = np.maximum(depth, 0.9 * np.array([depth[row : row + 60].max() for row in range(n)]))
     wall, core, pedicle = (np.concatenate([[0.0], np.cumsum(s)]) for s in (signals.wall, signals.core, signals.pedicle))
     edge, dip = ndimage.maximum_filter1d(signals.edge, 3), np.concatenate([[0.0], np.cumsum(signals.edge)])
     heights = np.arange(BODY_LIMITS[0], BODY_LIMITS[1] + 1)
@@ -115,12 +117,15 @@ def find_bodies(signals: Signals, depth: Float[Array, " n"]) -> list[Segment]:
             value = -WEIGHTS["wall"] * (wall[end] - wall[start]) - WEIGHTS["core"] * (core[end] - core[start])
             value -= WEIGHTS["dip"] * (dip[end] - dip[start]) / length
             value -= WEIGHTS["prior"] * _prior(length / depth[min((start + end) // 2, n - 1)], DISC_OVER_DEPTH, DISC_SPREAD)
-            candidate = np.append(body[start], 0.0) + value
+            # A first disc has an endplate below it too, of what is cut or of the sacrum.
+            first = WEIGHTS["edge"] * edge[start - 1] if start > 0 else 0.0
+            candidate = np.append(body[start], first) + value
             better = candidate > disc[end]
             disc[end][better], disc_from[end][better] = candidate[better], start
         for number, length in enumerate(heights[heights <= end - DISC_LIMITS[0]]):
             start, half = end - length, end - length + int(0.45 * length)
             value = WEIGHTS["wall"] * (wall[end] - wall[start]) + WEIGHTS["edge"] * (edge[start] + edge[end - 1])
+            value += WEIGHTS["inside"] * (core[end] - core[start])
             upper, lower = pedicle[end] - pedicle[half], pedicle[half] - pedicle[start]
             value += WEIGHTS["pedicle"] * (upper / (end - half) - lower / (half - start))
             value -= WEIGHTS["prior"] * _prior(length / depth[(start + end) // 2], BODY_OVER_DEPTH, BODY_SPREAD)
@@ -136,7 +141,8 @@ def _prior(ratio: float, expected: float, spread: float) -> float:
 
 def _traced(disc: Array, body_from: Array, disc_from: Array, heights: Array, signals: Signals) -> list[Segment]:
     """Return the bodies of the best sequence that ends with a disc, with what is cut below and above it."""
-    end, state = (int(place) for place in np.unravel_index(int(np.argmax(disc)), disc.shape))
+    last = disc + np.append(WEIGHTS["edge"] * ndimage.maximum_filter1d(signals.edge, 3), 0.0)[:, None]
+    end, state = (int(place) for place in np.unravel_index(int(np.argmax(last)), disc.shape))
     if not np.isfinite(disc[end, state]):
         return []
     n, discs = len(signals.wall), []
