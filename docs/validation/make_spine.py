@@ -140,7 +140,7 @@ def gallery(worst: list[tuple[float, str, Any]]) -> None:
     figure, axes = plt.subplots(2, len(chosen), figsize=(2.6 * len(chosen), 5.6), squeeze=False)
     for column, (_, title, (image, truth, bone)) in zip(axes.T, chosen, strict=True):
         mask = place_into(bone.mask, image, False).array
-        i, j, k = (int(round(float(place))) for place in np.argwhere(mask).mean(axis=0))
+        i, j, k = (round(float(place)) for place in np.argwhere(mask).mean(axis=0))
         pad = (np.array([38.0, 38.0, 38.0]) / image.spacing).astype(int)
         for axis, (cut, ratio) in zip(
             column, (((i, slice(None), slice(None)), 2), ((slice(None), slice(None), k), 1)), strict=True
