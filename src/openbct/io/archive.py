@@ -171,9 +171,19 @@ def _in_folder(folder: Path) -> tuple[Blob, ...]:
     return tuple(blobs)
 
 
+class _File(io.BufferedReader):
+    """A file that makes room for what is there, not for what is asked: Python's own makes room first."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next bytes."""
+        if size is not None and size > io.DEFAULT_BUFFER_SIZE:
+            size = min(size, max(os.fstat(self.fileno()).st_size - self.tell(), 0))
+        return super().read(size)
+
+
 def _opener(path: Path) -> Callable[[], BinaryIO]:
     """Bind a path for later opening."""
-    return lambda: path.open("rb")
+    return lambda: cast(BinaryIO, _File(io.FileIO(path)))
 
 
 def _in_zip(archive: zipfile.ZipFile) -> tuple[Blob, ...]:

@@ -6,6 +6,7 @@ import gzip
 import io
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,16 @@ def read_nifti(path: Path, unit: str) -> tuple[Volume, tuple[str, ...]]:
         Unreadable, not three-dimensional, without a place in the patient, sheared, or with NaN.
     """
     image = _open(path)
-    affine, notes = _read_affine(image)
-    array = _read_array(image)
-    return Volume(array, affine, unit), notes
+    try:
+        affine, notes = _read_affine(image)
+        volume = Volume(np.broadcast_to(np.int8(0), image.shape[:3]), affine, unit)
+    except ScanError:
+        raise
+    except Exception as error:
+        raise ScanError(
+            f"found a NIfTI header that makes no sense ({type(error).__name__}), expected lengths and axes; convert the original again"
+        ) from None
+    return replace(volume, array=_read_array(image)), notes
 
 
 def read_label_table(path: Path) -> dict[int, str]:

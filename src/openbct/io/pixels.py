@@ -152,10 +152,10 @@ def read_planes(planes: Sequence[Slice]) -> Iterator[Shaped[Array, "r c"]]:
             _check_size(dataset, plane)
             with quiet():
                 array = pixel_array(dataset, index=plane.frame)
-        except ScanError:
+        except (ScanError, KeyboardInterrupt, SystemExit):
             raise
-        except Exception as error:
-            # Decoders fail in every way there is; their words may quote the header, so only the kind is told.
+        except BaseException as error:
+            # Decoders fail in every way there is, one of them outside Exception; their words may quote the header: only the kind is told.
             raise _unreadable(plane, error) from None
         if array.shape != (plane.rows, plane.columns):
             raise _unreadable(plane, None)
@@ -189,7 +189,7 @@ def _check_size(dataset: Dataset, plane: Slice) -> None:
             )
 
 
-def _unreadable(plane: Slice, error: Exception | None) -> ScanError:
+def _unreadable(plane: Slice, error: BaseException | None) -> ScanError:
     """Return what to say of a plane that cannot be decoded."""
     instance = number(plane.header, "InstanceNumber")
     which = f"the slice with InstanceNumber {instance:g}" if instance is not None else "a slice"
