@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import report_cases
-from openbct.report import drawing, plots, scale_drawing, scales, slices, surface, views
+from openbct.records import CalibratedVolume, ReferenceSample, Step
+from openbct.report import drawing, plots, reference_places, scale_drawing, scales, slices, surface, views
 from openbct.report.content import Marker, ScaleBar
 from openbct.report.texts import ENGLISH
 from openbct.report.wording import Texts, clean, person
@@ -391,3 +392,61 @@ def test_clipped_mean_needs_little_memory(axis):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak / image.size < 0.6, "bytes per voxel"
+
+
+# Where references of a calibration were sampled ---------------------------------------------------------------------
+
+
+def _sampled(where: Volume | None, name: str = "rod A") -> ReferenceSample:
+    return ReferenceSample(name, 100.0, 5.0, 10, 100.0, 0.0, "mg/cm3 CHA", where)
+
+
+def _box(low: tuple[int, int, int], high: tuple[int, int, int], image: Volume) -> Volume:
+    affine = image.affine.copy()
+    affine[:3, 3] = to_patient(image.affine, np.array(low, dtype=float))
+    return Volume(np.ones(tuple(b - a for a, b in zip(low, high)), dtype=bool), affine, "mask")
+
+
+def test_the_fullest_plane_shows_most_references():
+    image = block_image((0, 0, 0), (1, 1, 1))
+    rods = [
+        _box((5, 40, 10), (10, 45, 30), image),
+        _box((20, 40, 20), (25, 45, 40), image),
+        _box((35, 40, 20), (40, 45, 25), image),
+    ]
+    assert 20 <= reference_places.fullest_plane(image, rods, 2) < 25
+    assert 40 <= reference_places.fullest_plane(image, rods, 1) < 45
+
+
+def test_sampled_regions_are_drawn_where_they_are():
+    """A region at the patient's right and posterior: coloured in the axial panel's left lower part, and nowhere in its upper half."""
+    image = block_image((0, 0, 0), (1, 1, 1))
+    drawn = reference_places.reference_places(image, [_sampled(_box((5, 40, 10), (12, 46, 40), image), "")])
+    assert drawn is not None
+    picture = pixels(drawn)
+    axial = picture[:, : picture.shape[1] // 2 - 20]
+    coloured = np.ptp(axial, axis=2) > 60
+    rows, columns = np.nonzero(coloured)
+    assert len(rows) > 50
+    assert rows.min() > 0.6 * axial.shape[0] and columns.max() < 0.5 * axial.shape[1]
+
+
+def test_without_places_there_is_no_picture():
+    image = block_image((0, 0, 0), (1, 1, 1))
+    assert reference_places.reference_places(image, [_sampled(None)]) is None
+    assert reference_places.reference_places(image, []) is None
+
+
+def test_rods_of_salt_in_water_are_plotted_on_their_line():
+    """A rod with more water than its place reads high; after the correction its mark lies on the line, as its residual says."""
+    density = Volume(np.zeros((1, 1, 1)), np.eye(4), "mg/cm3 K2HPO4")
+    step = Step("calibration", "made for a test")
+    rods = (
+        ReferenceSample("rod A", 250.0, 1.0, 9, 100.0, 0.0, "mg/cm3 K2HPO4"),
+        ReferenceSample("rod B", 0.0, 1.0, 9, 0.0, 2.0, "mg/cm3 K2HPO4"),
+    )
+    salted = CalibratedVolume(density, "K2HPO4", "phantom", 0.5, 0.0, np.eye(2), rods, step)
+    at, moved = plots.as_fitted(salted)
+    assert moved and at.tolist() == [200.0, 4.0]
+    plain = replace(salted, samples=(replace(rods[0], mean=200.0), replace(rods[1], mean=4.0)))
+    assert not plots.as_fitted(plain)[1]

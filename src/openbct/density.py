@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from .errors import SettingsError
 from .records import Array, CalibratedVolume, DensityKind, Mineral, Reference
+from .volume import Volume
 
 KEYAK_1994 = Reference("Keyak JH, Lee IY, Skinner HB. J Biomed Mater Res 28:1329 (1994); constants as coded in Ogo", "code")
 SCHILEO_2008 = Reference(
@@ -118,6 +119,23 @@ def convert_mineral(
         f"would give {pure:.2f}: the density may be {100.0 * abs(pure / factor - 1.0):.0f} % too {'high' if up else 'low'}."
     )
     return values * factor, (FAULKNER_1993,), (caution,)
+
+
+def check_scale(density: Volume, calibrated: CalibratedVolume) -> None:
+    """Refuse a density of another scale than the calibration that is to speak for it.
+
+    Raises
+    ------
+    SettingsError
+        The unit of the density, or of the calibrated image itself, does not name the calibration's mineral.
+    """
+    expected = f"mg/cm3 {calibrated.mineral}"
+    for found in (density.unit, calibrated.density.unit):
+        if found != expected:
+            raise SettingsError(
+                f"found a density in {found!r} beside a calibration in {expected!r}, expected one scale; calibrate once, and convert with "
+                "convert_mineral, which says what it costs"
+            )
 
 
 def density_uncertainty(calibrated: CalibratedVolume, mean_density: float) -> float | None:

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from ..density import convert_mineral, density_uncertainty
+from ..density import check_scale, convert_mineral, density_uncertainty
 from ..errors import SegmentationError
 from ..mirror import mirror_image
 from ..records import Array, BoneMeasures, BoneRegion, CalibratedVolume, Measure, Reference, Step
@@ -83,7 +83,10 @@ def measure_femur(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMeasu
     ------
     SegmentationError
         The projected neck or trochanters cannot be delimited.
+    SettingsError
+        Region and calibration are on different density scales.
     """
+    check_scale(region.density, calibrated)
     if not region.mask.array.any():
         raise SegmentationError(f"found no voxel in the mask of {region.bone}, expected a proximal femur; check the labels")
     left = region.side == "left"

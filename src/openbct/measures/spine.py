@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from ..density import density_uncertainty
+from ..density import check_scale, density_uncertainty
 from ..errors import SegmentationError
 from ..records import Array, BoneMeasures, BoneRegion, CalibratedVolume, Measure, Reference, Step
 from ..volume import to_patient
@@ -70,7 +70,10 @@ def measure_vertebra(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMe
     ------
     SegmentationError
         The mask holds no voxel.
+    SettingsError
+        Region and calibration are on different density scales.
     """
+    check_scale(region.density, calibrated)
     mask = region.mask
     if not mask.array.any():
         raise SegmentationError(f"found no voxel in the mask of {region.bone}, expected a vertebral body; check the labels")
@@ -134,6 +137,7 @@ def _thickness(region: BoneRegion, shell: Shell) -> dict[str, Measure]:
 
 def measure_whole_vertebra(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMeasures:
     """Return ``"whole_vbmd"`` [mg/cm³] and ``"volume"`` [cm³] of a vertebra with its arch: no body, no trabecular region."""
+    check_scale(region.density, calibrated)
     mask, unit = region.mask, f"mg/cm3 {calibrated.mineral}"
     mean, words = float(region.density.array[mask.array].mean()), "whole vertebra with its arch"
     volume = float(mask.array.sum()) * mask.voxel_volume / 1000.0

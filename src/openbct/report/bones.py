@@ -10,6 +10,7 @@ from . import drawing, plots, slices, views
 from .content import Block, Fact, Facts, Figure, Notice, Pair, Paragraph, Section, Table
 from .landmarks import can_draw
 from .projection import projection
+from .reference_places import reference_places
 from .summary import bone_title
 from .wording import Texts, clean
 
@@ -210,8 +211,12 @@ def calibration(case: Case, texts: Texts) -> Section:
         for s in found.samples
     )
     alt = texts("calibration.alt", count=len(found.samples), points=points)
-    figure = Figure(plots.calibration_plot(found, texts), "image/svg+xml", texts("calibration.caption"), alt)
-    return Section("calibration", title, (Pair((figure,), (block,), 0.58), table), together=True)
+    told = texts("calibration.caption") + (texts("calibration.caption_water") if plots.as_fitted(found)[1] else "")
+    figure = Figure(plots.calibration_plot(found, texts), "image/svg+xml", told, alt)
+    places = reference_places(case.scan.image, found.samples) if case.scan.image.unit == "HU" else None
+    caption, names = texts("calibration.places"), ", ".join(clean(s.name) for s in found.samples)
+    shown = () if places is None else (Figure(places, "image/png", caption, texts("calibration.places_alt", names=names)),)
+    return Section("calibration", title, (Pair((figure,), (block,), 0.58), table, *shown), together=True)
 
 
 def _window(image: Volume, texts: Texts) -> str:

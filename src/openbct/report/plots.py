@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..records import CalibratedVolume, ReferenceSample, StrengthResult
+from ..records import Array, CalibratedVolume, ReferenceSample, StrengthResult
 from . import drawing
 from .wording import Texts
 
@@ -61,7 +61,7 @@ def calibration_plot(calibration: CalibratedVolume, texts: Texts, share: float =
     upper = drawing.place(canvas, 16.0, 33.0, width, height - 36.0)
     lower = drawing.place(canvas, 16.0, 11.0, width, 17.0)
     samples = calibration.samples
-    means = np.array([sample.mean for sample in samples])
+    means, _ = as_fitted(calibration)
     density = aims_at_density(calibration)
     unit = texts("unit.density") if density else "HU"
     span = max(float(np.ptp(means)), 50.0)
@@ -72,8 +72,8 @@ def calibration_plot(calibration: CalibratedVolume, texts: Texts, share: float =
         upper.plot(line, calibration.slope * line + calibration.intercept, color=drawing.ACCENT, linewidth=1.3)
     elif len(samples) >= 2 and np.ptp(means) > 0:
         upper.plot(line, np.polyval(np.polyfit(means, fitted, 1), line), color=drawing.ACCENT, linewidth=1.3)
-    for sample, symbol in zip(samples, SYMBOLS * (1 + len(samples) // len(SYMBOLS))):
-        _mark(upper, lower, sample, symbol)
+    for sample, at, symbol in zip(samples, means, SYMBOLS * (1 + len(samples) // len(SYMBOLS))):
+        _mark(upper, lower, sample, float(at), symbol)
     lower.axhline(0, color=drawing.ACCENT, linewidth=1.0)
     limit = 1.35 * max(float(max((abs(sample.residual) for sample in samples), default=1.0)), 1.0)
     for axes in (upper, lower):
@@ -88,7 +88,7 @@ def calibration_plot(calibration: CalibratedVolume, texts: Texts, share: float =
     return drawing.to_svg(canvas)
 
 
-def _mark(upper: Axes, lower: Axes, sample: ReferenceSample, symbol: str) -> None:
+def _mark(upper: Axes, lower: Axes, sample: ReferenceSample, at: float, symbol: str) -> None:
     """Draw one reference with its own symbol, so that colour is not needed to tell them apart."""
     look: dict[str, Any] = {
         "color": drawing.INK,
@@ -98,8 +98,22 @@ def _mark(upper: Axes, lower: Axes, sample: ReferenceSample, symbol: str) -> Non
         "markeredgewidth": 1.2,
     }
     label = sample.name.replace("_", " ")
-    upper.errorbar([sample.mean], [sample.expected], xerr=[sample.deviation], marker=symbol, label=label, elinewidth=0.6, **look)
-    lower.plot([sample.mean], [sample.residual], marker=symbol, **look)
+    upper.errorbar([at], [sample.expected], xerr=[sample.deviation], marker=symbol, label=label, elinewidth=0.6, **look)
+    lower.plot([at], [sample.residual], marker=symbol, **look)
+
+
+def as_fitted(calibration: CalibratedVolume) -> tuple[Array, bool]:
+    """Return the HU of each reference as the line takes them, and whether a maker's equation made them other than those in the scan.
+
+    Rods of salt in water hold more or less water than their place: their HU are corrected for it before the line is fitted.
+    """
+    measured = np.array([sample.mean for sample in calibration.samples])
+    if not aims_at_density(calibration) or calibration.slope == 0:
+        return measured, False
+    reached = np.array([sample.expected + sample.residual for sample in calibration.samples])
+    corrected = (reached - calibration.intercept) / calibration.slope
+    moved = bool(np.abs(corrected - measured).max() > 1.0)
+    return (corrected if moved else measured), moved
 
 
 def aims_at_density(calibration: CalibratedVolume) -> bool:
