@@ -15,8 +15,9 @@ from .rods import LEAST_CONTRAST, Track
 
 INNER = 0.6
 """Part of a rod's radius that is read: its edge is blurred by 1 to 3 mm [-] [design]."""
-RING = (1.35, 1.75)
-"""Part of the slab beside the only rod that was seen, read for one that does not stand out, over the radius [-] [design]."""
+RING = (2.0, 3.0)
+"""Part of the slab beside the only rod that was seen, read for one that does not stand out, over the radius [-]: away from blur and hardening
+[design]."""
 BUBBLE = 4.0
 """A voxel farther from the median of its circle than this many robust deviations is left out [design]."""
 BUBBLE_SHARE = 0.12
