@@ -217,7 +217,7 @@ def test_two_rods_have_no_redundancy() -> None:
     result = Phantom("siemens-osteo")(scan, NOTHING)
     assert any("no redundancy" in caution for caution in result.step.cautions)
     assert result.slope == pytest.approx(1 / 1.40, rel=0.03)  # the rod of 0 is the slab's 0 HU, drawn as 4
-    assert result.covariance[0, 0] > (0.03 * result.slope) ** 2
+    assert result.covariance[0, 0] > (0.04 * result.slope) ** 2
 
 
 # Refused ----------------------------------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ def test_a_phantom_in_another_scan() -> None:
     there = Phantom(elsewhere=other)(body, NOTHING)
     assert (there.slope, there.intercept) == (here.slope, here.intercept)
     narrow, wide = density_uncertainty(here, 200.0), density_uncertainty(there, 200.0)
-    assert narrow is not None and wide is not None and wide > 0.08 * 200 * 0.98 and wide > 2 * narrow
+    assert narrow is not None and wide is not None and wide > 0.08 * 200 * 0.98 and wide > 1.7 * narrow
     assert any("another scan" in caution for caution in there.step.cautions)
     assert all(sample.where is None for sample in there.samples)
     low = replace(body, acquisition=replace(body.acquisition, kvp=100.0))
