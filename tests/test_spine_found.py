@@ -6,15 +6,16 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
 from openbct.errors import SegmentationError, SettingsError
-from openbct.io import read_labels, read_scan
+from openbct.io import read_density, read_labels, read_scan
 from openbct.records import Acquisition, Patient, Scan, Segmentation, Segmenter, Step
 from openbct.segmentation import BuiltIn
 from openbct.segmentation.smooth_surface import best_surface
-from openbct.volume import Volume, place_into
+from openbct.volume import Volume, canonical, place_into
 
 LUMBAR = ("L1", "L2", "L3", "L4", "L5")
 
@@ -110,3 +111,17 @@ def test_a_crop_without_sacrum_and_ribs_has_no_names(data_dir: Path) -> None:
         BuiltIn(("L1", "L2", "L3"))(small)
     found = BuiltIn(("L2",))(small)
     assert "cannot be counted" in found.step.cautions[0]
+
+
+@pytest.mark.data
+def test_real_single_vertebra_in_a_box_with_front_and_back_exchanged(data_dir: Path) -> None:
+    """The public L2, cut free of its surroundings: against the body's labels; its header has front and back exchanged, which is said."""
+    scan = read_density(data_dir / "vertebra_l2" / "density.nii.gz", mineral="K2HPO4")
+    found = BuiltIn(("L2",))(scan)
+    labels = nibabel.load(data_dir / "vertebra_l2" / "labels.nii.gz")
+    truth = canonical(
+        Volume(np.asarray(labels.dataobj).astype(int), np.diag([-1.0, -1.0, 1.0, 1.0]) @ labels.affine, "label")
+    ).array
+    assert dice(found, scan, "L2", (truth == 1) | (truth == 2)) > 0.9
+    assert any("front and back" in caution for caution in found.step.cautions)
+    assert any("cannot be counted" in caution for caution in found.step.cautions)

@@ -33,8 +33,10 @@ STEEPEST = 3.0
 """Most that the path may move aside for each millimetre upwards [-]: the sacral canal runs backwards at up to 72° [D]."""
 LEAST_ENCLOSED = 0.3
 """Enclosure below which a slice speaks against a canal [-] [D]."""
-SHORTEST = 25.0
+SHORTEST = 20.0
 """Of a canal that is believed [mm] [D]."""
+SHORT, DRAWN_ON = 50.0, 18.0
+"""Length of a canal that is drawn on at its ends, and by how much [mm] [D]."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,23 @@ def find_canal(coarse: Volume) -> Canal | None:
         return None
     index = np.column_stack([path, layers]).astype(float)
     index[:, :2] = ndimage.gaussian_filter1d(index[:, :2], 4.0 / coarse.spacing[2], axis=0, mode="nearest")
-    return Canal(to_patient(coarse.affine, index), score[path[:, 0], path[:, 1], layers])
+    along = score[path[:, 0], path[:, 1], layers]
+    if len(path) * coarse.spacing[2] < SHORT:
+        index, along = _drawn_on(index, along, coarse)
+    return Canal(to_patient(coarse.affine, index), along)
+
+
+def _drawn_on(
+    index: Float[Array, "n 3"], along: Float[Array, " n"], coarse: Volume
+) -> tuple[Float[Array, "m 3"], Float[Array, " m"]]:
+    """Return a short path as an upright line, drawn on within the image.
+
+    One arch is lower than its body and the discs beside it, and its own slope is not that of the column.
+    """
+    count = int(np.ceil(DRAWN_ON / coarse.spacing[2]))
+    layers = np.arange(max(int(index[0, 2]) - count, 0), min(int(index[-1, 2]) + count, coarse.shape[2] - 1) + 1)
+    line = np.column_stack([np.broadcast_to(index[:, :2].mean(axis=0), (len(layers), 2)), layers])
+    return line, np.interp(layers, index[:, 2], along)
 
 
 def _with_bone(coarse: Volume) -> Volume:

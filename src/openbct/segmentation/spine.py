@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,7 +53,9 @@ def find_spine(image: Volume, wanted: Sequence[str] = LEVELS) -> FoundBones:
         return _nothing(levels, f"the image is too small for a vertebra ({size} mm)")
     spine = _trace(image)
     if isinstance(spine, str):
-        return _nothing(levels, spine)
+        if isinstance(_trace(turned := image.with_array(image.array[:, ::-1])), str):
+            return _nothing(levels, spine)
+        return _turned_back(find_spine(turned, wanted), image)
     names, cautions = _named(spine, levels)
     bones: dict[str, BoneMask] = {}
     parts: dict[str, dict[str, float]] = {}
@@ -80,6 +82,18 @@ def find_spine(image: Volume, wanted: Sequence[str] = LEVELS) -> FoundBones:
 
 def _nothing(levels: Sequence[str], reason: str) -> FoundBones:
     return FoundBones({}, dict.fromkeys(levels, reason), {})
+
+
+def _turned_back(found: FoundBones, image: Volume) -> FoundBones:
+    """Return what was found in an image with front and back exchanged, on the image as it is."""
+    bones = {}
+    for name, bone in found.bones.items():
+        at, count = offset_in(bone.mask, image), bone.mask.shape[1]
+        at[1] = image.shape[1] - int(at[1]) - count
+        box = crop(image, at.tolist(), (at + np.array(bone.mask.shape)).tolist())
+        bones[name] = replace(bone, mask=Volume(bone.mask.array[:, ::-1], box.affine, "mask"))
+    caution = "The spine was found only with front and back of the image exchanged: the header's orientation is doubtful, left and right may be exchanged."
+    return replace(found, bones=bones, cautions=(*found.cautions, caution))
 
 
 def _trace(image: Volume) -> _Spine | str:
