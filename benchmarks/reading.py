@@ -40,7 +40,8 @@ import SimpleITK
 def read(folder):
     reader = SimpleITK.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
-    array = SimpleITK.GetArrayViewFromImage(reader.Execute())
+    image = reader.Execute()
+    array = SimpleITK.GetArrayViewFromImage(image)
     return array.shape[::-1], int(array.sum(dtype="float64"))
 """,
 }
@@ -82,6 +83,13 @@ def measure(python: str, reader: str, folder: Path) -> dict[str, object]:
     return found
 
 
+def medians(found: dict[str, list[dict[str, object]]]) -> dict[str, dict[str, float]]:
+    return {
+        reader: {key: statistics.median(float(run[key]) for run in runs) for key in ("wall", "cpu", "base", "peak")}  # type: ignore[arg-type]
+        for reader, runs in found.items()
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--simpleitk", metavar="PYTHON")
@@ -101,19 +109,16 @@ def main() -> None:
                 one = measure(python, reader, folder)
                 if turn:
                     found[reader].append(one)
+            if turn and asked.json:
+                asked.json.write_text(json.dumps({"size": list(asked.size), "runs": turn, "readers": medians(found)}, indent=1))
     assert len({(tuple(run["shape"]), run["total"]) for runs in found.values() for run in runs}) == 1, "readers disagree"  # type: ignore[arg-type]
-    middle = {
-        reader: {key: statistics.median(float(run[key]) for run in runs) for key in ("wall", "cpu", "base", "peak")}  # type: ignore[arg-type]
-        for reader, runs in found.items()
-    }
+    middle = medians(found)
     ours = middle["OpenBCT"]
     voxels = np.prod(asked.size) * 2 / 2**20
     print(f"{'x'.join(map(str, asked.size))} voxels, {voxels:.0f} MiB; medians of {asked.runs}")
     print(f"{'reader':12}{'wall s':>9}{'CPU s':>9}{'peak MiB':>10}{'CPU, ours / theirs':>20}")
     for reader, row in middle.items():
         print(f"{reader:12}{row['wall']:9.2f}{row['cpu']:9.2f}{row['peak']:10.0f}{ours['cpu'] / row['cpu']:20.2f}")
-    if asked.json:
-        asked.json.write_text(json.dumps({"size": list(asked.size), "runs": asked.runs, "readers": middle}, indent=1))
 
 
 if __name__ == "__main__":

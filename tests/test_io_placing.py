@@ -13,7 +13,9 @@ from ct_series import ACQUISITION, PATIENT, SPACING, edit, make_image
 from openbct.errors import ScanError
 from openbct.gaps import bones_in_gaps, in_gap, without_gaps
 from openbct.io import inspect_path, read_scan, write_ct_series
+from openbct.pipeline import analyze
 from openbct.records import Acquisition, BoneMask, Gap, Patient, Scan, Segmentation, Step
+from openbct.settings import built_in, override
 from openbct.volume import Volume, crop, to_patient
 
 START = np.array([-60.0, -50.0, -400.0])
@@ -230,3 +232,19 @@ def test_tissue_loses_what_lies_in_a_gap() -> None:
     segmentation = Segmentation({}, {"aorta": part(scan, 0, 20)}, Step("segmentation", "Drawn."))
     found = without_gaps(scan, segmentation).tissues["aorta"]
     assert found.array[:, :, :8].all() and not found.array[:, :, 8:11].any() and found.array[:, :, 11:].all()
+
+
+def test_a_bone_in_a_gap_is_a_refusal_of_its_own() -> None:
+    """The case goes on; no number is given for the bone."""
+    scan = scan_with_gap(16.0, 20.0)
+    bones = {name: BoneMask(name, part(scan, *ends), "body", 1.0, False) for name, ends in {"L1": (5, 15), "L2": (2, 7)}.items()}
+    fixed = {"method": "fixed", "slope_mg_cm3_per_hu": 0.8, "intercept_mg_cm3": 0.0}
+    case = analyze(
+        scan,
+        lambda _: Segmentation(bones, {}, Step("segmentation", "Drawn.")),
+        settings=override(built_in(), {"calibration": fixed}, "test"),
+    )
+    first, second = case.bones
+    assert (first.status, second.status) == ("refused", "refused")
+    assert "gap of 4.00 mm" in (first.reason or "") and "gap" not in (second.reason or "")
+    assert first.strength is None and first.measures is None

@@ -1,11 +1,12 @@
 # ruff: noqa: E501  (the rows and sentences of a page)
 """Write docs/validation/reading.md: what is read, against other readers, mended stacks against the truth, and every odd input with its answer.
 
-    python docs/validation/make_reading.py [PART ...] [--mutations 3000] [--benchmark FILE]
+    python docs/validation/make_reading.py [PART ...] [--mutated FILE] [--benchmark FILE]
 
 Without parts, all are made (syntaxes readers mended odd mutations benchmark); with parts, only these, and the page keeps what it has of the others.
 ``readers`` needs dcm2niix and highdicom, which the test environment has, and for its real series ``OPENBCT_TEST_DATA`` (default ``../shared/data``
-beside the project). ``benchmark`` takes the figures that ``python benchmarks/reading.py --json FILE`` has written.
+beside the project). ``benchmark`` takes the figures that ``python benchmarks/reading.py --json FILE`` has written, ``mutations`` those that
+``python tests/fuzz_reading.py 10000 3000 > FILE`` has, or mutates anew.
 """
 
 from __future__ import annotations
@@ -351,9 +352,11 @@ def odd() -> str:
     )
 
 
-def mutations(count: int) -> str:
-    found = fuzzer(str(FRESH), str(count))
+def mutations(file: Path | None) -> str:
+    found: dict[str, object] = json.loads(file.read_text()) if file else fuzzer(str(FRESH), "3000")
+    assert found["bad"] == [], found["bad"]
     outcomes: dict[str, int] = found["outcomes"]  # type: ignore[assignment]
+    count = sum(outcomes.values())
     kinds = sorted({name.rsplit(" ", 1)[0] for name in outcomes})
     rows: Rows = [(kind, str(outcomes.get(f"{kind} refused", 0)), str(outcomes.get(f"{kind} read", 0))) for kind in kinds]
     return (
@@ -393,7 +396,7 @@ def benchmark(file: Path | None) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("parts", nargs="*")
-    parser.add_argument("--mutations", type=int, default=3000)
+    parser.add_argument("--mutated", type=Path)
     parser.add_argument("--benchmark", type=Path)
     asked = parser.parse_args()
     parts: dict[str, tuple[str, Callable[[], str]]] = {
@@ -401,7 +404,7 @@ def main() -> None:
         "readers": ("Against other readers", readers),
         "mended": ("Stacks that are mended", mended),
         "odd": ("Odd inputs", odd),
-        "mutations": ("Mutations", lambda: mutations(asked.mutations)),
+        "mutations": ("Mutations", lambda: mutations(asked.mutated)),
         "benchmark": ("Time and memory", lambda: benchmark(asked.benchmark)),
     }
     kept = dict(
