@@ -89,19 +89,21 @@ def hu_per_mineral(mineral: Mineral, energy: float) -> float:
     return mass_attenuation(mineral, energy) / mass_attenuation("water", energy) - displaced
 
 
-def effective_energy(kvp: float | None) -> tuple[float, float]:
+def effective_energy(kvp: float | None, water_cm: float | None = None) -> tuple[float, float]:
     """Return the effective energy inside the body for a tube voltage, and its standard deviation [keV].
 
-    An unknown voltage is taken as 120 kVp with twice the spread; values between the table's rows are interpolated, and
-    outside them the nearest pair of rows is continued.
+    Parameters
+    ----------
+    water_cm
+        What the body is worth in water along a central ray; ``None`` for an adult's usual.
+
+    An unknown voltage is taken as 120 kVp with a wider spread. Voltages and bodies outside the table get its nearest value.
     """
-    beam = load_table("phantomless.toml")["beam"]
-    voltages, energies = np.asarray(beam["kvp"]), np.asarray(beam["energy_kev"])
-    if kvp is None:
-        return float(np.interp(120.0, voltages, energies)), float(beam["spread_unknown_kev"])
-    row = int(np.clip(np.searchsorted(voltages, kvp) - 1, 0, len(voltages) - 2))
-    slope = (energies[row + 1] - energies[row]) / (voltages[row + 1] - voltages[row])
-    return float(energies[row] + slope * (kvp - voltages[row])), float(beam["spread_kev"])
+    table, beam = load_table("effective_energy.toml"), load_table("phantomless.toml")["beam"]
+    water = float(beam["usual_water_cm"]) if water_cm is None else water_cm
+    column = [float(np.interp(water, table["water_cm"], row)) for row in table["energy_kev"]]
+    spread = float(beam["spread_kev"] if kvp is not None else beam["spread_unknown_kev"])
+    return float(np.interp(120.0 if kvp is None else kvp, table["kvp"], column)), spread
 
 
 def _mark(text: str) -> Mark:

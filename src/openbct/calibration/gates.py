@@ -21,6 +21,8 @@ RESIDUAL_CAUTION = 2.5
 """A reference farther from the line than this many of its spreads is reported [design]."""
 AGREEMENT = 10.0
 """Lines with one reference left out must agree at 100 mg/cm³ within this [mg/cm³]: two tissues should [computed]."""
+OPTIONAL = ("blood", "visceral fat")
+"""References that many scans do without: not worth a caution."""
 TYPICAL = 100.0
 """Density at which uncertainty is stated: between the clinical cuts of 80 and 120 [mg/cm³]."""
 
@@ -38,7 +40,7 @@ def judge(
         Outside air is not where air is: the image is not in HU.
     """
     tissues, table = load_tissues(), load_table("phantomless.toml")["contrast"]
-    cautions = [f"No {name} was used for calibration: {why}." for name, why in missing.items() if name != "blood"]
+    cautions = [f"No {name} was used for calibration: {why}." for name, why in missing.items() if name not in OPTIONAL]
     if contrast:
         shift = float(table["shift_hu"])
         cautions.append(

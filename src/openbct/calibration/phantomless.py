@@ -1,9 +1,9 @@
 """Calibration without a phantom: the patient's own air, fat, muscle and blood are the references.
 
-The measured HU of each tissue is set against what tabulated attenuation says it reads at the effective energy of the
-tube voltage; a robust weighted line turns measured into true HU; true HU over the HU that one mg/cm³ of mineral adds to
+The measured HU of each tissue is set against what it reads at the effective energy of the tube voltage behind a body of this
+size; a robust weighted line turns measured into true HU; true HU over the HU that one mg/cm³ of mineral adds to
 water is density, on the water base of phantom QCT (marrow fat makes it read low there as here). The tables are in
-``data/attenuation.toml`` and ``data/phantomless.toml``.
+``data/attenuation.toml``, ``data/effective_energy.toml`` and ``data/phantomless.toml``.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ from ..records import (
 )
 from .attenuation import attenuation_reference, effective_energy, hu_per_mineral, load_table, load_tissues
 from .gates import TYPICAL, check_line, doubt_agreement, doubt_residuals, fit_references, judge, readings, spread_at
+from .body import water_equivalent
 from .line import Line
 from .outline import Outline, draw_outline
-from .tissues import Found, enhanced_vessel, find_air, find_blood, find_fat, find_muscle
+from .tissues import Found, find_air, find_fat, find_muscle, find_visceral_fat
+from .vessels import enhanced_vessel, find_blood
 
 NO_CONTRAST = ("", "NO", "NONE", "N", "NO CONTRAST", "WITHOUT")
 """What headers write where there was no contrast agent."""
@@ -84,9 +86,10 @@ class Phantomless:
         """
         if scan.image.unit != "HU":
             raise CalibrationError(f"found an image in {scan.image.unit}, expected HU; for a density image choose 'given'")
-        energy, energy_spread, cautions = self._beam(scan.acquisition)
+        check_beam(scan.acquisition, self.energy_kev)
         # The whole scan, not the slices of the bones: what is asked for must not change the density of any of them.
         outline = draw_outline(scan.image, slice(None))
+        energy, energy_spread, cautions = self._beam(scan.acquisition, outline)
         contrast = _contrast(outline, segmentation, scan.acquisition)
         found, missing = _find(outline, segmentation, contrast is not None)
         used, spreads, doubts = judge(found, missing, contrast=contrast, per_mineral=hu_per_mineral(self.mineral, energy))
@@ -125,27 +128,19 @@ class Phantomless:
             step=Step("calibration", sentence, references, tuple(cautions)),
         )
 
-    def _beam(self, acquisition: Acquisition) -> tuple[float, float, list[str]]:
+    def _beam(self, acquisition: Acquisition, outline: Outline) -> tuple[float, float, list[str]]:
         """Return effective energy, its spread [keV] and cautions."""
+        beam = load_table("phantomless.toml")["beam"]
         if self.energy_kev is not None:
-            return self.energy_kev, float(load_table("phantomless.toml")["beam"]["spread_kev"]), []
-        words = " ".join((acquisition.series_description or "", *acquisition.image_type))
-        mono = MONOENERGETIC.search(words)
-        if mono:
-            raise CalibrationError(
-                f"found a monoenergetic image ({mono.group(0)!r} in its description), expected a tube voltage; "
-                "give its energy (energy_kev in the protocol's [calibration]) or use the conventional series"
-            )
-        kvp, (low, high) = acquisition.kvp, load_table("phantomless.toml")["beam"]["allowed_kvp"]
-        if kvp is not None and not low <= kvp <= high:
-            raise CalibrationError(
-                f"found a tube voltage of {kvp:g} kV, expected {low:g} to {high:g} for CT; check the header or give energy_kev in the "
-                "protocol's [calibration]"
-            )
-        energy, spread = effective_energy(kvp)
+            return self.energy_kev, float(beam["spread_kev"]), []
+        water, whole = water_equivalent(outline)
+        # A body that the image cuts is at least as large as it looks.
+        water = water if whole else max(water, float(beam["usual_water_cm"]))
+        kvp = acquisition.kvp
+        energy, spread = effective_energy(kvp, water)
         cautions = []
         if kvp is None:
-            low_k, high_k = (hu_per_mineral(self.mineral, effective_energy(other)[0]) for other in (100.0, 140.0))
+            low_k, high_k = (hu_per_mineral(self.mineral, effective_energy(other, water)[0]) for other in (100.0, 140.0))
             default = hu_per_mineral(self.mineral, energy)
             cautions.append(
                 "The tube voltage is unknown and was taken as 120 kV: at 100 kV every density would be "
@@ -167,6 +162,7 @@ class Phantomless:
         half = (ends[1] - ends[0]) / 2.0
         total = total + np.outer(half, half)
         table = load_table("phantomless.toml")
+        total[0, 0] += (float(table["beam"]["hardening"]) * line.slope / per_mineral) ** 2
         least = float(table["scatter"]["sd_mg_cm3"])
         least *= float(table["scatter"]["two_tissue_factor"]) if len(used) == 2 else 1.0
         slope, intercept = line.slope / per_mineral, line.offset / per_mineral
@@ -177,11 +173,37 @@ class Phantomless:
         return np.asarray(total)
 
 
+def check_beam(acquisition: Acquisition, energy_kev: float | None) -> None:
+    """Refuse a scan whose beam is not known, before any work on it.
+
+    Raises
+    ------
+    CalibrationError
+        A monoenergetic image without its energy, or a tube voltage that no CT has.
+    """
+    if energy_kev is not None:
+        return
+    words = " ".join((acquisition.series_description or "", *acquisition.image_type))
+    mono = MONOENERGETIC.search(words)
+    if mono:
+        raise CalibrationError(
+            f"found a monoenergetic image ({mono.group(0)!r} in its description), expected a tube voltage; "
+            "give its energy (energy_kev in the protocol's [calibration]) or use the conventional series"
+        )
+    kvp, (low, high) = acquisition.kvp, load_table("phantomless.toml")["beam"]["allowed_kvp"]
+    if kvp is not None and not low <= kvp <= high:
+        raise CalibrationError(
+            f"found a tube voltage of {kvp:g} kV, expected {low:g} to {high:g} for CT; check the header or give energy_kev in the "
+            "protocol's [calibration]"
+        )
+
+
 def _find(outline: Outline, segmentation: Segmentation, contrast: bool) -> tuple[dict[str, Found], dict[str, str]]:
     drawn = segmentation.tissues
     results = {
         "air": find_air(outline),
         "fat": find_fat(outline, drawn.get("fat")),
+        "visceral fat": find_visceral_fat(outline),
         "muscle": find_muscle(outline, drawn.get("muscle"), contrast=contrast),
         "blood": find_blood(outline, drawn.get("aorta")),
     }
@@ -204,5 +226,5 @@ def _contrast(outline: Outline, segmentation: Segmentation, acquisition: Acquisi
 def _table_references(used: Sequence[Found]) -> tuple[Reference, ...]:
     table, tissues = load_table("phantomless.toml"), load_tissues()
     unique = {tissues[item.name].reference: None for item in used if item.name != "air"}
-    beam = Reference(f"Effective energy by tube voltage: {table['beam']['source']}", "recalled")
+    beam = Reference(f"Effective energy by tube voltage and body: {load_table('effective_energy.toml')['source']}", "computed")
     return (*unique, beam, Reference(table["scatter"]["source"], "computed"))

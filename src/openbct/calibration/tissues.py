@@ -1,4 +1,4 @@
-"""Reference tissues found in a scan: outside air, fat under the skin, muscle beside the spine, blood in the aorta.
+"""Reference tissues found in a scan: outside air, fat under the skin and in the belly, muscle beside the spine.
 
 Where a segmenter drew a tissue, its mask is used; otherwise rules on position and HU find it. All samples end in the
 same way: the main peak of the block means is taken, and what lies far from it (septa, fat between fibres, calcified
@@ -16,6 +16,7 @@ from scipy import ndimage
 from ..records import Array
 from ..volume import Volume, crop, offset_in, place_into
 from .outline import Outline, fine_mask
+from .spine import Spine, locate_spine
 
 AIR_MARGIN = 12.0
 """Outside air is sampled farther than this from body and table [mm]: less scatter and partial volume [design]."""
@@ -25,14 +26,17 @@ MUSCLE_SIDEWAYS = (12.0, 55.0)
 """Muscle of the back and psoas lie between these distances from the midline [mm] [design]."""
 LEAN_HU = 30.0
 """Muscle below is fatty: the usual cut of body-composition CT between normal and low attenuation [recalled]."""
-WINDOWS = {"air": (-1500.0, -400.0), "fat": (-200.0, -20.0), "muscle": (-40.0, 130.0), "blood": (-40.0, 700.0)}
+WINDOWS = {
+    "air": (-1500.0, -400.0), "fat": (-200.0, -20.0), "visceral fat": (-200.0, -20.0), "muscle": (-40.0, 130.0), "blood": (-40.0, 700.0),
+}  # fmt: skip
 """Block means considered at all [HU], wide on purpose: gates judge the result, not the search [design]."""
-VESSEL_STRETCH, VESSEL_SHARE = 60.0, 0.75
-"""Length in which a bright vessel must be seen [mm], and in what share of its slices [design]: 1.0 in a real scan with contrast
-agent; at most 0.5 in three without and in the simulated torso [computed]."""
+WALL_MM, BELLY_SIDEWAYS, BELLY_BEHIND = 14.0, 110.0, (-160.0, -30.0)
+"""Fat of the belly lies deeper below the muscle of its wall than this, and within these distances of the spine's bone [mm] [design]."""
+CLIPPED_SHARE = 0.005
+"""More voxels of air at the least value that an image can hold than this: noise was cut off there, and the median takes the mean's
+place [design]."""
 MIN_BLOCKS = 40
 """About two cubic centimetres [design]."""
-BONE_HU = 200.0
 
 
 @dataclass(frozen=True)
@@ -50,39 +54,46 @@ class Found:
     """In words: ``"fat under the skin"``."""
 
 
-@dataclass(frozen=True)
-class Spine:
-    """Distances from the spine's bone, by block and slice."""
-
-    sideways: Float[Array, "i k"]
-    """From the midline [mm]."""
-    behind: Float[Array, "j k"]
-    """Behind the middle of the bone [mm]; negative in front."""
-
-
 def find_air(outline: Outline) -> Found | str:
     """Return outside air that the scanner measured, or why there is none."""
-    candidate = outline.outside & ~outline.painted & _within(outline, "air")
+    candidate = outline.outside & ~outline.painted & within(outline, "air")
     if not candidate.any():
         return "no air outside the body that is not padding"
     # Away from anything that is not air: skin, table, mattress.
     clear = ndimage.distance_transform_edt(candidate, sampling=outline.spacing) > AIR_MARGIN
     if clear.sum() < MIN_BLOCKS:
         clear = ndimage.binary_erosion(candidate, np.ones((3, 3, 1)))
-    return _sample(outline, clear, "air", "air outside the body")
+    return sample(outline, clear, "air", "air outside the body")
 
 
 def find_fat(outline: Outline, drawn: Volume | None) -> Found | str:
     """Return fat under the skin, else any fat of the body; or why there is none."""
-    eroded = ndimage.binary_erosion(_within(outline, "fat") & ~outline.outside & ~outline.painted, np.ones((3, 3, 1)))
+    eroded = ndimage.binary_erosion(within(outline, "fat") & ~outline.outside & ~outline.painted, np.ones((3, 3, 1)))
     if drawn is not None:
-        found = _sample(outline, eroded & _coarse(outline, drawn), "fat", "labelled fat")
+        found = sample(outline, eroded & drawn_blocks(outline, drawn), "fat", "labelled fat")
         if isinstance(found, Found):
             return found
     low, high = SKIN_DEPTH
     ring = eroded & (outline.depth >= low) & (outline.depth <= high)
-    found = _sample(outline, ring, "fat", "fat under the skin")
-    return found if isinstance(found, Found) else _sample(outline, eroded, "fat", "fat inside the body")
+    found = sample(outline, ring, "fat", "fat under the skin")
+    return found if isinstance(found, Found) else sample(outline, eroded, "fat", "fat inside the body")
+
+
+def find_visceral_fat(outline: Outline) -> Found | str:
+    """Return fat before and beside the spine, inside the wall of the belly; or why there is none."""
+    spine = locate_spine(outline)
+    if spine is None:
+        return "no spine to look for fat of the belly before"
+    lean = outline.body & within(outline, "muscle") & (outline.mean > 0.0)
+    inside = np.zeros_like(outline.body)
+    for k in range(inside.shape[2]):  # what the ring of muscle, bowel and bone encloses
+        inside[:, :, k] = ndimage.binary_fill_holes(ndimage.binary_closing(lean[:, :, k], iterations=3))
+    inside &= ndimage.distance_transform_edt(inside, sampling=outline.spacing) > WALL_MM
+    region = (spine.sideways <= BELLY_SIDEWAYS)[:, None, :] & (
+        (spine.behind >= BELLY_BEHIND[0]) & (spine.behind <= BELLY_BEHIND[1])
+    )[None, :, :]
+    eroded = ndimage.binary_erosion(within(outline, "visceral fat") & ~outline.painted, np.ones((3, 3, 1)))
+    return sample(outline, eroded & inside & region, "visceral fat", "fat in the belly")
 
 
 def find_muscle(outline: Outline, drawn: Volume | None, *, contrast: bool) -> Found | str:
@@ -91,15 +102,15 @@ def find_muscle(outline: Outline, drawn: Volume | None, *, contrast: bool) -> Fo
     The first lean muscle is taken; where all are fatty, the leanest. With contrast agent the psoas is not looked for:
     the rule that finds it may meet a vessel.
     """
-    eroded = ndimage.binary_erosion(_within(outline, "muscle") & outline.body, np.ones((3, 3, 1)))
+    eroded = ndimage.binary_erosion(within(outline, "muscle") & outline.body, np.ones((3, 3, 1)))
     tried: list[Found | str] = []
     if drawn is not None:
-        tried.append(_sample(outline, eroded & _coarse(outline, drawn), "muscle", "labelled muscle"))
-    spine = _spine(outline)
+        tried.append(sample(outline, eroded & drawn_blocks(outline, drawn), "muscle", "labelled muscle"))
+    spine = locate_spine(outline)
     if spine is not None:
-        tried.append(_sample(outline, eroded & _beside(spine, (10.0, 60.0)), "muscle", "muscle behind the spine"))
+        tried.append(sample(outline, eroded & _beside(spine, (10.0, 60.0)), "muscle", "muscle behind the spine"))
         if not contrast and not any(isinstance(item, Found) and item.mean >= LEAN_HU for item in tried):
-            tried.append(_sample(outline, eroded & _beside(spine, (-25.0, 5.0)), "muscle", "muscle beside the spine"))
+            tried.append(sample(outline, eroded & _beside(spine, (-25.0, 5.0)), "muscle", "muscle beside the spine"))
     samples = [item for item in tried if isinstance(item, Found)]
     if not samples:
         return str(tried[0]) if tried else "no spine to look for muscle beside"
@@ -114,70 +125,12 @@ def _beside(spine: Spine, behind: tuple[float, float]) -> Array:
     return np.asarray(columns[:, None, :] & rows[None, :, :])
 
 
-def find_blood(outline: Outline, drawn: Volume | None) -> Found | str:
-    """Return the blood inside the labelled aorta, or why there is none."""
-    if drawn is None:
-        return "the aorta is not labelled"
-    inside = ndimage.binary_erosion(_coarse(outline, drawn), np.ones((3, 3, 1)))
-    return _sample(outline, inside & _within(outline, "blood"), "blood", "blood in the labelled aorta")
-
-
-def enhanced_vessel(outline: Outline, threshold: float) -> float | None:
-    """Return the HU of a bright vessel in front of the spine, for scans without an aorta label; ``None`` if there is none.
-
-    Between 10 and 60 mm in front of the vertebral bodies and within 45 mm of the midline, a blob above ``threshold`` and
-    below bone that survives an erosion must be in most slices, or in nearly all of a stretch: the scan may go on to the knees.
-    """
-    spine = _spine(outline)
-    if spine is None:
-        return None
-    # The bodies' front edge lies about 30 to 40 mm before the median of the spine's bone.
-    region = outline.body & (spine.sideways <= 45.0)[:, None, :] & ((spine.behind <= -40.0) & (spine.behind >= -95.0))[None, :, :]
-    blob = ndimage.binary_erosion(region & (outline.mean > threshold) & (outline.mean < 600.0), np.ones((3, 3, 1)))
-    per_slice = blob.sum(axis=(0, 1)) >= 2
-    stretch = min(per_slice.size, max(1, round(VESSEL_STRETCH / float(outline.spacing[2]))))
-    fullest = np.convolve(per_slice, np.ones(stretch) / stretch, mode="valid").max()
-    if per_slice.sum() < 3 or (per_slice.mean() < 0.5 and fullest < VESSEL_SHARE):
-        return None
-    return float(np.median(outline.mean[blob]))
-
-
-def _spine(outline: Outline) -> Spine | None:
-    """Return where the spine's bone lies in each slice, from bone in the body's rear half; ``None`` without a spine.
-
-    The median position of bone near the midline is smoothed along the body, so that a slice through a disc or a rib
-    borrows from its neighbours.
-    """
-    if not outline.body.any():
-        return None
-    depth = np.flatnonzero(outline.body.any(axis=(0, 2)))
-    bone = outline.body & (outline.mean > BONE_HU)
-    bone[:, : int(0.5 * (depth[0] + depth[-1])), :] = False
-    i, j, k = np.nonzero(bone)
-    if i.size < MIN_BLOCKS:
-        return None
-    near = np.abs(i - np.median(i)) * outline.spacing[0] <= 30.0
-    i, j, k = i[near], j[near], k[near]
-    n_slices, reach = bone.shape[2], max(1, round(15.0 / float(outline.spacing[2])))
-    rows = [np.abs(k - at) <= reach for at in range(n_slices)]
-    full = np.array([at for at in range(n_slices) if rows[at].sum() >= 5])
-    if full.size == 0:
-        return None
-    every = np.arange(n_slices)
-    middle = np.interp(every, full, [np.median(i[rows[at]]) for at in full])
-    back = np.interp(every, full, [np.median(j[rows[at]]) for at in full])
-    columns, lines = np.arange(bone.shape[0]), np.arange(bone.shape[1])
-    return Spine(
-        np.abs(columns[:, None] - middle[None, :]) * outline.spacing[0], (lines[:, None] - back[None, :]) * outline.spacing[1]
-    )
-
-
-def _within(outline: Outline, name: str) -> Array:
+def within(outline: Outline, name: str) -> Array:
     low, high = WINDOWS[name]
     return np.asarray((outline.mean > low) & (outline.mean < high))
 
 
-def _coarse(outline: Outline, drawn: Volume) -> Array:
+def drawn_blocks(outline: Outline, drawn: Volume) -> Array:
     """Return the blocks that a drawn mask fills for the most part."""
     whole = _on_grid(drawn, outline.image)
     ni, nj, nk = outline.mean.shape
@@ -198,13 +151,30 @@ def _on_grid(drawn: Volume, grid: Volume) -> Array:
     return np.asarray(place_into(part, grid, fill=False).array)
 
 
-def _sample(outline: Outline, blocks: Array, name: str, how: str) -> Found | str:
+def sample(outline: Outline, blocks: Array, name: str, how: str) -> Found | str:
     """Return the main peak of the block means, or why it cannot be had."""
     if blocks.sum() < MIN_BLOCKS:
         return f"only {int(blocks.sum())} blocks of {name} ({how}), at least {MIN_BLOCKS} are needed"
-    keep = blocks & (np.abs(outline.mean - (peak := _mode(outline.mean[blocks]))) <= _width(outline.mean[blocks], peak))
+    values = outline.mean[blocks]
+    # The peak of air may stand at the least value that the image can hold, where its noise was cut off; its median does not.
+    peak = float(np.median(values)) if name == "air" else _mode(values)
+    keep = blocks & (np.abs(outline.mean - peak) <= _width(values, peak))
     where = fine_mask(outline, keep)
-    return Found(name, *_statistics(outline.image, where), where, how)
+    mean, deviation, count = _statistics(outline.image, where)
+    if name == "air":
+        mean = _unclipped(outline.image, where, mean)
+    return Found(name, mean, deviation, count, where, how)
+
+
+def _unclipped(image: Volume, where: Volume, mean: float) -> float:
+    """Return the median where the image cuts the noise of air off at its least value, else the mean [HU]."""
+    start = offset_in(where, image)
+    box = crop(image, start.tolist(), (start + np.array(where.shape)).tolist()).array
+    thin = tuple(slice(None, None, max(1, n // 120)) for n in box.shape)  # a sample is enough
+    values = box[thin][where.array[thin]]
+    if values.size == 0 or np.count_nonzero(values == values.min()) <= CLIPPED_SHARE * values.size:
+        return mean
+    return float(np.median(values))
 
 
 def _mode(values: Float[Array, " n"]) -> float:
