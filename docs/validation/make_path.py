@@ -58,9 +58,8 @@ def demo(folder: Path) -> list[str]:
         "## Simulated scan (the body of `openbct demo`, seed 0; the demo takes seed 1)",
         "",
         "Mean density of the whole bone (vertebrae with their arches), mg/cm³ K₂HPO₄ equivalent. The calibration shares no constant with the simulator. "
-        "About half of the difference is the beam: the calibration takes 69 keV for 120 kVp (recalled), the simulated beam has bone slopes of 70.7 keV, as "
-        "published spectra do (71 keV). The rest is what bone does to the rays, which a calibration on soft tissues does not see. Both lie within the "
-        "uncertainty that the calibration states.",
+        "What is left is mostly what bone does to the rays, which neither soft tissues nor rods below the body see (`simulator.md`). "
+        "It lies within the uncertainty that the calibration states.",
         "",
         *markdown(("bone", "truth", "calibrated", "error"), rows),
         "",

@@ -119,6 +119,7 @@ def _hip_findings(measures: Sequence[BoneMeasures], barrier: str | None) -> list
                     against=barrier or words,
                     thresholds=() if score is None else cuts,
                     reference=_reference(young),
+                    t_score_sd=None if score is None or measure.uncertainty is None else measure.uncertainty / young["sd_g_cm2"],
                 )
             )
     return findings
@@ -198,7 +199,7 @@ def _in_words(finding: Finding) -> str:
 
 def _class_doubts(measures: Sequence[BoneMeasures], findings: Sequence[Finding]) -> list[str]:
     """Return cautions on the classes: one spinal level only, another mineral scale, intervals across a threshold."""
-    cautions = _hip_interval([finding for finding in findings if finding.t_score is not None], measures)
+    cautions = _hip_interval([finding for finding in findings if finding.t_score is not None])
     levels = _spine_levels(measures)
     spine = next((finding for finding in findings if finding.quantity == "trabecular_vbmd" and finding.category), None)
     if spine is None:
@@ -213,17 +214,15 @@ def _class_doubts(measures: Sequence[BoneMeasures], findings: Sequence[Finding])
     return cautions + _spine_interval(spine, [measure.uncertainty for measure in levels.values()])
 
 
-def _hip_interval(scored: Sequence[Finding], measures: Sequence[BoneMeasures]) -> list[str]:
+def _hip_interval(scored: Sequence[Finding]) -> list[str]:
     """Return a caution where the calibration leaves the lowest T-score on both sides of a threshold."""
-    spreads = {(bone.bone, quantity): measure.uncertainty for bone in measures for quantity, measure in bone.values.items()}
     ends = []
     for finding in scored:
-        spread, young = spreads.get((finding.bone, finding.quantity)), _table()["hip"]["young_reference"][finding.quantity]
-        if finding.t_score is None or spread is None or not math.isfinite(spread):
+        young, spread = _table()["hip"]["young_reference"][finding.quantity], finding.t_score_sd
+        if spread is None or not math.isfinite(spread):
             return []
-        half = 1.96 * spread / float(young["sd_g_cm2"])
         score = (finding.value - young["mean_g_cm2"]) / young["sd_g_cm2"]
-        ends.append((score - half, score + half))
+        ends.append((score - 1.96 * spread, score + 1.96 * spread))
     if not ends:
         return []
     # One calibration serves all sites: they move together, and the lowest of them decides at both ends.

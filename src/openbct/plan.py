@@ -173,7 +173,8 @@ def _method(settings: CalibrationSettings, phantom_scan: Scan | None) -> Calibra
     mineral: Mineral = "CHA" if settings.mineral == "CHA" else "K2HPO4"
     if settings.method == "phantomless":
         fewest = {} if settings.min_tissues is None else {"min_tissues": settings.min_tissues}
-        return Phantomless(mineral=mineral, energy_kev=settings.energy_kev, **fewest)
+        policy = settings.contrast or "caution"
+        return Phantomless(mineral=mineral, energy_kev=settings.energy_kev, contrast=policy, **fewest)
     if settings.method == "phantom":
         return Phantom(model=settings.phantom or "auto", certificate=settings.certificate, elsewhere=phantom_scan)
     if settings.method == "given":

@@ -446,6 +446,8 @@ class Finding:
     thresholds: tuple[float, ...]
     """Rising, in ``unit`` (or in T where ``t_score`` decides)."""
     reference: Reference
+    t_score_sd: float | None = None
+    """One standard deviation of ``t_score``, from the calibration alone; ``None`` where unknown."""
 
 
 @dataclass(frozen=True)

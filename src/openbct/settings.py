@@ -43,6 +43,8 @@ class CalibrationSettings:
     """For ``"phantomless"``: effective energy of a monoenergetic image, or one known better than from the tube voltage."""
     min_tissues: int | None = None
     """For ``"phantomless"``: fewer usable references refuse; ``None`` leaves it to the method."""
+    contrast: str | None = None
+    """For ``"phantomless"``: ``"caution"`` (the default), ``"correct"`` or ``"refuse"`` where there is contrast agent."""
 
 
 @dataclass(frozen=True, kw_only=True)

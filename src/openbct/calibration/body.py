@@ -26,5 +26,6 @@ def water_equivalent(outline: Outline) -> tuple[float, bool]:
     area = float(outline.spacing[0] * outline.spacing[1]) / 100.0
     water = np.clip(outline.mean / 1000.0 + 1.0, 0.0, None)
     worth = (water * inside).sum(axis=(0, 1))[present] * area
-    edges = np.concatenate([outline.body[0], outline.body[-1], outline.body[:, 0], outline.body[:, -1]]).any(axis=0)[present]
+    rim = np.concatenate([outline.body[0], outline.body[-1], outline.body[:, 0], outline.body[:, -1]])
+    edges = np.asarray(rim.any(axis=0))[present]
     return float(2.0 * np.sqrt(np.median(worth) / np.pi)), bool(edges.mean() <= CUT_SHARE)

@@ -24,7 +24,16 @@ STEP = 0.5
 """[keV], as in the public code of the method [code]."""
 LEAST_STRAIGHT = 0.99
 """Least squared correlation of attenuation over HU [design]."""
-ICRU_44 = {"fat": "adipose", "visceral fat": "adipose", "air": "air", "blood": "blood", "bone": "cortical_bone", "muscle": "muscle"}
+LEAST_RANGE = 100.0
+"""Of the references [HU] [design]."""
+ICRU_44 = {
+    "fat": "adipose",
+    "visceral fat": "adipose",
+    "air": "air",
+    "blood": "blood",
+    "bone": "cortical_bone",
+    "muscle": "muscle",
+}
 """A reference to its material of the attenuation table."""
 
 Attenuation = Callable[[str, float], float]
@@ -78,6 +87,11 @@ def fit_energy(readings: Mapping[str, float], attenuation: Attenuation = mass_at
             f"found {len(readings)} references for the energy fit, expected at least 3: two lie on a line at every energy; give more tissues"
         )
     hu = np.array(list(readings.values()), dtype=float)
+    if np.ptp(hu) < LEAST_RANGE:
+        raise CalibrationError(
+            f"found references between {hu.min():.0f} and {hu.max():.0f} HU for the energy fit, expected them at least {LEAST_RANGE:g} HU apart; "
+            "check the labels"
+        )
     materials = [ICRU_44[name] for name in readings]
     energies = np.arange(BOUNDS[0], BOUNDS[1] + STEP / 2, STEP)
     straight = [_correlation(hu, np.array([attenuation(name, energy) for name in materials])) for energy in energies]

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from ..errors import CalibrationError
 from ..records import Array, Mineral, ReferenceSample
-from .attenuation import expected_hu, hu_per_mineral, load_table, load_tissues
+from .attenuation import effective_energy, expected_hu, hu_per_mineral, load_table, load_tissues
 from .line import Line, fit_line
 from .tissues import Found
 
@@ -28,11 +28,11 @@ TYPICAL = 100.0
 
 
 def judge(
-    found: dict[str, Found], missing: dict[str, str], *, contrast: str | None, per_mineral: float
+    found: dict[str, Found], missing: dict[str, str], *, contrast: bool, energy: float
 ) -> tuple[list[Found], list[float], list[str]]:
     """Return the tissues to use with their spreads, and cautions.
 
-    ``contrast`` says in words what shows contrast agent; ``per_mineral`` is the rise in HU per mg/cm³.
+    With contrast agent blood is no reference, and enhanced muscle a poor one.
 
     Raises
     ------
@@ -41,16 +41,11 @@ def judge(
     """
     tissues, table = load_tissues(), load_table("phantomless.toml")["contrast"]
     cautions = [f"No {name} was used for calibration: {why}." for name, why in missing.items() if name not in OPTIONAL]
-    if contrast:
-        shift = float(table["shift_hu"])
-        cautions.append(
-            f"Contrast agent: {contrast}. Blood was not used as a reference. Enhanced marrow reads about {shift:g} HU higher, which raises "
-            f"trabecular density by about {shift / per_mineral:.0f} mg/cm³; enhanced muscle, used as a reference, lowers all density by as "
-            "much or more. Neither was corrected; the interval was widened by both."
-        )
     used, spreads = [], []
+    usual = effective_energy(120.0)[0]  # the windows are those of 120 kV; fat reads lower below
     for name, item in found.items():
         low, high = tissues[name].gate
+        low += min(0.0, round(expected_hu(tissues[name], energy) - expected_hu(tissues[name], usual)))
         if name == "blood" and contrast:
             continue
         if low <= item.mean <= high:
@@ -113,10 +108,10 @@ def doubt_residuals(samples: Sequence[ReferenceSample], spreads: Sequence[float]
     ]
 
 
-def doubt_agreement(used: Sequence[Found], spreads: Sequence[float], energy: float, mineral: Mineral) -> list[str]:
-    """Return a caution where one reference alone moves a typical density by more than 10 mg/cm³."""
+def leave_one_out(used: Sequence[Found], spreads: Sequence[float], energy: float, mineral: Mineral) -> dict[str, float]:
+    """Return by how much a typical density changes without each reference [mg/cm³]; empty for two references."""
     if len(used) < 3:
-        return []
+        return {}
     per_mineral = hu_per_mineral(mineral, energy)
     whole = fit_references(used, spreads, energy)
     hu = (TYPICAL * per_mineral - whole.offset) / whole.slope
@@ -124,11 +119,29 @@ def doubt_agreement(used: Sequence[Found], spreads: Sequence[float], energy: flo
     for index, item in enumerate(used):
         rest = [position for position in range(len(used)) if position != index]
         line = fit_references([used[position] for position in rest], [spreads[position] for position in rest], energy)
-        shifts[item.name] = (line.slope * hu + line.offset) / per_mineral - TYPICAL
-    name, shift = max(shifts.items(), key=lambda entry: abs(entry[1]))
-    if abs(shift) <= AGREEMENT:
-        return []
-    return [f"Without {name}, a density of {TYPICAL:g} mg/cm³ would read {TYPICAL + shift:.0f}: the references disagree."]
+        shifts[f"without_{item.name.replace(' ', '_')}_mg_cm3"] = round(
+            (line.slope * hu + line.offset) / per_mineral - TYPICAL, 2
+        )
+    return shifts
+
+
+def doubt_agreement(used: Sequence[Found], spreads: Sequence[float], energy: float, mineral: Mineral) -> list[str]:
+    """Return cautions where one reference alone moves a typical density by more than 10 mg/cm³, or references leave the scanner's own scale."""
+    shifts = leave_one_out(used, spreads, energy, mineral)
+    name, shift = max(shifts.items(), key=lambda entry: abs(entry[1]), default=("", 0.0))
+    cautions = []
+    if abs(shift) > AGREEMENT:
+        tissue = name.removeprefix("without_").removesuffix("_mg_cm3").replace("_", " ")
+        cautions.append(
+            f"Without {tissue}, a density of {TYPICAL:g} mg/cm³ would read {TYPICAL + shift:.0f}: the references disagree."
+        )
+    line, per_mineral = fit_references(used, spreads, energy), hu_per_mineral(mineral, energy)
+    apart = ((line.slope - 1.0) * TYPICAL * per_mineral + line.offset) / per_mineral
+    if abs(apart) > AGREEMENT:
+        cautions.append(
+            f"By the references, {TYPICAL + apart:.0f} mg/cm³ is what the scanner's own scale reads as {TYPICAL:g}: scale and references disagree."
+        )
+    return cautions
 
 
 def spread_at(density: float, slope: float, intercept: float, covariance: Float[Array, "2 2"]) -> float:

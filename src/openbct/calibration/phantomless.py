@@ -27,15 +27,23 @@ from ..records import (
     Step,
 )
 from .attenuation import attenuation_reference, effective_energy, hu_per_mineral, load_table, load_tissues
-from .gates import TYPICAL, check_line, doubt_agreement, doubt_residuals, fit_references, judge, readings, spread_at
 from .body import water_equivalent
+from .contrast import POLICIES, Contrast, describe, find_contrast, refuse_contrast
+from .gates import (
+    TYPICAL,
+    check_line,
+    doubt_agreement,
+    doubt_residuals,
+    fit_references,
+    judge,
+    leave_one_out,
+    readings,
+    spread_at,
+)
 from .line import Line
 from .outline import Outline, draw_outline
 from .tissues import Found, find_air, find_fat, find_muscle, find_visceral_fat
-from .vessels import enhanced_vessel, find_blood
-
-NO_CONTRAST = ("", "NO", "NONE", "N", "NO CONTRAST", "WITHOUT")
-"""What headers write where there was no contrast agent."""
+from .vessels import find_blood
 
 MONOENERGETIC = re.compile(
     r"\d{2,3}\s*kev(?![a-z])|(?<![a-z])mono(?:[ _-]?e(?:nergetic)?|chromatic|[ _-]?\d{2,3})(?![a-z\d])|(?<![a-z])vmi(?![a-z])",
@@ -56,6 +64,8 @@ class Phantomless:
     """Fewer usable references refuse; 2 may be asked for and widens the interval."""
     energy_kev: float | None = None
     """Effective energy, where it is known better than from the tube voltage (monoenergetic images) [keV]."""
+    contrast: str = "caution"
+    """``"caution"``: contrast agent widens the interval; ``"correct"``: its usual effect is taken off too; ``"refuse"``."""
 
     name = "phantomless"
 
@@ -66,6 +76,8 @@ class Phantomless:
                 f"found mineral {self.mineral!r} for calibration without a phantom, expected 'K2HPO4', the only scale that it gives; "
                 "for CHA give the line of a CHA phantom ('fixed') or an image in CHA density ('given')"
             )
+        if self.contrast not in POLICIES:
+            raise SettingsError(f"found contrast = {self.contrast!r}, expected one of {', '.join(POLICIES)}")
         if self.min_tissues not in (2, 3, 4):
             raise SettingsError(f"found min_tissues = {self.min_tissues}, expected 2, 3 or 4; one tissue is no line")
         if self.energy_kev is not None and not 40.0 <= self.energy_kev <= 150.0:
@@ -90,9 +102,13 @@ class Phantomless:
         # The whole scan, not the slices of the bones: what is asked for must not change the density of any of them.
         outline = draw_outline(scan.image, slice(None))
         energy, energy_spread, cautions = self._beam(scan.acquisition, outline)
-        contrast = _contrast(outline, segmentation, scan.acquisition)
+        contrast = find_contrast(outline, segmentation, scan.acquisition)
+        if contrast is not None and self.contrast == "refuse":
+            refuse_contrast(contrast)
         found, missing = _find(outline, segmentation, contrast is not None)
-        used, spreads, doubts = judge(found, missing, contrast=contrast, per_mineral=hu_per_mineral(self.mineral, energy))
+        used, spreads, doubts = judge(found, missing, contrast=contrast is not None, energy=energy)
+        if contrast is not None:
+            cautions.append(describe(contrast, self.contrast, hu_per_mineral(self.mineral, energy)))
         cautions += doubts
         if len(used) < self.min_tissues:
             raise CalibrationError(
@@ -109,7 +125,9 @@ class Phantomless:
             )
         per_mineral = hu_per_mineral(self.mineral, energy)
         slope, intercept = line.slope / per_mineral, line.offset / per_mineral
-        covariance = self._covariance(line, used, spreads, (energy, energy_spread), contrast is not None)
+        covariance = self._covariance(line, used, spreads, (energy, energy_spread), contrast)
+        if contrast is not None and self.contrast == "correct":
+            intercept -= contrast.shift / per_mineral
         density = np.asarray(scan.image.array, dtype=np.float32) * np.float32(slope) + np.float32(intercept)
         sentence = (
             f"HU became density without a phantom: {', '.join(item.how for item in used)} gave the line, true HU = {line.slope:.3f} "
@@ -126,6 +144,7 @@ class Phantomless:
             covariance=covariance,
             samples=samples,
             step=Step("calibration", sentence, references, tuple(cautions)),
+            quantities={"effective_energy_kev": round(energy, 1), **leave_one_out(used, spreads, energy, self.mineral)},
         )
 
     def _beam(self, acquisition: Acquisition, outline: Outline) -> tuple[float, float, list[str]]:
@@ -149,7 +168,7 @@ class Phantomless:
         return energy, spread, cautions
 
     def _covariance(
-        self, line: Line, used: Sequence[Found], spreads: Sequence[float], beam: tuple[float, float], contrast: bool
+        self, line: Line, used: Sequence[Found], spreads: Sequence[float], beam: tuple[float, float], contrast: Contrast | None
     ) -> Float[Array, "2 2"]:
         """Return the covariance of (slope, intercept): line, energy, contrast, and never surer than real scans allow."""
         energy, energy_spread = beam
@@ -168,8 +187,9 @@ class Phantomless:
         slope, intercept = line.slope / per_mineral, line.offset / per_mineral
         total[1, 1] += max(0.0, least**2 - spread_at(TYPICAL, slope, intercept, total) ** 2)
         # The scatter of real scans was measured without contrast agent: its effect comes on top.
-        if contrast:
-            total[1, 1] += (float(table["contrast"]["shift_hu"]) / per_mineral) ** 2
+        if contrast is not None:
+            left = 0.0 if self.contrast == "correct" else contrast.shift
+            total[1, 1] += (left**2 + contrast.shift_sd**2) / per_mineral**2
         return np.asarray(total)
 
 
@@ -209,18 +229,6 @@ def _find(outline: Outline, segmentation: Segmentation, contrast: bool) -> tuple
     }
     found = {name: result for name, result in results.items() if isinstance(result, Found)}
     return found, {name: result for name, result in results.items() if isinstance(result, str)}
-
-
-def _contrast(outline: Outline, segmentation: Segmentation, acquisition: Acquisition) -> str | None:
-    """Return what shows contrast agent in the scan, in words; ``None`` where nothing does."""
-    limit = float(load_table("phantomless.toml")["contrast"]["blood_hu"])
-    blood = find_blood(outline, segmentation.tissues.get("aorta"))
-    reading = blood.mean if isinstance(blood, Found) else enhanced_vessel(outline, limit)
-    if reading is not None and reading > limit:
-        return f"blood reads {reading:.0f} HU"
-    # What the header says is free text and is not repeated: it may hold more than the agent.
-    named = (acquisition.contrast or "").strip().upper() not in NO_CONTRAST
-    return "the header names an agent" if named else None
 
 
 def _table_references(used: Sequence[Found]) -> tuple[Reference, ...]:

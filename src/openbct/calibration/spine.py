@@ -26,7 +26,7 @@ class Spine:
     @property
     def sideways(self) -> Float[np.ndarray, "i k"]:
         """Distance from the midline [mm]."""
-        return np.abs(self.leftwards)
+        return np.asarray(np.abs(self.leftwards))
 
 
 def locate_spine(outline: Outline) -> Spine | None:

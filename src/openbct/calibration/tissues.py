@@ -126,6 +126,7 @@ def _beside(spine: Spine, behind: tuple[float, float]) -> Array:
 
 
 def within(outline: Outline, name: str) -> Array:
+    """Return the blocks whose mean may be that of a tissue."""
     low, high = WINDOWS[name]
     return np.asarray((outline.mean > low) & (outline.mean < high))
 

@@ -181,6 +181,8 @@ def _row(key: str, measure: Measure, finding: Finding | None, texts: Texts, note
     if finding is None:
         return (name, value, "", "", "")
     t_score = texts.number(finding.t_score, 1) if finding.t_score is not None else ""
+    if t_score and finding.t_score_sd is not None:
+        t_score += f" ± {texts.number(finding.t_score_sd, 1)}"
     category = texts.find(f"class.{finding.category}", clean(finding.category)) if finding.category else texts("scale.no_class")
     return (name, value, t_score, category, notes.letter(finding))
 
