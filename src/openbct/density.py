@@ -27,7 +27,7 @@ FAULKNER_1993 = Reference("Faulkner KG et al. Osteoporos Int 3:36 (1993): in-viv
 CHA_PER_K2HPO4 = 1.15
 """In-vivo ratio of CHA- to K2HPO4-calibrated readings [recalled]."""
 PURE_CHA_PER_K2HPO4 = 1.03
-"""The same ratio by attenuation alone [computed]: at 70 keV 1 mg/cm³ of K2HPO4 adds 1.37 HU, of CHA 1.33 HU; the same HU
+"""The same ratio by attenuation alone [computed]: at 70 keV 1 mg/cm³ of K2HPO4 adds 1.35 HU, of CHA 1.31 HU; the same HU
 read as CHA is therefore the larger density."""
 
 

@@ -19,8 +19,11 @@ RESIDUAL_LIMIT = 40.0
 """A reference farther from the line refuses the calibration [HU] [design]."""
 RESIDUAL_CAUTION = 2.5
 """A reference farther from the line than this many of its spreads is reported [design]."""
-AGREEMENT = 10.0
-"""Lines with one reference left out must agree at 100 mg/cm³ within this [mg/cm³]: two tissues should [computed]."""
+AGREEMENT = 5.0
+"""Lines with one reference left out must agree at 100 mg/cm³ within this [mg/cm³]: half of what two tissues should [computed], for
+the scanner's own scale holds them together."""
+SCALE_AGREEMENT = 10.0
+"""The line and the scanner's own scale likewise [mg/cm³] [design]."""
 OPTIONAL = ("blood", "visceral fat")
 """References that many scans do without: not worth a caution."""
 TYPICAL = 100.0
@@ -126,7 +129,7 @@ def leave_one_out(used: Sequence[Found], spreads: Sequence[float], energy: float
 
 
 def doubt_agreement(used: Sequence[Found], spreads: Sequence[float], energy: float, mineral: Mineral) -> list[str]:
-    """Return cautions where one reference alone moves a typical density by more than 10 mg/cm³, or references leave the scanner's own scale."""
+    """Return cautions where one reference alone moves a typical density much, or references leave the scanner's own scale."""
     shifts = leave_one_out(used, spreads, energy, mineral)
     name, shift = max(shifts.items(), key=lambda entry: abs(entry[1]), default=("", 0.0))
     cautions = []
@@ -137,7 +140,7 @@ def doubt_agreement(used: Sequence[Found], spreads: Sequence[float], energy: flo
         )
     line, per_mineral = fit_references(used, spreads, energy), hu_per_mineral(mineral, energy)
     apart = ((line.slope - 1.0) * TYPICAL * per_mineral + line.offset) / per_mineral
-    if abs(apart) > AGREEMENT:
+    if abs(apart) > SCALE_AGREEMENT:
         cautions.append(
             f"By the references, {TYPICAL + apart:.0f} mg/cm³ is what the scanner's own scale reads as {TYPICAL:g}: scale and references disagree."
         )

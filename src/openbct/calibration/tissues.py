@@ -160,21 +160,21 @@ def sample(outline: Outline, blocks: Array, name: str, how: str) -> Found | str:
     # The peak of air may stand at the least value that the image can hold, where its noise was cut off; its median does not.
     peak = float(np.median(values)) if name == "air" else _mode(values)
     keep = blocks & (np.abs(outline.mean - peak) <= _width(values, peak))
-    where = fine_mask(outline, keep)
+    middle = _unclipped(outline, blocks) if name == "air" else None
+    where = fine_mask(outline, keep if middle is None else blocks)
     mean, deviation, count = _statistics(outline.image, where)
-    if name == "air":
-        mean = _unclipped(outline.image, where, mean)
-    return Found(name, mean, deviation, count, where, how)
+    return Found(name, mean if middle is None else middle, deviation, count, where, how)
 
 
-def _unclipped(image: Volume, where: Volume, mean: float) -> float:
-    """Return the median where the image cuts the noise of air off at its least value, else the mean [HU]."""
-    start = offset_in(where, image)
-    box = crop(image, start.tolist(), (start + np.array(where.shape)).tolist()).array
+def _unclipped(outline: Outline, blocks: Array) -> float | None:
+    """Return the median of the blocks' voxels [HU] where the image cuts their noise off at its least value, else ``None``."""
+    where = fine_mask(outline, blocks)
+    start = offset_in(where, outline.image)
+    box = crop(outline.image, start.tolist(), (start + np.array(where.shape)).tolist()).array
     thin = tuple(slice(None, None, max(1, n // 120)) for n in box.shape)  # a sample is enough
     values = box[thin][where.array[thin]]
     if values.size == 0 or np.count_nonzero(values == values.min()) <= CLIPPED_SHARE * values.size:
-        return mean
+        return None
     return float(np.median(values))
 
 
