@@ -91,8 +91,8 @@ FILE_MODULES = {"pathlib", "tempfile", "shutil", "zipfile", "nibabel", "pydicom"
 MAY_TOUCH_FILES = {"io", "cli", "plugins"}
 MODULE_LINES = 320
 LONGER = {"settings.py": 340, "records.py": 600, "report/texts.py": 450, "assessment.py": 330, "fe/voxel.py": 360}
-"""Named exceptions: the page that holds every record, the one that holds every section of a protocol, the catalogue of the report's words, the rules that read one table,
-and the emitted loops over voxels, whose halves cannot be read apart."""
+"""Named exceptions: the page that holds every record, the one that holds every section of a protocol, the catalogue of the report's words,
+the rules that read one table, and the emitted loops over voxels, whose halves cannot be read apart."""
 
 
 def unit_of(path: Path) -> str:
