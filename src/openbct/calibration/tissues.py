@@ -32,9 +32,9 @@ WINDOWS = {
 """Block means considered at all [HU], wide on purpose: gates judge the result, not the search [design]."""
 WALL_MM, BELLY_SIDEWAYS, BELLY_BEHIND = 14.0, 110.0, (-160.0, -30.0)
 """Fat of the belly lies deeper below the muscle of its wall than this, and within these distances of the spine's bone [mm] [design]."""
-CLIPPED_SHARE = 0.005
-"""More voxels of air at the least value that an image can hold than this: noise was cut off there, and the median takes the mean's
-place [design]."""
+CLIPPED_SHARE = 0.05
+"""More voxels of air at the least value than this: its noise was cut off there, and the median takes the mean's place. Less moves the
+mean of even noise by no more than a fiftieth of its deviation [computed]."""
 MIN_BLOCKS = 40
 """About two cubic centimetres [design]."""
 

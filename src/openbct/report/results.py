@@ -92,7 +92,7 @@ def results(case: Case, texts: Texts, numbering: Numbering) -> Section:
                 texts("results.caption"),
                 tuple(texts(head) for head in heads),
                 "llrrll",
-                (1.15, 1.7, 1.75, 0.8, 2.1, 0.5),
+                (1.15, 1.7, 1.75, 1.0, 1.9, 0.5),
                 tuple(rows),
                 compact=len(rows) > MANY_ROWS,
             )
@@ -182,7 +182,7 @@ def _row(key: str, measure: Measure, finding: Finding | None, texts: Texts, note
         return (name, value, "", "", "")
     t_score = texts.number(finding.t_score, 1) if finding.t_score is not None else ""
     if t_score and finding.t_score_sd is not None:
-        t_score += f" ± {texts.number(finding.t_score_sd, 1)}"
+        t_score = texts("value.sd", value=t_score, sd=texts.number(finding.t_score_sd, 1))
     category = texts.find(f"class.{finding.category}", clean(finding.category)) if finding.category else texts("scale.no_class")
     return (name, value, t_score, category, notes.letter(finding))
 
