@@ -299,7 +299,7 @@ def mended() -> str:
     return (
         f"L1 was simulated at {PIXEL} mm, and series of slices {STEP} mm apart were taken out of it as a scanner would, with planes that are straight, tilted, "
         "or at uneven places; then read, calibrated with one fixed line and tested with the default protocol, the true labels given. Read less true HU "
-        "in the body counts what the step itself blurs; the first two rows show what only the place of the slices does.\n\n"
+        "in the body is what mending adds; the second row shows what the place of even slices alone does, most of it through the border of the drawn body.\n\n"
         + table(
             ("stack", "HU, mean", "RMS", "trabecular vBMD, mg/cm³", "", "integral vBMD, mg/cm³", "", "strength, N", ""), rows, 1
         )
@@ -407,13 +407,12 @@ def main() -> None:
         "mutations": ("Mutations", lambda: mutations(asked.mutated)),
         "benchmark": ("Time and memory", lambda: benchmark(asked.benchmark)),
     }
+    made = {title: make() for part, (title, make) in parts.items() if not asked.parts or part in asked.parts}
     kept = dict(
         re.findall(r"^## (.*?)\n\n(.*?)(?=^## |\Z)", PAGE.read_text(encoding="utf-8") if PAGE.exists() else "", re.S | re.M)
     )
-    page = HEAD
-    for part, (title, make) in parts.items():
-        body = make() if not asked.parts or part in asked.parts else kept.get(title, "")
-        page += f"\n## {title}\n\n{body.strip()}\n" if body else ""
+    bodies = [(title, made.get(title, kept.get(title, ""))) for title, _ in parts.values()]
+    page = HEAD + "".join(f"\n## {title}\n\n{body.strip()}\n" for title, body in bodies if body)
     PAGE.write_text(page, encoding="utf-8")
 
 

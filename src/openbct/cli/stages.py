@@ -50,6 +50,7 @@ def _plain(value: Any) -> str:
 
 def run_calibrate(request: Request, *, as_json: bool) -> None:
     """Write density.nii.gz and calibration.json."""
+    from ..gaps import without_gaps
     from ..io import calibration_to_json, prepare_folder, write_json, write_volume
     from ..plan import make_calibrator
     from ..records import Segmentation, Step
@@ -62,7 +63,7 @@ def run_calibrate(request: Request, *, as_json: bool) -> None:
     scan, segmenter = read_inputs(request, settings) if request.labels or request.segmenter else (_scan(request, settings), None)
     nothing = Segmentation({}, {}, Step("segmentation", "No labels were given."))
     progress("calibrating density")
-    calibrated = calibrator(scan, segmenter(scan) if segmenter else nothing)
+    calibrated = calibrator(scan, without_gaps(scan, segmenter(scan)) if segmenter else nothing)
     progress("writing the density image")
     density, table = request.out / "density.nii.gz", request.out / "calibration.json"
     _never_over(density, request)
@@ -102,6 +103,7 @@ def _never_over(path: Path, request: Request) -> None:
 
 def run_segment(request: Request, *, as_json: bool) -> None:
     """Write one mask per bone, and all of them as one label map that ``--labels`` takes."""
+    from ..gaps import bones_in_gaps
     from ..io import prepare_folder, write_label_map, write_volume
     from ..records import LabelMap
     from ..volume import place_into
@@ -113,7 +115,7 @@ def run_segment(request: Request, *, as_json: bool) -> None:
     scan, segmenter = read_inputs(request, settings)
     progress("finding the bones")
     segmentation = segmenter(scan)
-    cautions = list(segmentation.step.cautions)
+    cautions = [*segmentation.step.cautions, *bones_in_gaps(scan, segmentation).values()]
     together = np.zeros(scan.image.shape, dtype=np.uint8)
     names: dict[int, str] = {}
     rows = []

@@ -29,6 +29,9 @@ MAX_TILT_DEG = 35.0
 TILT_AGREES_DEG = 1.0
 """A stated gantry tilt and the shear of the positions are the same within this [degrees] [D]: headers give whole or half degrees."""
 
+MEASURED = "the strength of a simulated vertebra changed by less than 2 %"
+"""For tilts up to 25 degrees and steps up to 40 % uneven: docs/validation/reading.md [computed]."""
+
 
 @dataclass(frozen=True)
 class Placing:
@@ -125,7 +128,7 @@ def _place_along(
         usual = steps[ratio <= 1 + UNEVEN]
         cautions = (
             f"slices lie {usual.min():.2f} to {usual.max():.2f} mm apart, unevenly: the image was interpolated between them to an even"
-            f" step of {even:.2f} mm, which blurs by up to half a step; if the positions are wrong, bones are stretched there",
+            f" step of {even:.2f} mm, which blurs by up to half a step ({MEASURED}); if the positions are wrong, bones are stretched there",
         )
     if not len(wide):
         return index, even, (), cautions
@@ -184,6 +187,6 @@ def _place_sideways(
     silent = ", of which the header says nothing" if stated is None else ""
     caution = (
         f"{told}{silent}: the image was straightened by shifting each slice within its own plane, which interpolates along it once;"
-        " the slices stay as tilted as they were taken"
+        f" the slices stay as tilted as they were taken ({MEASURED})"
     )
     return (sideways - sideways.min(axis=0)) / spacing, angle, (caution,)
