@@ -285,7 +285,7 @@ def mended() -> str:
         shares = [f"{100 * (one / start - 1):+.1f} %" for one, start in zip(found, first)]
         rows.append(
             (
-                kind,
+                f"{kind} degrees" if kind.startswith("tilt") else kind,
                 f"{mean:+.1f}",
                 f"{rms:.0f}",
                 f"{found[0]:.1f}",

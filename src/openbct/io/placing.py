@@ -187,6 +187,6 @@ def _place_sideways(
     silent = ", of which the header says nothing" if stated is None else ""
     caution = (
         f"{told}{silent}: the image was straightened by shifting each slice within its own plane, which interpolates along it once;"
-        f" the slices stay as tilted as they were taken ({MEASURED})"
+        f" the slices stay as tilted as they were taken ({MEASURED} for up to 25 degrees)"
     )
     return (sideways - sideways.min(axis=0)) / spacing, angle, (caution,)
