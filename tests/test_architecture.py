@@ -65,6 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "uncertainty",
     },
     "patient": LEAVES,
+    "reuse": LEAVES,
     "pipeline": LEAVES
     | {
         "assessment",
@@ -76,6 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "loadcases",
         "plan",
         "quality",
+        "reuse",
         "settings",
         "softening",
         "strength",

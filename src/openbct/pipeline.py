@@ -21,6 +21,7 @@ from .loadcases import SidewaysFall
 from .plan import Plan, Recipe, make_plan
 from .quality import examine
 from .records import BoneMask, BoneMeasures, BoneResult, CalibratedVolume, Case, FEModel, Scan, Segmenter, Step, StrengthResult
+from .reuse import check_reusable, taken_over
 from .settings import Settings, site_of, to_tables
 from .softening import SofteningTest, measure_softening
 from .strength import MechanicalTest, measure_strength
@@ -50,6 +51,7 @@ def analyze(
     observe: Observer = lambda stage, bone: None,
     finished: Keep = lambda result, so_far: None,
     on_bug: Bug = _raise,
+    earlier: Case | None = None,
 ) -> Case:
     """Return everything that can be said about the bones of a scan.
 
@@ -59,16 +61,18 @@ def analyze(
     ``observe`` is told what begins; ``finished`` gets each bone's result as soon as it is there, with the case so far, so that
     a run that is broken off loses nothing that was done; what bones say of each other is added at the end. ``on_bug`` decides
     what becomes of an unforeseen error in one bone: it is raised, unless a caller collects it; then the bone is refused and the
-    others go on.
+    others go on. ``earlier`` is the case of a former run: bones on whose mask and density nothing has changed are taken over.
 
     Raises
     ------
     InputError
-        The scan holds no bone that was asked for.
+        The scan holds no bone that was asked for, or nothing of ``earlier`` can be taken over.
     SettingsError
         A plug-in, a bone or a setting is unknown.
     """
     plan = plan or make_plan(settings)
+    if earlier is not None:
+        check_reusable(earlier, scan, to_tables(settings), versions())
     seconds: dict[str, float] = {}
     segmentation = _timed("segmentation", "", lambda: without_gaps(scan, segmenter(scan)), observe, seconds)
     broken = bones_in_gaps(scan, segmentation)
@@ -107,7 +111,7 @@ def analyze(
                 result = BoneResult(name, "refused", examination.refused[name], step.cautions, (step,))
             else:
                 examined = examination.bones.get(name)
-                result = analyze_bone(
+                result = taken_over(earlier, mask, calibration, examined, doubts) or analyze_bone(
                     mask, calibration, plan.recipe(name), plan=plan, observe=observe, doubts=doubts, examined=examined
                 )
         except OpenBCTError:

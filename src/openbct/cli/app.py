@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from . import Interrupted
+from .app_options import Reuse, SegmenterName
 from .app_simulate import simulate
 from .fe_app import Json, Out, fe_app
 
@@ -54,12 +55,6 @@ LabelMapFile = Annotated[
     typer.Option(
         "--label-map",
         help="Table from label numbers to structures (TOML, ITK-SNAP, Slicer, or total, verse, ogo ...): one for all --labels, or one for each (auto).",
-    ),
-]
-SegmenterName = Annotated[
-    str | None,
-    typer.Option(
-        "--segmenter", help="Who finds the bones: auto (labels, else built in), builtin, totalsegmentator (your own), given."
     ),
 ]
 Bones = Annotated[str, typer.Option("--bones", help="auto, or names: L1,L2,femur_left.")]
@@ -141,6 +136,7 @@ def analyze(
     json: Json = False,
     no_report: NoReport = False,
     anonymous: Anonymous = False,
+    reuse: Reuse = None,
     models: Models = "",
 ) -> None:
     """From a CT scan to strength, density and a report."""
@@ -149,7 +145,7 @@ def analyze(
 
     request = Request(
         scan=scan, out=out, labels=tuple(labels or ()), label_maps=tuple(label_map or ()), bones=bones, protocol=protocol,
-        segmenter=segmenter, sex=sex, age=age, height_cm=height_cm, weight_kg=weight_kg, series=series, report=not no_report,
+        segmenter=segmenter, reuse=reuse, sex=sex, age=age, height_cm=height_cm, weight_kg=weight_kg, series=series, report=not no_report,
         anonymous=anonymous, models=named(models), phantom=phantom, certificate=phantom_certificate, phantom_scan=phantom_scan,
     )  # fmt: skip
     run_analyze(request, as_json=json)

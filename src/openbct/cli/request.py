@@ -37,6 +37,8 @@ class Request:
     """That of such an image; ``None`` where it was not said."""
     anonymous: bool = False
     """Names, numbers, dates and UIDs stay out of every file."""
+    reuse: Path | None = None
+    """Result folder of an earlier run whose unchanged bones are taken over."""
     segmenter: str | None = None
     """Who finds the bones; ``None``: as the protocol says."""
     models: tuple[str, ...] = ()
@@ -135,8 +137,11 @@ def check_request(request: Request) -> None:
             if not known and not path.exists():
                 which = f"the path of {option}" if len(paths) == 1 else f"path {number} of the {len(paths)} of {option}"
                 raise InputError(f"found nothing at {which}, expected a file or folder; check it")
+    if request.reuse is not None and not request.reuse.is_dir():
+        raise InputError("found no folder at the path of --reuse, expected the result folder of an earlier run; check it")
     out = request.out.resolve()
-    for name, path in (("scan", request.scan), *(("labels", path) for path in request.labels)):
+    earlier = () if request.reuse is None else (("earlier result", request.reuse),)
+    for name, path in (("scan", request.scan), *(("labels", path) for path in request.labels), *earlier):
         if path.resolve() == out:
             raise SettingsError(f"found the {name} itself as output folder, expected another; choose one with -o")
     pair_labels(request)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError, ModelError, OpenBCTError, OutputError
+from ..io.label_write import LABELS
 from ..plugins import is_spec
 from ..records import BoneResult, Case, Scan, Segmenter
+from ..reuse import is_taken_over
 from ..settings import Settings, override, to_tables
 from .phantom_request import read_phantom_scan
 from .request import Request, make_settings, read_inputs
@@ -73,12 +75,13 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
     OutputError
         A result cannot be written; what was written before stays, and result.json tells of it.
     """
-    from ..io import anonymise, prepare_folder, start_folder, write_bone, write_case, write_models, write_tables
+    from ..io import anonymise, prepare_folder, read_case, start_folder, write_bone, write_case, write_models, write_tables
     from ..io.case_file import as_stored
     from ..pipeline import analyze
     from ..plan import make_plan
 
     prepare_folder(request.out)
+    earlier = read_case(request.reuse) if request.reuse is not None else None
     start_folder(request.out)  # what an earlier run left there would pass for this one's, above all where this one fails
     bugs: list[Exception] = []
 
@@ -86,7 +89,11 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
         # The numbers first: where the disk is full, the large fields are what there is no room for.
         told = anonymise(so_far) if request.anonymous else so_far
         write_tables(told, request.out)
+        if not (request.out / LABELS).exists():
+            keep_labels(so_far, request)
         write_bone(result, request.out)
+        if request.reuse is not None and is_taken_over(result):
+            keep_models(result.bone, request.reuse, request.out)
         for caution in write_models(result, request.out, request.models):
             progress(f"model: {caution}")
         write_tables(told, request.out)  # which now name the bone's files
@@ -99,7 +106,9 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
 
     phantom = read_phantom_scan(request.phantom_scan)
     plan, kept = make_plan(settings, phantom_scan=phantom), keep_plugins(settings, request.out)
-    case = analyze(scan, segmenter, settings=kept, plan=plan, observe=progress, finished=finished, on_bug=collect)
+    case = analyze(
+        scan, segmenter, settings=kept, plan=plan, observe=progress, finished=finished, on_bug=collect, earlier=earlier
+    )
     case = anonymise(case) if request.anonymous else case
     progress("writing the results")
     files = write_case(case, request.out, fields=False)
@@ -113,6 +122,25 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
         written |= reports
     progress("done")
     return Outcome(case, written, bugs[0] if bugs else None, unreported)
+
+
+def keep_labels(case: Case, request: Request) -> None:
+    """Write the bones as labels that a person can correct and ``--labels`` takes; beside a DICOM series as DICOM SEG too."""
+    from ..io import drawn_labels, segmentation_bytes, write_bytes, write_labels
+
+    labels = drawn_labels(case.segmentation, case.scan.image)
+    write_labels(labels, request.out / LABELS)
+    content = None if request.anonymous or request.calibrated else segmentation_bytes(labels, request.scan, request.series)
+    if content is not None:
+        write_bytes(request.out / "labels.dcm", content)
+
+
+def keep_models(bone: str, earlier: Path, out: Path) -> None:
+    """Copy the finite-element models of a bone that was taken over; its other files are written again."""
+    from ..io import write_bytes
+
+    for path in (earlier / "bones" / bone).glob("model*"):
+        write_bytes(out / "bones" / bone / path.name, path.read_bytes())
 
 
 def keep_plugins(settings: Settings, out: Path) -> Settings:

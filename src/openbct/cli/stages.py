@@ -104,7 +104,8 @@ def _never_over(path: Path, request: Request) -> None:
 def run_segment(request: Request, *, as_json: bool) -> None:
     """Write one mask per bone, and all of them as one label map that ``--labels`` takes."""
     from ..gaps import bones_in_gaps
-    from ..io import prepare_folder, write_label_map, write_volume
+    from ..io import prepare_folder, segmentation_bytes, write_bytes, write_labels, write_volume
+    from ..io.label_tables import builtin_tables
     from ..records import LabelMap
     from ..volume import place_into
 
@@ -118,8 +119,9 @@ def run_segment(request: Request, *, as_json: bool) -> None:
     cautions = [*segmentation.step.cautions, *bones_in_gaps(scan, segmentation).values()]
     together = np.zeros(scan.image.shape, dtype=np.uint8)
     names: dict[int, str] = {}
+    numbers = {structure: number for number, structure in builtin_tables()["openbct"].items()}
     rows = []
-    for number, (name, found) in enumerate(segmentation.bones.items(), start=1):
+    for name, found in segmentation.bones.items():
         mask, part = found.mask, str(found.part)
         if part == "whole" and not name.startswith("femur"):
             mask, part = _body(name, mask, cautions)
@@ -128,18 +130,21 @@ def run_segment(request: Request, *, as_json: bool) -> None:
         _never_over(path, request)
         placed = place_into(mask, scan.image, False)
         write_volume(placed, path)
-        together[placed.array & (together == 0)] = number
-        names[number] = structure
+        together[placed.array & (together == 0)] = numbers[structure]
+        names[numbers[structure]] = structure
         volume = float(mask.array.sum()) * mask.voxel_volume / 1000.0
         rows.append(
             {"name": name, "part": part, "confidence": round(found.confidence, 3), "touches_edge": found.touches_edge,
              "volume_cm3": round(volume, 2), "file": str(path)}
         )  # fmt: skip
     _never_over(request.out / "bones.nii.gz", request)
-    table = write_label_map(
-        LabelMap(Volume(together, scan.image.affine, "label"), names, "OpenBCT"), request.out / "bones.nii.gz"
-    )
-    files = {"labels": str(request.out / "bones.nii.gz"), "label_map": str(table)}
+    labels = LabelMap(Volume(together, scan.image.affine, "label"), names, "OpenBCT")
+    written = write_labels(labels, request.out / "bones.nii.gz")
+    files = dict(zip(("labels", "label_map", "slicer_colours", "itk_snap_labels"), map(str, written)))
+    content = segmentation_bytes(labels, request.scan, request.series)
+    if content is not None:
+        write_bytes(request.out / "bones.dcm", content)
+        files["dicom_seg"] = str(request.out / "bones.dcm")
     if as_json:
         absent = dict(segmentation.absent)
         print_json({"schema": "openbct-segment/1", "bones": rows, "absent": absent, "cautions": cautions, "files": files})

@@ -8,8 +8,10 @@ from .dicom_wrong import FALSEHOODS, Falsehood, false_statements
 from .faults import FAULTS, Fault, apply_fault
 from .files import prepare_folder, write_bytes, write_json, write_table, write_volume
 from .inspect import SeriesSummary, inspect_path
+from .label_write import drawn_labels, write_labels
 from .labels import check_grid, read_label_image, read_labels
 from .scan import read_density, read_scan
+from .seg_write import segmentation_bytes
 from .store import (
     read_case,
     read_result,
@@ -36,6 +38,7 @@ __all__ = [
     "calibration_to_json",
     "check_grid",
     "csv_rows",
+    "drawn_labels",
     "false_statements",
     "inspect_path",
     "prepare_folder",
@@ -46,6 +49,7 @@ __all__ = [
     "read_result",
     "read_scan",
     "result_schema",
+    "segmentation_bytes",
     "start_folder",
     "to_toml",
     "write_bone",
@@ -55,6 +59,7 @@ __all__ = [
     "write_enhanced_ct",
     "write_json",
     "write_label_map",
+    "write_labels",
     "write_models",
     "write_table",
     "write_tables",

@@ -6,6 +6,7 @@ import gzip
 import io
 import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def read_label_table(path: Path) -> dict[int, str]:
     """Return the label names that some writers keep in a NIfTI extension (Caret's XML), empty without one."""
     found: dict[int, str] = {}
     for extension in getattr(_open(path).header, "extensions", []):
-        content = extension.get_content()
+        content = extension.content  # the bytes as they are: get_content fails for kinds that nibabel does not know
         words = content.decode("utf-8", "replace") if isinstance(content, bytes) else str(content)
         for key, name in re.findall(r'<Label\s+Key="(\d+)"[^>]*>\s*<!\[CDATA\[([^\]]*)\]\]>', words):
             found[int(key)] = name.strip()
@@ -203,8 +204,12 @@ def check_density(volume: Volume) -> tuple[str, ...]:
     return ()
 
 
-def nifti_bytes(volume: Volume) -> bytes:
-    """Return a gzipped NIfTI-1 file of a volume; booleans become bytes, 64-bit floats 32-bit."""
+CARET = 30
+"""Kind of header extension that holds a label table in Caret's XML [R]."""
+
+
+def nifti_bytes(volume: Volume, names: Mapping[int, str] | None = None) -> bytes:
+    """Return a gzipped NIfTI-1 file of a volume; booleans become bytes, 64-bit floats 32-bit; ``names`` are those of its labels."""
     array = volume.array
     if array.dtype == bool:
         array = array.astype(np.uint8)
@@ -220,6 +225,10 @@ def nifti_bytes(volume: Volume) -> bytes:
         image.set_qform(RAS_LPS @ volume.affine, code=1)
     except (ValueError, np.linalg.LinAlgError):
         image.set_qform(None, code=0)
+    if names:
+        rows = "".join(f'<Label Key="{number}"><![CDATA[{name}]]></Label>' for number, name in names.items())
+        words = f"<CaretExtension><VolumeInformation><LabelTable>{rows}</LabelTable></VolumeInformation></CaretExtension>"
+        header.extensions.append(nib.nifti1.Nifti1Extension(CARET, words.encode()))
     plain = image.to_bytes()
     buffer = io.BytesIO()
     # No time stamp and no name: the same volume gives the same bytes.

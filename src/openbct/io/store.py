@@ -24,6 +24,7 @@ from .vtu import vtu_bytes
 CASE_FILE = "case.openbct"
 RESULT, TABLE, PROTOCOL, BONES = "result.json", "results.csv", "protocol.toml", "bones"
 REPORTS = ("report.html", "report.pdf")
+LABEL_FILES = ("labels.nii.gz", "labels.toml", "labels.ctbl", "labels.txt", "labels.dcm")
 BONE_FILES = {
     "density": "density.nii.gz",
     "mask": "mask.nii.gz",
@@ -96,7 +97,7 @@ def start_folder(folder: Path) -> None:
     OutputError
         A file cannot be removed.
     """
-    names = [RESULT, TABLE, CASE_FILE, *REPORTS]
+    names = [RESULT, TABLE, CASE_FILE, *REPORTS, *LABEL_FILES]
     names += [
         str(path.relative_to(folder)) for name in (BONE_FILES | MODEL_FILES).values() for path in folder.glob(f"{BONES}/*/{name}")
     ]
@@ -115,9 +116,10 @@ def start_folder(folder: Path) -> None:
 def _files_of(bone: BoneResult, folder: Path) -> dict[str, str]:
     """Return what this result has on disk, as paths within the folder: an earlier run's files do not count."""
     placed = bone.specimen is not None or bone.region is not None
-    expected = {"density": placed, "mask": placed, "failed": bone.strength is not None, "model": bone.model is not None}
+    modelled = bone.model is not None or bone.strength is not None  # a bone that was taken over brings its model's files alone
+    expected = {"density": placed, "mask": placed, "failed": bone.strength is not None, "model": modelled}
     expected |= dict.fromkeys(("regions", "region_names"), bone.measures is not None and bone.region is not None)
-    expected |= dict.fromkeys(MODEL_FILES, bone.model is not None)
+    expected |= dict.fromkeys(MODEL_FILES, modelled)
     found = {kind: f"{BONES}/{bone.bone}/{name}" for kind, name in (BONE_FILES | MODEL_FILES).items() if expected[kind]}
     return {kind: name for kind, name in found.items() if (folder / name).is_file()}
 
