@@ -58,7 +58,8 @@ def test_analyze(openbct: Command, small: Small, tmp_path: Path) -> None:
     options = ["--sex", "m", "--age", "60", "--height-cm", "180", "--weight-kg", "80", "--series", "1", "--bones", "L1, T12"]
     said = openbct("analyze", small.scan, *small.given, *options, "--no-report", "-o", out, "--json")
     assert said.status == 0
-    assert {path.name for path in out.iterdir()} == FILES | {"bones"}
+    labels = {f"labels.{kind}" for kind in ("nii.gz", "toml", "ctbl", "txt", "dcm")}
+    assert {path.name for path in out.iterdir()} == FILES | labels | {"bones"}
     found = said.json
     bones = {bone["name"]: bone for bone in found["bones"]}
     assert 1500 < bones["L1"]["strength_n"] < 6000 and bones["L1"]["reason"] is None
