@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from openbct.comparison import compare
 from openbct.phantoms import Fracture, as_scan, simulate_torso
@@ -55,6 +56,53 @@ def test_a_crush_shows_beside_the_neighbours(levels: dict[str, float], doubted: 
     found = compare([body(level, height) for level, height in levels.items()])
     assert [bone.bone for bone in found if bone.cautions] == doubted
     assert all((bone.status == "caution") == bool(bone.cautions) for bone in found)
+
+
+def stacked(*levels: str, gap: float = 8.0, between: float = 70.0, tilt_deg: float = 0.0) -> list[BoneResult]:
+    """Return bodies of 25 mm, from the head down, with discs of some height and density."""
+    turn = Rotation.from_euler("x", tilt_deg, degrees=True).as_matrix()
+    shape, affine = (20, 20, 60), np.eye(4)
+    results = []
+    for n, level in enumerate(levels):
+        centre = turn @ np.array([0.0, 0.0, -n * (25.0 + gap)])
+        affine = np.eye(4)
+        affine[:3, :3], affine[:3, 3] = turn, centre - turn @ np.array([10.0, 10.0, 30.0])
+        density = np.full(shape, between)
+        density[:, :, 18:43] = 150.0
+        ends = {
+            f"{name}_endplate": centre + turn @ np.array([0.0, 0.0, z]) for name, z in (("superior", 12.5), ("inferior", -12.5))
+        }
+        volume = Volume(density, affine, "mg/cm3 K2HPO4")
+        step = Step("anatomy", "A body.")
+        bone = BoneRegion(level, "vertebra", None, volume, volume, Frame(centre, turn), ends, {"posterior_height": 25.0}, step)
+        results.append(BoneResult(level, "ok", None, (), (), region=bone))
+    return results
+
+
+@pytest.mark.parametrize("tilt", [0.0, 25.0])
+@pytest.mark.parametrize(
+    ("levels", "gap", "between", "doubted"),
+    [
+        (("L1", "L2", "L3"), 8.0, 70.0, []),
+        (("L1", "L2"), 8.0, 320.0, ["L1", "L2"]),  # bridged
+        (("L1", "L2"), 0.5, 70.0, ["L1", "L2"]),  # no disc
+        (("L4", "L5"), 0.5, 70.0, ["L4", "L5"]),
+        (("L1", "L3"), 8.0, 320.0, []),  # what lies between them is not there
+    ],
+)
+def test_bone_where_a_disc_should_be_is_said_of_both(
+    levels: tuple[str, ...], gap: float, between: float, doubted: list[str], tilt: float
+) -> None:
+    found = compare(stacked(*levels, gap=gap, between=between, tilt_deg=tilt))
+    assert [bone.bone for bone in found if bone.cautions] == doubted
+    assert all("fused" in caution for bone in found for caution in bone.cautions)
+
+
+def test_a_level_fused_on_both_sides_says_so_twice_in_one_caution() -> None:
+    above, middle, below = compare(stacked("L1", "L2", "L3", between=320.0))
+    (caution,) = middle.cautions
+    assert "it and L1" in caution and "it and L3" in caution
+    assert len(above.cautions) == len(below.cautions) == 1 and middle.status == "caution"
 
 
 def test_what_is_said_of_a_crush() -> None:

@@ -14,7 +14,7 @@ from openbct.segmentation import EXPECTED, KNOWN_BONES, GivenLabels
 from openbct.volume import Volume, place_into
 
 SHAPE = (40, 40, 40)
-AFFINE = np.diag([1.0, 1.0, 1.0, 1.0])
+AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
 BODY = (slice(10, 20), slice(10, 20), slice(10, 20))
 
 

@@ -63,6 +63,23 @@ def label(simulated: SimulatedScan, name: str) -> Volume:
     return Volume(labels.volume.array == value, labels.volume.affine, "mask")
 
 
+def test_planes_of_the_endplates_and_the_plane_between_them() -> None:
+    mask, density = make_body(wedge_deg=10.0, tilt_deg=8.0)
+    region = locate_vertebra(bone_mask(mask, "body"), calibrated(density))
+    marks, up = region.landmarks, region.frame.axes[:, 2]
+    slopes = []
+    for name in ("superior", "inferior"):
+        along = marks[f"{name}_plane_back"] - marks[f"{name}_plane_front"]
+        assert np.linalg.norm(along) == pytest.approx(32.0, abs=1.5)
+        slopes.append(np.degrees(np.arctan2(along @ up, along @ region.frame.axes[:, 1])))
+        # the plane passes where the heights are taken
+        for place, share in (("anterior", 0.15), ("posterior", 0.85)):
+            on_plane = marks[f"{name}_plane_front"] + share * along
+            assert (marks[f"{name}_{place}"] - on_plane) @ up == pytest.approx(0.0, abs=0.8)
+    assert slopes[0] - slopes[1] == pytest.approx(10.0, abs=1.0)
+    assert np.allclose(marks["mid_plane"], (marks["superior_endplate"] + marks["inferior_endplate"]) / 2)
+
+
 class TestHostile:
     def test_cut_by_the_image(self) -> None:
         mask, density = make_body()
@@ -126,6 +143,16 @@ class TestHostile:
         screws[35:45, 25:50, 36:46] = 2500.0
         with pytest.raises(SegmentationError, match="metal or cement"):
             locate_vertebra(bone_mask(mask, "body"), calibrated(density.with_array(screws)))
+
+    def test_screws_beside_the_body_are_a_caution(self) -> None:
+        mask, density = make_body()
+        rod = density.array.copy()
+        back = int(np.flatnonzero(mask.array.any(axis=(0, 2)))[-1])
+        rod[38:42, back + 4 : back + 8, :] = 2600.0
+        region = locate_vertebra(bone_mask(mask, "body"), calibrated(density.with_array(rod)))
+        (caution,) = [text for text in region.step.cautions if "screws, rods or a cage" in text]
+        assert "within 12 mm of the body" in caution
+        assert not any("screws" in text for text in locate_vertebra(bone_mask(mask, "body"), calibrated(density)).step.cautions)
 
     def test_mask_beside_the_bone(self) -> None:
         mask, density = make_body()

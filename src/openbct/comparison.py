@@ -1,11 +1,17 @@
-"""What the bones of one person say of each other: a body that all of it has sunk, and hips that differ more than hips do."""
+"""What the bones of one person say of each other: a body that all of it has sunk, bone where a disc should be, and hips that differ more than hips
+do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
-from .records import BoneResult
+import numpy as np
+from jaxtyping import Float
+
+from .records import Array, BoneRegion, BoneResult
+from .volume import to_index
 
 ORDER = (*(f"T{n}" for n in range(1, 13)), *(f"L{n}" for n in range(1, 5)))
 """From the head down. L5 is left out, which is lower behind than its neighbours by nature, and so are levels that few people have."""
@@ -20,16 +26,24 @@ SIDES_CAUTION = 0.25
 differ by 17 +- 12 % at random (Eckstein 2004 [S])."""
 
 
+BRIDGED = 200.0
+"""Mean density between two endplates from which bone is there and no disc [mg/cm3] [D]: a disc has less than 120."""
+LEAST_DISC = 1.5
+"""Distance between two endplates below which there is no disc between them [mm] [D]."""
+SAMPLED_RADIUS = 8.0
+"""Around the middle of a disc, where it is looked at [mm] [D]."""
+
+
 def compare(bones: Sequence[BoneResult]) -> list[BoneResult]:
     """Return the bones of one scan, with the doubts that only their neighbours and the other side can tell."""
-    doubts = {**_crushed(bones), **_unequal(bones)}
-    return [_doubted(bone, doubts.get(bone.bone)) for bone in bones]
+    found = (_crushed(bones), _unequal(bones), _fused(bones))
+    return [_doubted(bone, tuple(doubts[bone.bone] for doubts in found if bone.bone in doubts)) for bone in bones]
 
 
-def _doubted(bone: BoneResult, doubt: str | None) -> BoneResult:
-    if doubt is None:
+def _doubted(bone: BoneResult, doubts: tuple[str, ...]) -> BoneResult:
+    if not doubts:
         return bone
-    return replace(bone, cautions=(*bone.cautions, doubt), status="caution" if bone.status == "ok" else bone.status)
+    return replace(bone, cautions=(*bone.cautions, *doubts), status="caution" if bone.status == "ok" else bone.status)
 
 
 def _crushed(bones: Sequence[BoneResult]) -> dict[str, str]:
@@ -55,6 +69,48 @@ def _crushed(bones: Sequence[BoneResult]) -> dict[str, str]:
                 "fracture is possible, then strength and density of this level do not stand for the spine."
             )
     return found
+
+
+def _fused(bones: Sequence[BoneResult]) -> dict[str, str]:
+    """Return the doubt of vertebrae between which there is bone instead of a disc, or no room for one."""
+    regions = {
+        bone.bone: bone.region for bone in bones if bone.region is not None and "inferior_endplate" in bone.region.landmarks
+    }
+    levels = (*ORDER, "L5")
+    found: dict[str, list[str]] = {}
+    for upper, lower in pairwise(levels):
+        if upper not in regions or lower not in regions:
+            continue
+        above, below = regions[upper].landmarks["inferior_endplate"], regions[lower].landmarks["superior_endplate"]
+        up = regions[upper].frame.axes[:, 2] + regions[lower].frame.axes[:, 2]
+        gap = float((above - below) @ up / np.linalg.norm(up))
+        density = _between(regions[upper], (above + below) / 2)
+        if gap >= LEAST_DISC and (density is None or density < BRIDGED):
+            continue
+        seen = (
+            f"only {max(gap, 0.0):.1f} mm apart"
+            if gap < LEAST_DISC
+            else f"{density:.0f} mg/cm³ dense between their endplates (a disc: below 120)"
+        )
+        for name, other in ((upper, lower), (lower, upper)):
+            found.setdefault(name, []).append(
+                f"{name}: it and {other} are {seen}: fused, bridged by bone or cement, or labels that run into each other; strength and density of a "
+                "fused level do not stand for the spine."
+            )
+    return {name: " ".join(texts) for name, texts in found.items()}
+
+
+def _between(region: BoneRegion, middle: Float[Array, "3"]) -> float | None:
+    """Return the mean density of a flat disc around a point, across the bone's axis [mg/cm³]; ``None`` where the region does not reach."""
+    ticks = np.arange(-SAMPLED_RADIUS, SAMPLED_RADIUS + 1.0, 2.0)
+    u, v = (grid.ravel() for grid in np.meshgrid(ticks, ticks, indexing="ij"))
+    around = np.hypot(u, v) <= SAMPLED_RADIUS
+    points = middle + u[around, None] * region.frame.axes[:, 0] + v[around, None] * region.frame.axes[:, 1]
+    index = np.rint(to_index(region.density.affine, points)).astype(int)
+    there = ((index >= 0) & (index < region.density.shape)).all(axis=1)
+    if there.mean() < 0.5:
+        return None
+    return float(region.density.array[tuple(index[there].T)].mean())
 
 
 def _unequal(bones: Sequence[BoneResult]) -> dict[str, str]:

@@ -32,6 +32,8 @@ DENSE = 1200.0
 """Upper end of the vertebral material recipe [mg/cm3]; more is metal, cement or dense cortex [fe-methods]."""
 DENSE_CAUTION, DENSE_REFUSAL = 0.005, 0.05
 """Share of the body above ``DENSE`` [D]."""
+METAL, METAL_NEAR = 2200.0, 50.0
+"""Denser than any bone [mg/cm3], and how much of it around a body cautions [mm3]: screws, rods, cages [D]."""
 ENDS_CAUTION = 0.95
 """Density of the lighter end over the middle below which a label is doubted: eleven right labels, simulated and real, have 1.4 to 2.0, all
 but two of forty that were moved along the spine by 5 to 20 mm have 0.3 to 0.9 [C]; the limit [D]."""
@@ -258,11 +260,18 @@ def _density_cautions(bone: str, density: Volume, mask: Volume) -> list[str]:
             f"found {inside.mean():.0f} mg/cm³ inside the mask of {bone} and {np.median(around):.0f} around it, expected bone to be denser; "
             "the labels lie beside the bone or are flipped"
         )
+    found = []
     if dense > DENSE_CAUTION:
-        return [
+        found.append(
             f"{bone}: {100 * dense:.1f} % of the body is denser than {DENSE:g} mg/cm³; metal, cement or sclerosis raise strength and density."
-        ]
-    return []
+        )
+    metal = float(((density.array > METAL) & ~mask.array).sum()) * mask.voxel_volume
+    if metal > METAL_NEAR:
+        found.append(
+            f"{bone}: {metal / 1000:.2f} cm³ within {MARGIN:g} mm of the body are denser than {METAL:g} mg/cm³: screws, rods or a cage; their streaks "
+            "change the density of the body, and a level that is held by them does not stand for the spine."
+        )
+    return found
 
 
 def _end_cautions(bone: str, endplates: Endplates, density: Volume) -> list[str]:

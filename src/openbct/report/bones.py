@@ -78,6 +78,9 @@ def _planes(bone: BoneResult, case: Case, texts: Texts) -> Figure | None:
         region=texts("bone.planes_region") if measured else "",
         window=_window(image, texts),
     )
+    found = case.segmentation.bones.get(bone.bone)
+    if found is not None:
+        caption += " " + texts("bone.planes_confidence", value=texts.number(found.confidence, 2))
     own = bone.region if bone.region is not None and can_draw(bone.region) else None
     caption += " " + texts(f"bone.landmarks_{own.kind}") if own is not None else ""
     data = slices.bone_planes(image, outlines, region=own)

@@ -193,6 +193,9 @@ ENGLISH: Final[Mapping[str, str]] = {
     "bone.planes_given": "the label that was given",
     "bone.planes_header": ", as the image header has them; its orientation is doubtful",
     "bone.planes_region": "; blue: region of the density measure",
+    "bone.planes_confidence": (
+        "Confidence of the outline {value} (0 to 1): the overlap with the bone that the edges of the image let expect, halved where the image cuts the bone."
+    ),
     "bone.landmarks_femur": (
         "Last picture: plane through neck and shaft, with the head's circle, the neck's axis and its narrowest section, the shaft's axis (dashed) "
         "and the tips of the trochanters, seen from the front."

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import SegmentationError
-from ..records import Scan, Segmentation, Step
+from ..records import BoneMask, Scan, Segmentation, Step
 from ..volume import Volume
+from .confidence import SHARES_CUT, weigh, why_doubted
 from .femora import find_femora
 from .found import FoundBones
 from .given import FEMORA, LEVELS, _wanted
@@ -32,7 +33,8 @@ class BuiltIn:
     def __call__(self, scan: Scan) -> Segmentation:
         """Return the bones of a scan.
 
-        The confidence of a mask is the geometric mean of what its finder says against it (``FoundBones.parts``).
+        The confidence of a mask is the smaller of the geometric mean of what its finder says of it (``FoundBones.parts``) and of the overlap
+        with the bone that the edges of the image let expect (:mod:`.confidence`); a bone that the image cuts keeps half.
 
         Raises
         ------
@@ -53,15 +55,25 @@ class BuiltIn:
             raise SegmentationError(
                 f"found none of {', '.join(wanted)} in the image, expected at least one bone; give --labels with a label map of this scan ({told})"
             )
+        doubts: list[str] = []
         for result in results:
             for name, parts in result.parts.items():
                 if name in bones:
-                    bones[name] = replace(bones[name], confidence=combined(parts.values()))
+                    bones[name], said = _judged(bones[name], combined(parts.values()), scan.image)
+                    doubts += said
         sentence = " ".join(result.sentence for result in results if result.sentence)
         references = tuple(dict.fromkeys(one for result in results for one in result.references))
-        cautions = tuple(caution for result in results for caution in result.cautions)
+        cautions = (*(caution for result in results for caution in result.cautions), *doubts)
         tissues = {name: volume for result in results for name, volume in result.tissues.items()}
         return Segmentation(bones, tissues, Step("segmentation", sentence, references, cautions), absent)
+
+
+def _judged(bone: BoneMask, found: float, image: Volume) -> tuple[BoneMask, list[str]]:
+    """Return the bone with its finder's confidence, or that of the image where that is less, and what is doubted of a whole one."""
+    evidence = weigh(bone.bone, bone.part, bone.mask, image)
+    confidence = min(found, evidence.confidence * (SHARES_CUT if bone.touches_edge else 1.0))
+    doubted = None if bone.touches_edge else why_doubted(bone.bone, evidence)
+    return replace(bone, confidence=confidence), [doubted] if doubted else []
 
 
 def combined(parts: Iterable[float]) -> float:

@@ -18,6 +18,7 @@ from scipy import ndimage
 from ..errors import GeometryError, SegmentationError, SettingsError
 from ..records import BoneMask, LabelMap, Scan, Segmentation, Step
 from ..volume import Volume, bounding_box, crop, offset_in, same_grid
+from .confidence import SHARES_CUT, weigh, why_doubted
 from .counting import NOT_COUNTED, count_levels
 from .leaks import without_leaks
 from .mending import mend
@@ -64,9 +65,8 @@ class GivenLabels:
     def __call__(self, scan: Scan) -> Segmentation:
         """Return the bones and reference tissues that the labels hold.
 
-        The confidence of a mask is the share of its label that was kept, times the share that was not filled holes, times
-        how clearly the image is brighter inside than around it (1 from 60 HU on, 0 where it is not), halved where the bone is cut
-        by the border of the image: 1 is a label that needed no repair and lies on bone.
+        The confidence of a mask is the overlap with the bone that the edges of the image let expect (:mod:`.confidence`), times the
+        share of its label that was kept and that was not filled holes, halved where the bone is cut by the border of the image.
 
         Raises
         ------
@@ -277,7 +277,10 @@ def _repaired(bone: str, mask: Volume, part: str, image: Volume, *, moved: bool 
         )
     cut = _touches_edge(repaired, image)
     clear = float(np.clip(contrast / FULL_CONTRAST, 0.0, 1.0))
-    confidence = (1.0 - stray) * (1.0 - leaked) * (1.0 - holes) * clear * (0.5 if cut else 1.0)
+    evidence = weigh(bone, part, repaired, image)
+    confidence = (1.0 - stray) * (1.0 - leaked) * (1.0 - holes) * clear * evidence.confidence * (SHARES_CUT if cut else 1.0)
+    doubted = None if cut or cautions else why_doubted(bone, evidence)
+    cautions += [doubted] if doubted else []
     return BoneMask(bone, repaired, "body" if part == "body" else "whole", confidence, cut), cautions
 
 
