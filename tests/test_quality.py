@@ -126,6 +126,15 @@ def test_a_rule_trips_and_only_just_does_not(key: str, bone: str | None, trips: 
     assert missed is None or (missed.outcome, missed.sentence) == ("ok", "")  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("body", [replace(USUAL, noise=150.0), replace(USUAL, jump=4)], ids=["noise", "motion"])
+def test_a_bone_that_must_not_be_assessed(body: Body) -> None:
+    found = examine(*body.scene())
+    assert set(found.refused) == {"L1"} and found.refused["L1"] in [
+        one.sentence for one in found.checks if one.outcome == "refused"
+    ]
+    assert found.refused["L1"] not in found.bones["L1"].cautions
+
+
 def test_a_usual_body_raises_nothing() -> None:
     found = examine(*USUAL.scene())
     assert {one.outcome for one in found.checks} == {"ok"}
