@@ -170,9 +170,9 @@ def _standing(one: Candidate, longest: float) -> tuple[bool, ...]:
     """Return what speaks against a series, the weightiest first."""
     acquisition = one.acquisition
     return (
-        one.stack is None or not one.stack.placing.as_it_stands,
         one.orientation != "axial",
         is_derived(acquisition) or bool(processed_energies(acquisition)),
+        one.stack is None or not one.stack.placing.as_it_stands,
         classify_kernel(acquisition.manufacturer, acquisition.kernel) == "sharp",
         round(one.slice_mm, 2) > rule("thick_slices").limit(),
         one.coverage_mm < FULL * longest,
@@ -199,9 +199,9 @@ def _behind(one: Candidate, ranked: Sequence[Candidate]) -> str:
     best = ranked[0]
     longest = max(each.coverage_mm for each in ranked)
     words = (
-        "slices missing, uneven or tilted",
         one.orientation,
         "derived or processed",
+        "slices missing, uneven or tilted",
         f"sharp kernel {one.acquisition.kernel}",
         f"slices of {one.slice_mm:.2f} mm",
         f"covers {one.coverage_mm:.0f} of {longest:.0f} mm",
