@@ -434,10 +434,12 @@ def write_page(folder: Path, wanted: list[str]) -> None:
     text = [HEAD]
     for name, (title, make) in PARTS.items():
         kept = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", old, flags=re.S | re.M)
-        if name in wanted or kept is None:
+        if name in wanted:
             body = "\n".join(make(folder)).strip()
-        else:
+        elif kept is not None:
             body = kept.group(1).strip()
+        else:
+            continue
         text.append(f"## {title}\n\n{body}\n")
     PAGE.write_text("\n".join(text), encoding="utf-8")
 

@@ -43,7 +43,7 @@ def simulate(
     implant: Annotated[
         list[str] | None, _option("--implant", help="Such as nail_left, screws_L4, cement_T12; may be repeated.", panel=PERSON)
     ] = None,
-    phase: Annotated[str | None, _option("--phase", help="Contrast: none, arterial, portal or late.", panel=PERSON)] = None,
+    phase: Annotated[str | None, _option("--phase", help="Contrast: none, arterial, portal, late or oral.", panel=PERSON)] = None,
     labels: Annotated[
         Path | None,
         typer.Option("--labels", help="Scan this label map (NIfTI) instead of a person; --settings says what its numbers are."),
