@@ -229,3 +229,14 @@ def test_calibrators(tmp_path: Path) -> None:
 def test_recipes_by_bone() -> None:
     plan = make_plan(QUICKLY)
     assert plan.recipe("L1") is plan.recipe("T12") is plan.vertebra and plan.recipe("femur_right") is plan.femur
+
+
+def test_a_bone_that_its_image_forbids_is_refused(scan: Scan) -> None:
+    noisy = scan.image.array + np.random.default_rng(1).normal(0.0, 250.0, scan.image.shape)
+    (bone,) = (case := analyze(replace(scan, image=Volume(noisy, scan.image.affine, "HU")), labels("L2"), settings=QUICKLY)).bones
+    assert (
+        bone.status == "refused"
+        and "The noise of soft tissue beside the bone is" in (bone.reason or "")
+        and bone.strength is None
+    )
+    assert case.examination is not None and "refused" in {one.outcome for one in case.examination.checks if one.bone == "L2"}

@@ -31,8 +31,8 @@ def check_metal(image: Volume, bones: Mapping[str, BoneMask]) -> list[Check]:
     for name, bone in bones.items():
         value, distance = _beside(metal, image, bone) if metal is not None else (0.0, 0.0)
         said = (
-            f"Metal of {value:.1f} cm³ lies in the slices of the bone, {distance:.0f} mm from it: its streaks and shadows reach the bone. Of metal in the other "
-            f"hip: {rule('metal_beside').effect()}; nearer metal was not measured."
+            f"Metal of {value:.1f} cm³ lies in the slices of the bone, {distance:.0f} mm from it: its streaks and shadows reach the bone. Of metal in the "
+            f"other hip: {rule('metal_beside').effect()}; nearer metal was not measured."
         )
         found.append(check("metal_beside", value, said, name))
     return found
