@@ -277,6 +277,15 @@ def test_the_lowest_site_decides_at_both_ends_of_the_interval() -> None:
     assert "between -2.7 and -1.8 (95 %): its class could be osteoporosis or low bone mass." in said
 
 
+def test_a_t_score_carries_the_deviation_of_its_density() -> None:
+    """A deviation of 0.06 g/cm² is half of the 0.12 g/cm² that young women differ by."""
+    woman = Patient(sex="F", age=70.0)
+    known = only(assess(woman, [hip(neck=0.6, uncertainty=0.06)], []), "femoral_neck_abmd")
+    assert known.t_score is not None and known.t_score_sd == pytest.approx(0.5)
+    assert only(assess(woman, [hip(neck=0.6)], []), "femoral_neck_abmd").t_score_sd is None
+    assert only(assess(Patient(), [hip(neck=0.6, uncertainty=0.06)], []), "femoral_neck_abmd").t_score_sd is None
+
+
 def test_unknown_uncertainty_gives_no_interval() -> None:
     for unknown in (None, math.nan):
         result = assess(WOMAN, [spine("L1", 80.0, unknown), spine("L2", 80.0, 3.0)], [])
