@@ -35,13 +35,16 @@ COPIED = (
     "SpecificCharacterSet",
 )  # fmt: skip
 """What a segmentation shares with its images (PS3.3 A.51): patient, study, frame of reference."""
+NEEDED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID")
+"""What a segmentation refers to; images without it have none."""
 EMPTY = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber",
          "PositionReferenceIndicator")  # fmt: skip
 """Type 2: there, if empty."""
 
 
 def segmentation_bytes(labels: LabelMap, scan: Path, series: str | None) -> bytes | None:
-    """Return a DICOM SEG of labels on the slices of the series that they were made from; ``None`` where these are not its grid.
+    """Return a DICOM SEG of labels on the slices of the series that they were made from; ``None`` where these are not its grid,
+    or their headers lack what a segmentation refers to.
 
     Parameters
     ----------
@@ -58,7 +61,12 @@ def segmentation_bytes(labels: LabelMap, scan: Path, series: str | None) -> byte
     array = _on_source(labels, affine, shape)
     if array is None or any(plane.frame for plane in planes) or not array.any():
         return None
-    return _bytes(array, labels.names, headers, affine)
+    if not all(header.get(keyword) for header in headers for keyword in NEEDED):
+        return None
+    try:
+        return _bytes(array, labels.names, headers, affine)
+    except Exception:  # a name in no known character set, a value of no known form: the map in NIfTI says the same without them
+        return None
 
 
 def _on_source(labels: LabelMap, affine: Affine, shape: tuple[int, int, int]) -> Array | None:
