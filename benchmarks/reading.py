@@ -46,16 +46,15 @@ def read(folder):
 """,
 }
 MEASURE = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 {reader}
 folder = Path(sys.argv[1])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 wall, cpu = time.perf_counter(), time.process_time()
 shape, total = read(folder)
 wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps(dict(wall=wall, cpu=cpu, base=before / 1024, peak=peak / 1024, shape=[int(n) for n in shape], total=total)))
+peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(json.dumps(dict(wall=wall, cpu=cpu, peak=peak / 1024, shape=[int(n) for n in shape], total=total)))
 """
 
 
@@ -85,7 +84,7 @@ def measure(python: str, reader: str, folder: Path) -> dict[str, object]:
 
 def medians(found: dict[str, list[dict[str, object]]]) -> dict[str, dict[str, float]]:
     return {
-        reader: {key: statistics.median(float(run[key]) for run in runs) for key in ("wall", "cpu", "base", "peak")}  # type: ignore[arg-type]
+        reader: {key: statistics.median(float(run[key]) for run in runs) for key in ("wall", "cpu", "peak")}  # type: ignore[arg-type]
         for reader, runs in found.items()
     }
 
