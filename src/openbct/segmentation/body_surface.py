@@ -40,8 +40,12 @@ GAIN_CAP = 3.0
 """Most that one edge may count: calcified or metallic neighbours must not pull [-] [D]."""
 BEND_WALL, BEND_ENDPLATE = (0.25, 0.35), (0.12, 0.12)
 """Penalties for steps of the wall (around, along) and of the endplates, per squared index [D]."""
-BEHIND_ROOM = 1.0
-"""How far the wall may lie behind the posterior wall as the column has it [mm] [D]."""
+BEHIND_ROOM = (8.0, 1.0)
+"""How far the wall may lie behind the posterior wall as the column has it, and then as the first round has it [mm] [D]."""
+MOST_MOVED = 7.0
+"""Most that the first round may move the axis aside or to the front [mm]: contrast agent beside a body must not carry it away [D]."""
+WIDTHS = (0.85, 1.25)
+"""Range of the width, over the first guess [-] [D]."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def fit_body(image: Volume, start: Start) -> BodySurface:
         ends = [_endplate(image, start, x, y, inside, side) for side in (-1, 1)]
         (lower, lower_gain), (upper, upper_gain) = ends
         z = np.arange(-start.height / 2 + 1.0, start.height / 2 - 0.5, 1.0)
-        wall, wall_gain, outline = _wall(image, start, z, half_width, half_depth)
+        wall, wall_gain, outline = _wall(image, start, z, half_width, half_depth, BEHIND_ROOM[number])
         if number < ROUNDS - 1:
             start, half_width, half_depth = _refined(start, lower, upper, x, y, inside, wall, outline)
     core = inside < 0.9
@@ -166,7 +170,7 @@ def _inwards(
 
 
 def _wall(
-    image: Volume, start: Start, z: Array, half_width: float, half_depth: float
+    image: Volume, start: Start, z: Array, half_width: float, half_depth: float, room: float
 ) -> tuple[Float[Array, "a k"], Float[Array, "a k"], Float[Array, " a"]]:
     """Return the radius of the wall [mm] by angle and height, the gain there, and the radius of the outline by angle."""
     angle = _angles()
@@ -184,7 +188,7 @@ def _wall(
     sizes = [_voxel(image, way) for way in ways]
     smooth = np.stack([_blurred(line, step, size) for line, size in zip(values, sizes, strict=True)])
     gain = _drop(smooth, step)
-    behind = grid[..., 1] - (start.depth / 2 + BEHIND_ROOM)
+    behind = grid[..., 1] - (start.depth / 2 + room)
     gain = gain - np.clip(behind, 0.0, 3.0) - 0.6 * np.abs(share - 1.0)
     place, found = best_surface(gain, bend=BEND_WALL, periodic=True)
     sure = (found > 0.5) & _free_angles()[:, None]
@@ -211,10 +215,12 @@ def _refined(
     ends = [
         float(np.median(py[np.abs(np.degrees(np.angle(np.exp(1j * (angle - way))))) < 20.0])) for way in (np.pi / 2, -np.pi / 2)
     ]
-    x0, y0 = (sides[0] + sides[1]) / 2, (ends[0] + ends[1]) / 2
+    middle = np.array([(sides[0] + sides[1]) / 2, (ends[0] + ends[1]) / 2])
+    x0, y0 = (float(place) for place in np.clip(middle, -MOST_MOVED, MOST_MOVED))
     bottom, top = (float(plane @ (x0, y0, 1.0)) for plane in planes)
     moved = start.centre + start.axes @ np.array([x0, y0, (bottom + top) / 2])
-    half_width, half_depth = (sides[0] - sides[1]) / 2 / 0.98, (ends[0] - ends[1]) / 2 / 0.98
+    half_depth = (ends[0] - ends[1]) / 2 / 0.98
+    half_width = float(np.clip((sides[0] - sides[1]) / 2 / 0.98, *(WIDE * half_depth * share for share in WIDTHS)))
     change = (start.height - (top - bottom)) / 2
     room = (max(start.room[0] + change, 2.5), max(start.room[1] + change, 2.5))
     return Start(moved, axes, top - bottom, 2 * half_depth, start.canal - y0, room), half_width, half_depth

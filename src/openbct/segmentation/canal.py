@@ -27,6 +27,8 @@ ALONG = 3.5
 """Deviation of the smoothing along the canal [mm]: bridges a foramen, not a vertebra [D]."""
 FRONT = (14.0, 40.0)
 """Where the column lies in front of the canal's centre [mm] [D]."""
+WIDE = 9.0
+"""Edge of the square in a slice that is soft around the middle of a canal [mm]: thoracic canals are 15 mm wide [R]; [D]."""
 BEND = 0.1
 """Penalty for a step to the side, per mm² and slice of 2.5 mm, in units of enclosure; to front or back a twenty-fifth [D]."""
 STEEPEST = 3.0
@@ -116,9 +118,10 @@ def _score(coarse: Volume) -> Float[Array, "i j k"]:
         enclosed += 0.5 * (one & other)
     enclosed /= RAYS // 2
     soft = (image > SOFT[0]) & (image < SOFT[1])
-    smooth = ndimage.gaussian_filter1d(
-        np.where(soft, enclosed, 0.3 * enclosed), ALONG / coarse.spacing[2], axis=2, mode="nearest"
-    )
+    # The canal is wide: inside laminae and joints a voxel can be as soft, and as enclosed, but not its surroundings.
+    size = np.maximum(np.round(WIDE / coarse.spacing[:2]).astype(int), 1)
+    wide = np.clip(ndimage.uniform_filter(soft.astype(np.float32), (*size.tolist(), 1), mode="nearest") / 0.8, 0.0, 1.0)
+    smooth = ndimage.gaussian_filter1d((0.3 + 0.7 * wide) * enclosed, ALONG / coarse.spacing[2], axis=2, mode="nearest")
     return np.asarray(smooth * _column_in_front(coarse))
 
 

@@ -32,6 +32,8 @@ RIB_INNER, RIB_OUTER, RIB_LEAST = 34.0, 58.0, 50.0
 than the third [mm]: transverse processes end at 35 to 50 mm [R]; [D]."""
 WING_DENSE, DENSE_SHARE = 250.0, 0.01
 """Of a coarse voxel that holds cortex [HU], and its share of the box: kidneys full of contrast agent lie there too and have none [-] [D]."""
+RIB_SECTION = 500.0
+"""Cross-section of a rib, cut in sagittal planes, that is never reached [mm²]: kidneys and liver with contrast agent have thousands [D]."""
 NO_DISC, LOW_SHARE = 0.15, 0.82
 """Contrast of a disc that is none, in deviations, and height of a part of S1 over those of the vertebrae above [-] [D]."""
 BEYOND = 24.0
@@ -136,6 +138,8 @@ def _last_rib(around: _Around, coarse: Volume, column: Column, segments: Sequenc
             # What goes on beside the sacrum, or below what is in view, is a hip bone.
             bottom = 2.0 if sacrum is None else float(segments[sacrum].upper)
             if reach.min() > RIB_INNER or reach.max() < min(RIB_OUTER, room) or GRID * where[0].start - BEYOND < bottom:
+                continue
+            if float(np.median(piece.sum(axis=(0, 2))[piece.any(axis=(0, 2))])) * GRID**2 > RIB_SECTION:
                 continue
             inner = piece[:, np.abs(out[where[1]] - reach.min()) <= GRID]
             height = GRID * (where[0].start + np.average(np.arange(piece.shape[0]), weights=inner.sum(axis=(1, 2)))) - BEYOND
