@@ -135,7 +135,7 @@ def test_untouched_bones_are_not_computed_again(openbct: Command, small: Small, 
     assert after["L1"] == before["L1"] and after["L1"]["strength_n"] > 0
     assert after["L2"]["strength_n"] != before["L2"]["strength_n"]
     assert (first / "bones" / "L1" / "model.vtu").read_bytes() == (second / "bones" / "L1" / "model.vtu").read_bytes()
-    assert "taken over" in json.loads((second / "result.json").read_text(encoding="utf-8"))["methods"]
+    assert "taken over" in (second / "result.json").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
