@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from drawn_phantoms import NOTHING, draw_scan, reading
 from openbct.calibration import Phantom, SiteCorrected
@@ -18,7 +19,7 @@ from openbct.errors import CalibrationError, SettingsError
 from openbct.io import read_scan
 from openbct.plan import make_calibrator
 from openbct.settings import built_in, override, parse, to_tables
-from openbct.volume import to_index
+from openbct.volume import Volume, to_index
 
 BELOW = [name for name in phantom_names() if load_phantom(name).place == "below" and len(load_phantom(name).rods) > 2]
 
@@ -268,6 +269,23 @@ def test_rods_inside_a_phantom_of_their_own() -> None:
     result = Phantom("qrm-cac")(scan, NOTHING)
     assert result.mineral == "CHA" and result.slope == pytest.approx(1 / 1.40, rel=0.01)
     assert any("no redundancy" in caution for caution in result.step.cautions)
+
+
+def test_vertebrae_of_a_spine_phantom_one_behind_the_other() -> None:
+    """Three cylinders along the table in a water-like body, each with a dense wall and lids; the order is upside down."""
+    x, y, z = np.ogrid[:160, :130, :40]
+    image = np.where(((x - 80) / 75) ** 2 + ((y - 65) / 60) ** 2 < 1, 4.0, -1000.0) + 0 * z
+    away, high = np.hypot(x - 80, y - 65), 3.0 * z
+    for middle, hu, wall in ((98.0, 74.0, 1.0), (60.0, 144.0, 1.5), (22.0, 284.0, 2.0)):
+        near = np.abs(high - middle)
+        image[(away < 18 + wall) & (near < 14 + wall)] = 900.0
+        image[(away < 18) & (near < 14)] = hu
+    image = ndimage.gaussian_filter(image, (0.7, 0.7, 0.4)) + np.random.default_rng(2).normal(0, 12, image.shape)
+    scan, _ = draw_scan([], slices=2)
+    scan = replace(scan, image=Volume(image.astype(np.int16), np.diag([1.0, 1.0, 3.0, 1.0]), "HU"))
+    result = Phantom("esp")(scan, NOTHING)
+    assert [round(sample.mean, -1) for sample in result.samples] == [70, 140, 280]
+    assert result.slope == pytest.approx(1 / 1.40, rel=0.02) and result.mineral == "CHA"
 
 
 def test_a_phantom_in_another_scan() -> None:

@@ -137,7 +137,7 @@ def _read(image: Volume, rod: Track, span: tuple[int, int], *, ring: bool) -> _P
 def _whole(parts: list[_Part], found: Recognized) -> list[Bool[Array, " k"]]:
     """Return in which slices each rod is whole and without bubbles: for a row the same for all, for a column each rod's own."""
     if found.model.layout == "column":
-        return [_plateau(part, rod) & part.clean for part, rod in zip(parts, found.row.rods)]
+        return [_level(part, rod) & part.clean for part, rod in zip(parts, found.row.rods)]
     contrast = [abs(rod.mean - rod.around) if seen else 0.0 for rod, seen in zip(found.row.rods, found.row.seen)]
     tallest = int(np.argmax(contrast))
     whole = _plateau(parts[tallest], found.row.rods[tallest])
@@ -151,6 +151,14 @@ def _plateau(part: _Part, rod: Track) -> Bool[Array, " k"]:
     noise = np.sqrt(part.variances / np.maximum(part.counts, 1))
     top = float(np.percentile(contrast, 80))
     return np.asarray(contrast >= (1 - WHOLE) * top - 3 * noise)
+
+
+def _level(part: _Part, rod: Track) -> Bool[Array, " k"]:
+    """Return the slices as bright as the middle of a rod: neither its ends nor a lid."""
+    middle = len(part.means) // 2
+    level = float(np.median(part.means[max(middle - 1, 0) : middle + 2]))
+    noise = np.sqrt(part.variances / np.maximum(part.counts, 1))
+    return np.asarray(np.abs(part.means - level) <= WHOLE * abs(level - rod.around) + 3 * noise)
 
 
 def _mask(image: Volume, part: _Part, first: int, whole: Bool[Array, " k"]) -> Volume:

@@ -17,6 +17,8 @@ from ..volume import Volume
 
 SLAB_MM = 8.0
 """Thickness over which slices are averaged: less noise, and no blur of a rod tilted by 3° [design]."""
+SHORT_SLAB_MM = 5.0
+"""The same for rods that may be short, inside a phantom of their own [design]."""
 MANY_SLABS, MOST_SLABS = 6, 32
 """Fewer overlap by half; more are not looked at, but evenly spread [design]."""
 PIXEL_MM = 0.7
@@ -33,6 +35,8 @@ STRAIGHT_MM = 1.2
 """A rod's centres lie on a line within this, root mean square [mm] [design]."""
 STEEPEST, LEANING = 0.15, 0.06
 """Sideways per length along the table: 8.5° from slab to slab, 3.4° over a gap [design]."""
+GAP = 3.0
+"""Slabs in which a rod may be lost by noise or gas; rods behind one another lie farther apart [design]."""
 LEAST_LENGTH_MM = 12.0
 """Of a rod, or two slabs [mm] [design]."""
 MOST_SPOTS = 40
@@ -94,7 +98,7 @@ def find_rods(image: Volume, *, below: bool) -> tuple[Track, ...]:
         Look only near the lowest solid thing on the table, where a phantom under the body is.
     """
     edge = image.spacing
-    step = max(1, round(SLAB_MM / float(edge[2])))
+    step = max(1, round((SLAB_MM if below else SHORT_SLAB_MM) / float(edge[2])))
     # Rods below a body run through the scan; inside a phantom they may be short: there the slabs overlap.
     stride = step if below and image.shape[2] >= MANY_SLABS * step else max(1, step // 2)
     starts = np.arange(0, max(image.shape[2] - step, 0) + 1, stride)
@@ -251,18 +255,18 @@ def _tracks(slabs: list[list[_Spot]], pitch: float, thick: float) -> list[Track]
                 chain.append(nearest)
                 free.remove(nearest)
         chains += [[spot] for spot in free]
-    tracks = [_track(chain, thick) for chain in _joined(chains) if len(chain) >= 2]
+    tracks = [_track(chain, thick) for chain in _joined(chains, GAP * thick) if len(chain) >= 2]
     return [track for track in tracks if track is not None]
 
 
-def _joined(chains: list[list[_Spot]]) -> list[list[_Spot]]:
+def _joined(chains: list[list[_Spot]], gap: float) -> list[list[_Spot]]:
     """Join chains that are one rod, lost on the way by noise or gas: one after the other on one line, and alike."""
     joined: list[list[_Spot]] = []
     for chain in sorted(chains, key=lambda chain: chain[0].z):
         for other in joined:
             last, first = other[-1], chain[0]
             away = float(np.hypot(first.x - last.x, first.y - last.y))
-            if first.z > last.z and away < 1.5 + LEANING * (first.z - last.z) and _alike(last, first):
+            if 0 < first.z - last.z <= gap and away < 1.5 + LEANING * (first.z - last.z) and _alike(last, first):
                 other += chain
                 break
         else:
@@ -292,12 +296,14 @@ def _track(chain: list[_Spot], thick: float) -> Track | None:
     off = np.sqrt(np.mean(np.sum((places - design @ line) ** 2, axis=1)))
     if off > STRAIGHT_MM or np.abs(line[1]).max() > STEEPEST:
         return None
+    # Its ends may be blurred, or have lids: what it is worth is seen in its middle.
+    inner = [spot for spot in chain if abs(spot.z - (z[0] + z[-1]) / 2) <= max((z[-1] - z[0]) / 4, 1e-3)] or chain
     return Track(
         middle=(float(line[0, 0]), float(line[0, 1]), float(z.mean())),
         lean=(float(line[1, 0]), float(line[1, 1])),
         ends=(float(z[0] - thick / 2), float(z[-1] + thick / 2)),
         radius=float(np.median([spot.radius for spot in chain])),
-        mean=float(np.median([spot.mean for spot in chain])),
-        around=float(np.median([spot.around for spot in chain])),
+        mean=float(np.median([spot.mean for spot in inner])),
+        around=float(np.median([spot.around for spot in inner])),
         below=float(np.median([spot.below for spot in chain])),
     )
