@@ -361,3 +361,10 @@ def test_rods_of_a_real_phantom(data_dir: Path) -> None:
     assert np.hypot(*(centres["rod water"][:2] - (241, 177))) * pixel < 9.0  # a point in the rod, of 10 mm radius
     assert 1.33 <= 1 / result.slope <= 1.48  # CHA at 65 to 70 keV
     assert result.mineral == "CHA" and any("Two rods, no redundancy" in caution for caution in result.step.cautions)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["abdomen_pelvis/ct.nii.gz", "thoracolumbar_dicom", "abdomen_jpeg2000_contrast_dicom"])
+def test_nothing_in_a_real_body_is_taken_for_a_phantom(data_dir: Path, name: str) -> None:
+    with pytest.raises(CalibrationError, match="calibrate without a phantom"):
+        Phantom()(read_scan(data_dir / name), NOTHING)

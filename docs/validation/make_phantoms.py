@@ -20,7 +20,7 @@ from scipy import ndimage
 
 from openbct.calibration import Phantom
 from openbct.density import density_uncertainty
-from openbct.errors import OpenBCTError
+from openbct.errors import CalibrationError, OpenBCTError
 from openbct.io import read_scan
 from openbct.phantoms import (
     Person,
@@ -229,6 +229,26 @@ def elsewhere() -> list[str]:
     ]
 
 
+def mistaken() -> str:
+    """Say in how many public scans without a phantom under the body one is seen."""
+    scans = (
+        "abdomen_pelvis/ct.nii.gz",
+        "abdomen_small/ct.nii.gz",
+        "thoracolumbar_dicom",
+        "lumbar_sagittal_dicom",
+        "abdomen_jpeg2000_contrast_dicom",
+        "qrm_phantom_dicom",
+    )
+    taken = 0
+    for name in scans:
+        try:
+            Phantom()(read_scan(DATA / name), NOTHING)
+            taken += 1
+        except CalibrationError:
+            continue
+    return f"`--phantom auto` takes something for a phantom below the body in {taken} of {len(scans)} public scans that have none there (the sixth is this one, whose rods lie inside)."
+
+
 def real() -> list[str]:
     """The public scan of a thorax phantom."""
     scan = read_scan(DATA / "qrm_phantom_dicom")
@@ -256,6 +276,7 @@ def real() -> list[str]:
         *table(("rod", "HU", "row, column of its centre", "described", "apart, mm", "slices read"), rows),
         f"{1 / result.slope:.3f} HU per mg/cm³ of CHA (1.33 to 1.48 at 70 to 65 keV), zero density at {-result.intercept / result.slope:.0f} HU, which is what this water rod reads. The described point of the water rod lies inside the rod, off its "
         "centre. Cautions: " + " ".join(result.step.cautions), "",
+        mistaken(), "",
     ]  # fmt: skip
 
 
@@ -268,11 +289,13 @@ TITLES = {
 }  # fmt: skip
 TAIL = """## What this shows
 
-With ideal rays every phantom gives the truth back within 1 %. With real rays densities inside a body read low by all of them, for two reasons that add up: the
-rods lie at the rim of the object, where the beam is softer than inside (the slope of the rods), and bone inside the body reads fewer HU than a water correction makes right. No rod
-sees the second. That is so on real scanners too: the density of one and the same phantom falls with its size (Bonaretti 2014), and reviews name the inhomogeneous field as the
-weakness of phantoms below the body. No published correction uses the scan alone, so none is made: the interval carries 4 % (one standard deviation) for it, and a site that
-has measured its scanner with a phantom inside a body can put its own line on top (`site_offset_mg_cm3`, `site_factor`, `site_source`).
+Every model under a body is found and recognized without a hint but the one of two rods of which one does not stand out, and rods are read within 0.2 mm of their axes. With ideal
+rays the truth comes back within 1 %. With beam hardening and scatter five of six phantoms read the spine 6 to 8 % low, for two reasons that add up: bone inside the body reads
+fewer HU than a water correction makes right, which no rod sees, and rods at the rim of the object are in another beam than bone (the slope of the rods, either way). A phantom with
+rods of 600 and 800 mg/cm³ bends its own line, which happens to cancel the error at the density of a vertebra. That is so on real scanners in kind: the density of one and the same
+phantom falls with its size (Bonaretti 2014), and reviews name the inhomogeneous field as the weakness of phantoms below the body; how large it is there, no scan says by itself. No
+published correction uses the scan alone, so none is made: the interval carries 4 % (one standard deviation) for it, and a site that has measured its scanner with a phantom inside a
+body can put its own line on top (`site_offset_mg_cm3`, `site_factor`, `site_source`).
 
 The aim of 2 % or 3 mg/cm³ is met with ideal rays and not with the simulator's beam hardening.
 """

@@ -137,7 +137,7 @@ def _nothing(tracks: Sequence[Track], models: Sequence[PhantomModel], below: boo
     """Return why there is no phantom, with what was seen."""
     groups = rows_below(tracks) if below else [tuple(tracks)]
     if groups and groups[0]:
-        seen = f"{len(groups[0])} round rods of {', '.join(f'{rod.mean:.0f}' for rod in groups[0][:8])} HU"
+        seen = f"{len(groups[0])} round rod{'s' if len(groups[0]) > 1 else ''} of {', '.join(f'{rod.mean:.0f}' for rod in groups[0][:8])} HU"
     else:
         seen = "no row of round rods that run along the table"
     where = "below the body" if below else "in the scan"

@@ -235,7 +235,7 @@ def _circle(relative: Float[Array, "i j"], pixel: Array, centre: Array, radius: 
 
 def _to_foam(flat: Float[Array, "i j"], pixel: Array, x: float, y: float) -> float:
     """Return how far it is down to foam or air [mm]; as far as the image goes where there is none."""
-    i, j = round(x / pixel[0]), round(y / pixel[1])
+    i, j = (min(max(round(at / edge), 0), count - 1) for at, edge, count in zip((x, y), pixel, flat.shape))
     half = max(1, round(2.0 / pixel[0]))
     column = flat[max(i - half, 0) : i + half + 1, j:].mean(axis=0)
     empty = np.flatnonzero(column < SOLID_HU)
