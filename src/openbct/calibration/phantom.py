@@ -22,7 +22,7 @@ TYPICAL = 100.0
 """Density at which uncertainty is stated [mg/cm³]."""
 BEAM_SD = 0.04
 """Rods below a body see a softer beam than bone inside it: one standard deviation of what that does to densities [-] [C, simulated scans
-with beam hardening: 6 to 7 % low at the spine]. That body size changes phantom-calibrated density is published: Bonaretti 2014 [S]."""
+with beam hardening: 6 to 8 % low at the spine]. That body size changes phantom-calibrated density is published: Bonaretti 2014 [S]."""
 OTHER_SERIAL_SD = 0.02
 """Added where the values are those of another phantom of the model [-] [design]."""
 BONARETTI_2014 = Reference(
