@@ -334,7 +334,7 @@ def odd() -> str:
         elif row.answer == "cautioned":
             sentences = re.split(r"(?<=[a-z)%])\. (?=[A-Z])|(?<=\.) ", words)
             shown = next((one for one in sentences if row.says in one), row.says)
-            shown = f"... {row.says} ..." if len(shown) > 400 else shown
+            shown = f"... {row.says} ..." if len(shown) > 900 else shown
         else:
             shown = (
                 "nothing; the image is that of the good series"
