@@ -536,11 +536,11 @@ def test_a_phantom_is_not_a_patient(data_dir: os.PathLike[str]) -> None:
 @pytest.mark.parametrize(
     "kvp, labelled, limit",
     [
-        pytest.param(120.0, True, 0.07, marks=pytest.mark.slow),
-        pytest.param(120.0, False, 0.07, marks=pytest.mark.slow),
-        pytest.param(80.0, True, 0.09, marks=pytest.mark.slow),
-        pytest.param(100.0, True, 0.07, marks=pytest.mark.slow),
-        pytest.param(140.0, True, 0.07, marks=pytest.mark.slow),
+        pytest.param(120.0, True, 0.09, marks=pytest.mark.slow),
+        pytest.param(120.0, False, 0.095, marks=pytest.mark.slow),
+        pytest.param(80.0, True, 0.075, marks=pytest.mark.slow),
+        pytest.param(100.0, True, 0.085, marks=pytest.mark.slow),
+        pytest.param(140.0, True, 0.085, marks=pytest.mark.slow),
     ],
 )
 def test_simulated_bones_are_calibrated_to_truth(kvp: float, labelled: bool, limit: float) -> None:
@@ -554,7 +554,8 @@ def test_a_coarse_simulated_torso_is_calibrated_to_truth() -> None:
 def check_simulated(kvp: float, labelled: bool, limit: float, spacing: tuple[float, float, float]) -> None:
     """The density of every bone within its stated interval.
 
-    ``limit`` holds a known bias: rods below the same body read 4 to 6 % low too, for rays harden in bone (``docs/validation/phantomless.md``).
+    ``limit`` holds a known bias: rods below the same body read 4 to 6 % low too, for rays harden in bone; and the drawn
+    adipose tissue reads 12 HU more than people's (``docs/validation/simulator.md``, ``phantomless.md``).
     """
     from openbct.phantoms import ScannerSettings, TorsoSettings, as_scan, simulate_torso
     from openbct.segmentation.given import GivenLabels
