@@ -29,7 +29,7 @@ from openbct.volume import Volume, place_into
 # Rays through coarser voxels than the simulator's own: a third of the time, the same hardening within some HU.
 torso_module.RAY_PIXEL, torso_module.RAY_SLICE = 5.0, 10.0
 HERE = Path(__file__).resolve().parent
-SEED, FIRST, COUNT = 200, 5, 4
+SEED, FIRST, COUNT = 200, 5, 5
 """Scans 0 to 4 of this seed were looked at while the method was made, those of seed 100 too."""
 SPACINGS = ((1.25, 1.25, 1.5), (1.25, 1.25, 3.0), (1.0, 1.0, 2.0), (1.0, 1.0, 5.0), (1.25, 1.25, 1.25), (1.0, 1.0, 2.5))
 KERNELS = ("standard", "sharp", "soft")
@@ -180,6 +180,57 @@ def real(data: Path) -> list[str]:
     return lines
 
 
+PAGE = """# Vertebrae found without labels
+
+Written by `docs/validation/make_spine.py --cache FOLDER`. How it works: [methods](../methods/segmentation-and-anatomy.md).
+
+## Simulated persons
+
+Persons {first} to {last} of the simulator's cohort with seed {seed}; persons 0 to 4 of it and five of seed 100 were looked at while the method
+was made, these were not. A field of 190 mm around the spine; kernel, voltage, dose, contrast phase, voxels and the lower end of the field go round
+with the number; no setting is made for a scan. Every scan is in the table. A body counts as whole where its true mask does not touch the first or
+the last slice; the topmost of these (T10) is refused as cut where the column cannot be followed above its upper endplate.
+
+| scan | voxels [mm] | true density [mg/cm³] | about | named right | median Dice | lowest Dice | cautions |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+{scans}
+
+{summary}
+
+What a finder says of its work (0 to 1), over these bodies; the chance that a body with a Dice below 0.90 has the lower value is given where there is one:
+
+| part | mean | AUC |
+| --- | --- | --- |
+{parts}
+
+## Real scans
+
+`abdomen_pelvis` was looked at while the method was made; its Dice is with the bodies that a learned program drew at 3 mm.
+
+| scan | found | naming and refusals | CPU time [s] |
+| --- | --- | --- | --- |
+{real}
+
+## The worst
+
+The six bodies with the lowest Dice of the scans above: found in red, true in cyan.
+
+![The worst bodies](spine_worst.png)
+
+## What still goes wrong
+
+- Slices of 5 mm: a body's end is known to about a slice; endplates that curve are cut straight. On one more such scan, looked at while the method
+  was made, bodies had Dice of 0.90 to 0.95.
+- A lowest vertebra whose axis bends away at the sacrum (lordosis with scoliosis): on one scan with a curve of 28°, looked at while the method was
+  made, L5 had a Dice of 0.88, its posterior wall too far in front.
+- A sacrum that lies nearly flat can be missed (`abdomen_pelvis`); then the last rib names the levels alone, which the Methods text says.
+- Too few scans for a limit on the parts. Of the five looked at before, one scan with its canal lost in the joints had its bodies at 0.73 to 0.87 and
+  its levels two off, before the canal was asked to be wide; the geometric mean of the parts was then lower for each body below 0.90 than for every
+  better one (AUC 1.00 over 34 bodies).
+- Not tried: four or six lumbar vertebrae, fused vertebrae, screws, persons below 20 years. Simulated persons have five lumbar vertebrae and ribs on T10 to T12.
+"""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=HERE.parents[2] / "shared" / "data")
@@ -188,21 +239,33 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=COUNT)
     asked = parser.parse_args()
     lines, bodies, worst = simulated(asked.cache, asked.seed, asked.count)
-    print("\n".join(lines))
-    if asked.data.is_dir():
-        print("\n".join(real(asked.data)))
     scores = np.array([row["dice"] for row in bodies])
     wrong = [row for row in bodies if row["bone"] != row["true"]]
-    print(
-        f"{len(scores)} bodies: median {np.median(scores):.3f}, fifth percentile {np.percentile(scores, 5):.3f}, worst {scores.min():.3f}, "
-        f"{int((scores < 0.9).sum())} below 0.90; {len(wrong)} named wrong; volume over the true one {np.median([row['volume'] for row in bodies]):.3f}"
+    summary = (
+        f"{len(scores)} bodies: Dice median {np.median(scores):.3f}, worst {scores.min():.3f}, {int((scores < 0.9).sum())} below 0.90; "
+        f"{len(wrong)} named wrong; volume over the true one, median {np.median([row['volume'] for row in bodies]):.3f}."
     )
     bad = [bool(row["dice"] < 0.9) for row in bodies]
     keys = [key for key in bodies[0] if key not in ("scan", "bone", "true", "dice", "volume")]
     whole = [float(np.exp(np.mean([np.log(max(row[key], 1e-6)) for key in keys]))) for row in bodies]
+    parts = []
     for key, values in [*((key, [row[key] for row in bodies]) for key in keys), ("geometric mean", whole)]:
-        print(f"| {key} | {np.mean(values):.2f} | {auc(values, bad):.2f} |")
+        chance = auc(values, bad)
+        parts.append(
+            f"| {key.replace('_', ' ')} | {np.mean(values):.2f} | {'none below 0.90' if np.isnan(chance) else f'{chance:.2f}'} |"
+        )
     gallery(worst)
+    told = real(asked.data) if asked.data.is_dir() else ["| not here | | | |"]
+    page = PAGE.format(
+        first=FIRST,
+        last=FIRST + asked.count - 1,
+        seed=asked.seed,
+        scans="\n".join(lines),
+        summary=summary,
+        parts="\n".join(parts),
+        real="\n".join(told),
+    )
+    (HERE / "spine.md").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
