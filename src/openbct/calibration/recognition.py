@@ -54,16 +54,21 @@ def recognize(image: Volume, models: Sequence[PhantomModel], kvp: float | None, 
     CalibrationError
         No row of rods fits a model, or several do.
     """
-    below = all(model.place == "below" for model in models)
-    tracks = find_rods(image, below=below)
     found: list[Recognized] = []
-    for model in models:
-        for row in _rows(model, tracks):
-            if sum(row.seen) >= (1 if named else 2) and (named or len(model.rods) > 2):
-                found += _fits(model, row, kvp, named=named)
+    tracks: tuple[Track, ...] = ()
+    # Under a body first: there little else is round. A phantom in a body of its own is looked for where none lies below.
+    for below in (True, False):
+        group = [model for model in models if (model.place == "below") == below]
+        if found or not group:
+            continue
+        tracks = find_rods(image, below=below)
+        for model in group:
+            for row in _rows(model, tracks):
+                if sum(row.seen) >= (1 if named else 2) and (named or len(model.rods) > 2):
+                    found += _fits(model, row, kvp, named=named)
     found.sort(key=lambda one: (one.misfit, -sum(one.row.seen)))
     if not found:
-        raise CalibrationError(_nothing(tracks, models, below))
+        raise CalibrationError(_nothing(tracks, models, all(model.place == "below" for model in models)))
     best = found[0]
     rivals = [one for one in found[1:] if one.misfit < max(AMBIGUOUS * best.misfit, best.misfit + 3.0) and _differs(one, best)]
     if rivals:
