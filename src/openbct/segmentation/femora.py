@@ -34,6 +34,9 @@ LEAST_SEEN, LEAST_GAP = 0.35, 0.10
 """Share of a head's surface that must be seen, and of its upper half behind which bone follows a gap [-] [D]."""
 METAL_HU, METAL_MM3 = 2500.0, 200.0
 """Brighter than any bone [HU], and the volume of it that refuses [mm³], as in the anatomy of a femur [D]."""
+USUAL_SIZE = (5.5, 7.5, 11.0, 14.0)
+"""Volume above the lesser trochanter's level over the cube of the head's radius [-]: impossible below the first and above the last; five
+femora, one of them real, have 8.5 to 9.8 [C]."""
 NONE_FOUND = "no femoral head with its socket was found in the image"
 FINE, SHAFT_GRID = 1.0, 2.0
 """Edges of the voxels on which a femur is cut out and its shaft looked for [mm] [D]."""
@@ -185,7 +188,7 @@ def _cut_out(name: str, image: Volume, hip: Hip) -> tuple[BoneMask, dict[str, fl
     grid = sample(image, low, high, FINE)
     _refuse_metal(grid, head, shaft)
     smooth = grid.with_array(ndimage.gaussian_filter(grid.array, 0.6))
-    solid = fill_femur(smooth, head, shaft)
+    solid = fill_femur(smooth, grid, head, shaft)
     mask = _on_scan(solid, image, cut)
     lower, upper = bounding_box(mask)
     tight = crop(mask, lower.tolist(), upper.tolist())
@@ -241,9 +244,19 @@ def _parts(hip: Hip, solid: Solid) -> dict[str, float]:
         "head_seen": float(np.clip(head.seen.mean() / 0.6, 0, 1)),
         "joint_seen": float(np.clip((head.gap * head.seen)[upper].mean() / 0.3, 0, 1)),
         "shaft_seen": hip.shaft.share,
-        "edge_clear": float(np.clip((solid.clear - 0.3) / 0.5, 0, 1)),
+        "edge_clear": float(np.clip((solid.clear - 0.5) / 0.4, 0, 1)),
+        "joint_clear": float(np.clip((solid.clear_in_joint - 0.4) / 0.4, 0, 1)),
+        "size_fits_head": _size_fits(solid, head),
         "edge_settled": float(np.clip(1.6 - solid.moved / 0.3, 0, 1)),
     }
+
+
+def _size_fits(solid: Solid, head: HeadSurface) -> float:
+    """Return how usual the volume above the lesser trochanter's level is for the head, 0 to 1."""
+    z = solid.distance.affine[2, 3] + FINE * np.arange(solid.distance.shape[2])
+    upper = solid.distance.array[:, :, z > head.centre[2] - LESSER_TROCHANTER * head.radius] < 0
+    ratio = float(upper.sum()) * FINE**3 / head.radius**3
+    return float(np.interp(ratio, USUAL_SIZE, (0.0, 1.0, 1.0, 0.0)))
 
 
 def _alike(hips: dict[str, Hip], bones: dict[str, BoneMask]) -> float:

@@ -40,17 +40,21 @@ class Solid:
     """To the surface, negative inside [mm]."""
     clear: float
     """Share of the surface, away from the cut, on a clear edge of bone, 0 to 1."""
+    clear_in_joint: float
+    """The same of the head's surface away from the neck."""
     moved: float
     """Mean move of the edge in the last round [mm]."""
 
 
-def fill_femur(image: Volume, head: HeadSurface, shaft: ShaftLine) -> Solid:
+def fill_femur(image: Volume, sharp: Volume, head: HeadSurface, shaft: ShaftLine) -> Solid:
     """Return the femur as a solid.
 
     Parameters
     ----------
     image
-        Cubes of about 1 mm that hold the proximal femur, cut at the lower end that is wanted [HU].
+        Cubes of about 1 mm that hold the proximal femur, cut at the lower end that is wanted, slightly smoothed [HU].
+    sharp
+        The same without smoothing, for the edge: blur moves the edge of a thin cortex outwards [HU].
 
     Raises
     ------
@@ -68,14 +72,14 @@ def fill_femur(image: Volume, head: HeadSurface, shaft: ShaftLine) -> Solid:
         )
     where = ndimage.find_objects(pieces, max_label=own)[own - 1]
     box = tuple(slice(max(part.start - 8, 0), part.stop + 8) for part in where)
-    image = crop(image, [part.start for part in box], [part.stop for part in box])
+    image, sharp = (crop(one, [part.start for part in box], [part.stop for part in box]) for one in (image, sharp))
     inside, pelvis, joint = inside[box], pelvis[box], joint[box]
     solid = _enclosed(pieces[box] == own, float(image.spacing[0])) & ~pelvis
     solid = _largest(ndimage.binary_opening(solid, iterations=1) | inside)
-    distance, clear, moved = _signed(solid), 0.0, 0.0
+    distance, told = _signed(solid), (0.0, 0.0, 0.0)
     for _ in range(3):
-        distance, clear, moved = _sharpened(image, distance, joint)
-    return Solid(image.with_array(distance.astype(np.float32), "mm"), clear, moved)
+        distance, told = _sharpened(sharp, distance, joint)
+    return Solid(image.with_array(distance.astype(np.float32), "mm"), *told)
 
 
 def _around_head(
@@ -148,8 +152,9 @@ def _signed(mask: Bool[Array, "i j k"]) -> Float[Array, "i j k"]:
 
 def _sharpened(
     image: Volume, distance: Float[Array, "i j k"], joint: Bool[Array, "i j k"]
-) -> tuple[Float[Array, "i j k"], float, float]:
-    """Return the distance with its surface moved to where the image falls halfway from bone to what is outside."""
+) -> tuple[Float[Array, "i j k"], tuple[float, float, float]]:
+    """Return the distance with its surface moved to where the image falls halfway from bone to what is outside, and how clear and
+    settled that is: the last three of :class:`Solid`."""
     edge = float(image.spacing[0])
     where = np.argwhere(np.abs(distance) < 0.9)
     normal = np.stack([np.gradient(distance, axis=a)[tuple(where.T)] for a in range(3)], axis=1)
@@ -171,7 +176,9 @@ def _sharpened(
     # far from the surface the old distance will do
     rough = np.where(np.abs(distance) < 4, distance - shift / edge, distance)
     kept = where[:, 2] > 4
-    return rough, float(weight[kept].mean()), float(np.abs(move * weight)[kept].mean())
+    in_joint = joint[tuple(where.T)] & kept
+    clear = float(weight[kept].mean()) if kept.any() else 0.0
+    return rough, (clear, float(weight[in_joint].mean()) if in_joint.any() else 0.0, float(np.abs(move * weight)[kept].mean()))
 
 
 def _half_fall(
