@@ -34,9 +34,9 @@ LEAST_SEEN, LEAST_GAP = 0.35, 0.10
 """Share of a head's surface that must be seen, and of its upper half behind which bone follows a gap [-] [D]."""
 METAL_HU, METAL_MM3 = 2500.0, 200.0
 """Brighter than any bone [HU], and the volume of it that refuses [mm³], as in the anatomy of a femur [D]."""
-USUAL_SIZE = (5.5, 7.5, 11.0, 14.0)
-"""Volume above the lesser trochanter's level over the cube of the head's radius [-]: impossible below the first and above the last; five
-femora, one of them real, have 8.5 to 9.8 [C]."""
+USUAL_SIZE = (5.0, 7.0, 12.5, 16.0)
+"""Volume above the lesser trochanter's level over the cube of the head's radius [-]: impossible below the first and above the last; nine
+femora, one of them real, have 8.5 to 11.8 [C]."""
 NONE_FOUND = "no femoral head with its socket was found in the image"
 FINE, SHAFT_GRID = 1.0, 2.0
 """Edges of the voxels on which a femur is cut out and its shaft looked for [mm] [D]."""
@@ -242,7 +242,7 @@ def _parts(hip: Hip, solid: Solid) -> dict[str, float]:
     return {
         "head_round": float(np.clip(1.35 - np.median(off) / 1.5, 0, 1)) if len(off) else 0.0,
         "head_seen": float(np.clip(head.seen.mean() / 0.6, 0, 1)),
-        "joint_seen": float(np.clip((head.gap * head.seen)[upper].mean() / 0.3, 0, 1)),
+        "joint_seen": float(np.clip(((head.gap * head.seen)[upper].mean() - LEAST_GAP) / 0.15, 0, 1)),
         "shaft_seen": hip.shaft.share,
         "edge_clear": float(np.clip((solid.clear - 0.5) / 0.4, 0, 1)),
         "joint_clear": float(np.clip((solid.clear_in_joint - 0.4) / 0.4, 0, 1)),

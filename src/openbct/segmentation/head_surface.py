@@ -24,15 +24,16 @@ STEP, REACH = 0.5, 7.0
 """Radii that are tried: every so much, up to so far from the sphere [mm] [D]."""
 FULL_FALL = 150.0
 """Fall across the surface that counts in full [HU over 2 mm] [D]."""
-SECOND = 0.7
-"""What an earlier fall on the same ray costs, against what a fall gains [-] [D]."""
+SECOND, BEFORE = 0.7, (2.0, 12.0)
+"""What an earlier fall on the same ray costs, against what a fall gains [-], and how far before it counts: the joint's gap and the bowl's
+thickness [mm] [D]."""
 OFF_SPHERE = 0.25
 """What lying 3 mm off the sphere costs, against what a full fall gains [-] [D]."""
 STIFF, LEAP = 0.06, 0.8
 """What a step between neighbouring rays costs per squared half millimetre, and at most [-] [D]."""
 ROUNDS, PASSES = 4, 8
 STARTS = (19.0, 22.0, 25.0, 28.0)
-"""Radii that the search starts from [mm] [D]."""
+"""Radii that the search starts from [mm]: the first look may have taken the bowl for the ball, hardly the other way round [D]."""
 TABLE = 60
 """Steps of half a turn at which a surface is tabulated."""
 OUTSIDE = -300.0
@@ -93,8 +94,7 @@ def shape_head(image: Volume, centre: Float[Array, "3"], radius: float) -> HeadS
     """
     rays = directions(RAYS)
     _, near = cKDTree(rays).query(rays, k=NEIGHBOURS + 1)
-    starts = [one for one in STARTS if abs(one - radius) < 5.5]
-    tried = [_grow(image, np.asarray(centre, dtype=float), start, rays, near[:, 1:]) for start in starts]
+    tried = [_grow(image, np.asarray(centre, dtype=float), start, rays, near[:, 1:]) for start in STARTS if start < radius + 3.0]
     return max(tried, key=lambda one: one[1])[0]
 
 
@@ -103,9 +103,11 @@ def _grow(
 ) -> tuple[HeadSurface, float]:
     """Return the surface that is reached from a sphere, and how good it is."""
     for _ in range(ROUNDS):
-        at = radius + np.arange(-REACH, REACH + STEP / 2, STEP)
+        at = radius + np.arange(-REACH - BEFORE[1], REACH + STEP / 2, STEP)
         fall, rise = _edges(image, centre, rays, at)
-        earlier = _earlier(fall)
+        first = int(BEFORE[1] / STEP)
+        earlier = _earlier(fall)[:, first:]
+        at, fall, rise = at[first:], fall[:, first:], rise[:, first:]
         cost = -fall + SECOND * earlier + OFF_SPHERE * ((at - radius) / 3.0) ** 2
         chosen = _settle(cost, near)[:, None]
         radii = at[chosen[:, 0]]
@@ -137,9 +139,9 @@ def _edges(
 
 
 def _earlier(fall: Float[Array, "n m"]) -> Float[Array, "n m"]:
-    """Return the largest fall 2 to 6 mm nearer to the centre on the same ray."""
+    """Return the largest fall nearer to the centre on the same ray, at a distance within :data:`BEFORE`."""
     earlier = np.zeros_like(fall)
-    for back in range(int(2.0 / STEP), int(6.0 / STEP) + 1):
+    for back in range(int(BEFORE[0] / STEP), int(BEFORE[1] / STEP) + 1):
         earlier[:, back:] = np.maximum(earlier[:, back:], fall[:, :-back])
     return earlier
 
