@@ -26,11 +26,11 @@ KEPT = 90.0
 """Shaft kept below the apex of the lesser trochanter, which is taken to lie 2.33 head radii below the head's centre [mm]."""
 NEEDED = 12.0
 """Shaft that must be in the image below that level [mm]: less cannot be supported in a test [D]."""
-TRIED = 5
+TRIED = 9
 """Places with the look of a head that are followed up [D]."""
 PAIR_APART, PAIR_LEVEL = (120.0, 250.0), 30.0
 """Two heads of one pelvis lie so far apart sideways, and so much off level or depth at most [mm] [D]."""
-LEAST_SEEN, LEAST_GAP = 0.35, 0.10
+LEAST_SEEN, LEAST_GAP = 0.30, 0.10
 """Share of a head's surface that must be seen, and of its upper half behind which bone follows a gap [-] [D]."""
 METAL_HU, METAL_MM3 = 2500.0, 200.0
 """Brighter than any bone [HU], and the volume of it that refuses [mm³], as in the anatomy of a femur [D]."""

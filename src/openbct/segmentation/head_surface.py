@@ -32,7 +32,7 @@ OFF_SPHERE = 0.25
 STIFF, LEAP = 0.06, 0.8
 """What a step between neighbouring rays costs per squared half millimetre, and at most [-] [D]."""
 ROUNDS, PASSES = 4, 8
-STARTS = (19.0, 22.0, 25.0, 28.0)
+STARTS = (21.0, 24.0, 27.0)
 """Radii that the search starts from [mm]: the first look may have taken the bowl for the ball, hardly the other way round [D]."""
 TABLE = 60
 """Steps of half a turn at which a surface is tabulated."""
