@@ -346,8 +346,8 @@ def odd() -> str:
     return (
         f"{len(ODD)} inputs: {count['refused']} are refused, {count['cautioned']} are read with a caution, {count['as it was']} give exactly the image of the good "
         f"series, and {count['unseen']} cannot be seen in the series alone (calibration, anatomy and the checks of the bone come after). All were read in one process "
-        f"with 1.5 GiB of memory beside the program's; none took longer than {found['slowest_s']} s of processor time, and memory grew by {found['grown_mib']} MiB, "
-        "which includes making the inputs. The rows are `tests/odd_rows.py`; each is a test.\n\n"
+        f"with 1.5 GiB of memory beside the program's; none took longer than {found['slowest_s']} s of processor time. "
+        "The rows are `tests/odd_rows.py`; each is a test.\n\n"
         + table(("kind", "what was done", "answer", "what the user is told"), rows)
     )
 
