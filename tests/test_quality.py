@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from openbct.acquisition import rules
+from openbct.io import read_scan
 from openbct.quality import examine
 from openbct.quality.noise import noise_at
 from openbct.records import Acquisition, BoneMask, Patient, Scan, Segmentation, Step
@@ -188,3 +190,17 @@ def test_images_without_a_body_are_no_bug(shape: tuple[int, int, int], value: fl
     bone = BoneMask("L1", Volume(mask, affine, "mask"), "body", 1.0, True)
     scan = Scan(Volume(np.full(shape, value), affine, "HU"), Patient(), Acquisition(), "test", "0", Step("input", "Read."))
     assert examine(scan, Segmentation({"L1": bone}, {}, Step("segmentation", "Drawn."))).step.sentence
+
+
+@pytest.mark.data
+def test_contrast_is_found_in_header_and_aorta(data_dir: Path) -> None:
+    """A real scan with an agent named in its header, and two without any: the aorta read 150 HU by eye in the first."""
+    nothing = Segmentation({}, {}, Step("segmentation", "None."))
+    scan = read_scan(data_dir / "abdomen_jpeg2000_contrast_dicom")
+    (blood,) = [one for one in examine(scan, nothing).checks if one.rule == "contrast_in_blood"]
+    assert (
+        blood.outcome == "caution" and blood.value == pytest.approx(150.0, abs=10.0) and "the header names one" in blood.sentence
+    )
+    for name in ("thoracolumbar_dicom", "abdomen_pelvis/ct.nii.gz"):
+        checks = examine(read_scan(data_dir / name), nothing).checks
+        assert not [one for one in checks if one.outcome != "ok" and "contrast" in one.rule]
