@@ -127,6 +127,11 @@ def brighter(given: Given, factor: float, shift: float) -> Given:
     return replace(given, image=given.image.with_array(given.image.array * factor + shift))
 
 
+def denser(given: Given, value: int, factor: float) -> Given:
+    """Multiply what one label holds: the noise around it stays that of a scan."""
+    return replace(given, image=given.image.with_array(given.image.array * np.where(given.labels.array == value, factor, 1.0)))
+
+
 def hollow(given: Given, value: int, rim: int) -> Given:
     """Leave a rim of the label."""
     mask = given.labels.array == value
@@ -162,7 +167,7 @@ ROWS: dict[str, tuple[Callable[[], Given], str, str, str]] = {
     "endplate fractured, sunken": (spine, "L1", CAUTION, "a fracture is possible, then strength and density of this level do not"),
     "screws in a vertebra": (spine, "L3", REFUSED, "metal or cement"),
     "cement in a vertebra": (spine, "L4", REFUSED, "metal or cement"),
-    "vertebra denser than the law": (lambda: brighter(spine(), 3.4, 0.0), "L2", CAUTION, "their stiffness is extrapolated"),
+    "vertebra denser than the law": (lambda: denser(spine(), L2, 3.4), "L2", CAUTION, "their stiffness is extrapolated"),
     "vertebra below the law's floor": (lambda: brighter(spine(), 1.0, -130.0), "L2", REFUSED, "too noisy or too fatty an image"),
     "vertebra in voxels of 3 mm": (lambda: coarser(spine(), 3.0), "L2", CAUTION, "blur endplates and cortex; strengths"),
     "vertebra in voxels of 7 mm": (lambda: coarser(spine(), 7.0), "L2", REFUSED, "voxels of 7.0 mm"),
