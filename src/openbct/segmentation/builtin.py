@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import SegmentationError
 from ..records import BoneMask, Scan, Segmentation, Step
 from ..volume import Volume
-from .confidence import SHARES_CUT, weigh, why_doubted
+from .confidence import kept_of, weigh, why_doubted
 from .femora import find_femora
 from .found import FoundBones
 from .given import FEMORA, LEVELS, _wanted
@@ -34,7 +34,7 @@ class BuiltIn:
         """Return the bones of a scan.
 
         The confidence of a mask is the smaller of the geometric mean of what its finder says of it (``FoundBones.parts``) and of the overlap
-        with the bone that the edges of the image let expect (:mod:`.confidence`); a bone that the image cuts keeps half.
+        with the bone that the edges of the image let expect (:mod:`.confidence`); a vertebra that the image cuts keeps half.
 
         Raises
         ------
@@ -71,8 +71,8 @@ class BuiltIn:
 def _judged(bone: BoneMask, found: float, image: Volume) -> tuple[BoneMask, list[str]]:
     """Return the bone with its finder's confidence, or that of the image where that is less, and what is doubted of a whole one."""
     evidence = weigh(bone.bone, bone.part, bone.mask, image)
-    confidence = min(found, evidence.confidence * (SHARES_CUT if bone.touches_edge else 1.0))
-    doubted = None if bone.touches_edge else why_doubted(bone.bone, evidence)
+    confidence = min(found, evidence.confidence * kept_of(bone.bone, bone.touches_edge))
+    doubted = None if kept_of(bone.bone, bone.touches_edge) < 1.0 else why_doubted(bone.bone, evidence)
     return replace(bone, confidence=confidence), [doubted] if doubted else []
 
 

@@ -97,6 +97,11 @@ def weigh(bone: str, part: str, mask: Volume, image: Volume) -> Evidence:
     return Evidence(float(off.mean()), float(edged.mean()), float(np.clip(overlap, 0.0, 1.0)), plausible)
 
 
+def kept_of(bone: str, cut: bool) -> float:
+    """Return what a bone keeps of its confidence where the image cuts it; a femur's shaft is cut by nearly every image."""
+    return SHARES_CUT if cut and not bone.startswith("femur") else 1.0
+
+
 def why_doubted(bone: str, evidence: Evidence) -> str | None:
     """Return why a bone's mask is doubted, or ``None``."""
     if evidence.confidence >= DOUBTED:

@@ -18,7 +18,7 @@ from scipy import ndimage
 from ..errors import GeometryError, SegmentationError, SettingsError
 from ..records import BoneMask, LabelMap, Scan, Segmentation, Step
 from ..volume import Volume, bounding_box, crop, offset_in, same_grid
-from .confidence import SHARES_CUT, weigh, why_doubted
+from .confidence import kept_of, weigh, why_doubted
 from .counting import NOT_COUNTED, count_levels
 from .leaks import without_leaks
 from .mending import mend
@@ -66,7 +66,7 @@ class GivenLabels:
         """Return the bones and reference tissues that the labels hold.
 
         The confidence of a mask is the overlap with the bone that the edges of the image let expect (:mod:`.confidence`), times the
-        share of its label that was kept and that was not filled holes, halved where the bone is cut by the border of the image.
+        share of its label that was kept and that was not filled holes, halved where the border of the image cuts a vertebra.
 
         Raises
         ------
@@ -278,8 +278,8 @@ def _repaired(bone: str, mask: Volume, part: str, image: Volume, *, moved: bool 
     cut = _touches_edge(repaired, image)
     clear = float(np.clip(contrast / FULL_CONTRAST, 0.0, 1.0))
     evidence = weigh(bone, part, repaired, image)
-    confidence = (1.0 - stray) * (1.0 - leaked) * (1.0 - holes) * clear * evidence.confidence * (SHARES_CUT if cut else 1.0)
-    doubted = None if cut or cautions else why_doubted(bone, evidence)
+    confidence = (1.0 - stray) * (1.0 - leaked) * (1.0 - holes) * clear * evidence.confidence * kept_of(bone, cut)
+    doubted = None if kept_of(bone, cut) < 1.0 or cautions else why_doubted(bone, evidence)
     cautions += [doubted] if doubted else []
     return BoneMask(bone, repaired, "body" if part == "body" else "whole", confidence, cut), cautions
 
