@@ -220,7 +220,8 @@ def _refined(
     bottom, top = (float(plane @ (x0, y0, 1.0)) for plane in planes)
     moved = start.centre + start.axes @ np.array([x0, y0, (bottom + top) / 2])
     half_depth = (ends[0] - ends[1]) / 2 / 0.98
-    half_width = float(np.clip((sides[0] - sides[1]) / 2 / 0.98, *(WIDE * half_depth * share for share in WIDTHS)))
+    least, most = (WIDE * half_depth * share for share in WIDTHS)
+    half_width = min(max((sides[0] - sides[1]) / 2 / 0.98, least), most)
     change = (start.height - (top - bottom)) / 2
     room = (max(start.room[0] + change, 2.5), max(start.room[1] + change, 2.5))
     return Start(moved, axes, top - bottom, 2 * half_depth, start.canal - y0, room), half_width, half_depth
