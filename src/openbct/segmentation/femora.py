@@ -142,6 +142,10 @@ def _follow(image: Volume, seed: HeadSeed, left: bool | None) -> Hip | str:
     upper = head.rays[:, 2] > 0.2
     if head.seen.mean() < LEAST_SEEN or float((head.gap * head.seen)[upper].mean()) < LEAST_GAP:
         return NONE_FOUND
+    bright = np.argwhere(box.array > METAL_HU) * FINE + box.affine[:3, 3]
+    in_head = float((np.linalg.norm(bright - head.centre, axis=1) < 1.3 * head.radius).sum()) * FINE**3
+    if in_head > METAL_MM3:
+        return _metal(in_head)
     lowest = float(corners(image)[:, 2].min())
     needed = head.centre[2] - LESSER_TROCHANTER * head.radius - NEEDED
     if lowest > needed:
@@ -211,10 +215,15 @@ def _refuse_metal(grid: Volume, head: HeadSurface, shaft: ShaftLine) -> None:
     )
     volume = float(near.sum()) * FINE**3
     if volume > METAL_MM3:
-        raise SegmentationError(
-            f"found {volume / 1000:.1f} cm3 brighter than {METAL_HU:.0f} HU in or at the femur, expected none: metal (nail, screw, prosthesis) "
-            "carries load and spoils the image"
-        )
+        raise SegmentationError(_metal(volume))
+
+
+def _metal(volume: float) -> str:
+    """Return the reason for refusing a volume of metal [mm³]."""
+    return (
+        f"found {volume / 1000:.1f} cm3 brighter than {METAL_HU:.0f} HU in or at the femur, expected none: metal (nail, screw, prosthesis) "
+        "carries load and spoils the image"
+    )
 
 
 def _on_scan(solid: Solid, image: Volume, cut: float) -> Volume:
