@@ -313,7 +313,7 @@ def write_page(cache: Path, data: Path) -> None:
         "of a statistical shape model, deviations drawn from a normal distribution, in three scans of four. Four kinds of bone from dense to very porous, five joint gaps, three kernels, noise "
         "of 10 to 42 HU, slices of 1 to 5 mm, pixels of 0.9 or 1.1 mm. The method was tuned on patient 001, on the simulator's own drawn person and on two real scans; patient 002 is reported: of its scans eleven had been seen when two rules were mended (of two balls in one joint the inner is the head), for a fault of the drawn person, and were measured again. No parameter "
         "belongs to a scan. A scan holds one hip and about 70 mm of shaft, so the side is told by the shaft and not by the pair.", "",
-        "Beam hardening and scatter are not simulated here, the anatomy is that of two men in an unusual pose (thighs flexed by about 30 degrees), and the labels have no osteophytes.", "",
+        "Beam hardening and scatter are not simulated here, the anatomy is that of two patients (in patient 001 the thighs are flexed by about 30 degrees), and the labels have no osteophytes.", "",
         "Leak: volume of the mask within 55 mm of the top of the head that lies more than 1 mm (or half a slice) outside the true femur, over the femur's volume: all that "
         "could be acetabulum.", "",
         "## Results", "", TABLE, *(summary(one, name) for name, one in groups), "",
