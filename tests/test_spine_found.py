@@ -14,6 +14,7 @@ from openbct.errors import SegmentationError, SettingsError
 from openbct.io import read_density, read_labels, read_scan
 from openbct.records import Acquisition, Patient, Scan, Segmentation, Segmenter, Step
 from openbct.segmentation import BuiltIn
+from openbct.segmentation.canal import find_canal
 from openbct.segmentation.smooth_surface import best_surface
 from openbct.volume import Volume, canonical, place_into
 
@@ -49,6 +50,24 @@ def test_no_spine_is_a_reason_and_not_a_bone(image: np.ndarray, reason: str) -> 
 def test_unknown_bone_stops_the_run() -> None:
     with pytest.raises(SettingsError, match="L9"):
         BuiltIn(("L9",))(make_scan(np.zeros((20, 20, 20))))
+
+
+@pytest.mark.parametrize("aside", [17.5, 20.0])
+def test_canal_is_not_lost_in_the_marrow_of_joints(aside: float) -> None:
+    """A canal of 20 mm, open at its sides but for a pedicle every 30 mm, between two columns of joints whose bone closes all around."""
+    x, y, z = np.meshgrid(*(2.5 * np.arange(n) for n in (48, 48, 40)), indexing="ij")
+    x, y = x - 60.0, y - 70.0
+    image = np.full(x.shape, -80.0, dtype=np.float32)
+    image[np.hypot(x / 28, (y + 29) / 17) < 1] = 150.0
+    image[np.hypot(x, y) < 10] = 20.0
+    image[(np.abs(np.hypot(x, y) - 11.25) < 1.75) & ((z % 30 < 5) | (np.abs(y) > 9))] = 600.0
+    for side in (-aside, aside):
+        joint = np.hypot(x - side, y - 2.5)
+        image[joint < 6.6] = 600.0
+        image[joint < 3.6] = 20.0
+    canal = find_canal(Volume(image, np.diag([-2.5, -2.5, 2.5, 1.0]), "HU"))
+    assert canal is not None
+    assert np.abs(canal.points[:, 0] + 60.0).max() < 5.0
 
 
 def test_surface_follows_a_tilted_edge_through_a_gap() -> None:

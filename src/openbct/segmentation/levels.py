@@ -179,6 +179,7 @@ def _counted(count: int, sacrum: int | None, last_rib: int | None) -> Naming:
         names = tuple(_numbered(last_rib - number) for number in range(count))
     if sacrum is None or last_rib is None:
         seen, other = ("the sacrum", "no rib") if last_rib is None else ("the last rib", "no sacrum")
+        # One in about ten: persons with four or six lumbar vertebrae and with transitional ones together [R].
         ground = (
             f"Levels were counted from {seen}, assuming five lumbar vertebrae; {other} was found as a second ground, and a person in about ten "
             "has another number or a transitional vertebra."
