@@ -10,6 +10,7 @@ import pytest
 
 from openbct.io import read_scan
 from openbct.segmentation.femora import NONE_FOUND, find_femora, find_femur_in
+from openbct.segmentation.femur_shaft_line import find_shaft
 from openbct.segmentation.head_surface import shape_head
 from openbct.segmentation.hip_joint import find_heads
 from openbct.segmentation.workgrid import coarse, sample
@@ -121,6 +122,20 @@ def test_no_hip_is_no_error(array: np.ndarray) -> None:
     assert not found.bones and set(found.absent.values()) == {NONE_FOUND}
 
 
+@pytest.mark.parametrize(("top", "is_shaft"), [(-55.0, True), (-100.0, False)])
+def test_a_shaft_has_no_break(top: float, is_shaft: bool) -> None:
+    low, high = np.array([-100.0, -60.0, -130.0]), np.array([100.0, 60.0, 0.0])
+    shape = np.round((high - low) / EDGE).astype(int) + 1
+    points = np.moveaxis(np.indices(shape), 0, -1) * EDGE + low
+    bone = (np.hypot(points[..., 0] - 50.0, points[..., 1]) < 15.0) & (points[..., 2] < top)
+    affine = np.diag([EDGE, EDGE, EDGE, 1.0])
+    affine[:3, 3] = low
+    line = find_shaft(Volume(np.where(bone, 700.0, 50.0), affine, "HU"), np.zeros(3), 22.0, None)
+    assert (line is not None) == is_shaft
+    if line is not None:
+        assert line.left and line.share > 0.9
+
+
 def test_heads_have_their_place_and_size() -> None:
     image, _ = hips()
     seeds = find_heads(image)[:2]
@@ -170,3 +185,10 @@ def test_real_pelvis_with_cut_femora_is_refused(data_dir: Path) -> None:
     found = find_femora(read_scan(data_dir / "abdomen_pelvis" / "ct.nii.gz").image)
     assert not found.bones
     assert "metal" in found.absent["femur_left"] and "the scan ends" in found.absent["femur_right"]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["thoracolumbar_dicom", "lumbar_sagittal_dicom"])
+def test_no_femur_is_invented_on_a_spine(data_dir: Path, name: str) -> None:
+    found = find_femora(read_scan(data_dir / name).image)
+    assert not found.bones and set(found.absent.values()) == {NONE_FOUND}

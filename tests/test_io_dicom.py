@@ -60,7 +60,7 @@ def test_folder_without_dicom(tmp_path: Path) -> None:
 
 
 def test_empty_folder(tmp_path: Path) -> None:
-    assert "no files" in refused(tmp_path)
+    assert "found no files in the folder or zip; expected" in refused(tmp_path)
 
 
 def test_reports_and_indexes_are_passed_over(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def test_parts_add_in_the_square(value: float, sd: float | None, relative: float
     found = with_uncertainty(strength, measured(value, sd), SPREAD)
     assert found.uncertainty == pytest.approx(relative * strength.strength)
     assert f"{100 * relative:.0f} %" in found.step.sentence and found.step.sentence.startswith(strength.step.sentence)
+    assert f"{strength.bone}: one standard deviation" in found.step.sentence  # a value of this bone, not of all
     assert ("not known" in found.step.sentence) == (sd is None or value <= 0)
 
 

@@ -50,6 +50,6 @@ def with_uncertainty(strength: StrengthResult, measures: BoneMeasures, spread: M
     else:
         parts += "; that of the calibration is not known and not in it"
     relative = math.hypot(spread.relative, calibration)
-    sentence = f"One standard deviation of the strength within its recipe was taken as {100 * relative:.0f} % ({parts})."
+    sentence = f"{strength.bone}: one standard deviation of the strength within its recipe was taken as {100 * relative:.0f} % ({parts})."
     step = replace(strength.step, sentence=f"{strength.step.sentence} {sentence}")
     return replace(strength, uncertainty=relative * strength.strength, step=step)

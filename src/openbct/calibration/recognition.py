@@ -147,7 +147,8 @@ def _nothing(tracks: Sequence[Track], models: Sequence[PhantomModel], below: boo
         seen = "no row of round rods that run along the table"
     where = "below the body" if below else "in the scan"
     expected = models[0].title if len(models) == 1 else "those of a known phantom"
+    unnamed = "" if len(models) == 1 else " (one of two rods is not recognized without its name)"
     return (
         f"found {seen} {where}, expected {expected} on a line that the tube voltage allows; check that the phantom lies in the image, name it "
-        "with --phantom, give its certificate, or calibrate without a phantom"
+        f"with --phantom{unnamed}, give its certificate, or calibrate without a phantom"
     )

@@ -68,7 +68,9 @@ def whole_numbers(volume: Volume) -> Volume:
             )
         array = rounded.astype(np.int32)
     if array.size and array.min() < 0:
-        raise SegmentationError(f"found labels down to {array.min()}, expected 0 for background and positive numbers")
+        raise SegmentationError(
+            f"found labels down to {array.min()}, expected 0 for background and positive numbers; if this is the scan itself, give its label map"
+        )
     return volume.with_array(array)
 
 

@@ -234,5 +234,6 @@ def read_dicom(path: Path) -> pydicom.Dataset:
             return pydicom.dcmread(path, defer_size=1024)
     except Exception as error:
         raise SegmentationError(
-            f"found a file that is no readable label file ({type(error).__name__}), expected NIfTI, NRRD, DICOM SEG or RTSTRUCT"
+            f"found a file that is no readable label file ({type(error).__name__}), expected NIfTI, NRRD, DICOM SEG or RTSTRUCT; "
+            "give the file that the segmentation program wrote"
         ) from None

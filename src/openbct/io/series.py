@@ -85,9 +85,9 @@ def find_series(blobs: Sequence[Blob]) -> Found:
     notes = tuple(f"{count} {reason}" for reason, count in passed.items())
     if not groups:
         said = f"; among them {', '.join(notes)}" if notes else ""
+        seen = f"{describe_files(blobs)} without a DICOM image{said}" if blobs else "no files in the folder or zip"
         raise ScanError(
-            f"found {describe_files(blobs)} without a DICOM image{said}; expected a CT series; "
-            "give the folder or zip that holds the series, or a NIfTI file by its own name"
+            f"found {seen}; expected a CT series; give the folder or zip that holds the series, or a NIfTI file by its own name"
         )
     return Found(_name_series(list(groups.values())), notes)
 

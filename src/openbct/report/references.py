@@ -69,7 +69,7 @@ def _parted(step: Step, own: re.Pattern[str] | None) -> tuple[tuple[str, ...], t
 
 def references(texts: Texts, numbering: Numbering) -> Section:
     """Return the numbered references with their marks."""
-    items = tuple(f"{clean(item.text)} ({texts(f'mark.{item.mark}')})" for item in numbering.references)
+    items = tuple(f"{texts.unit(clean(item.text))} ({texts(f'mark.{item.mark}')})" for item in numbering.references)
     blocks: tuple[Block, ...] = (Listing(items, numbered=True), Paragraph(texts("methods.marks"), "note"))
     return Section("references", texts("section.references"), blocks if items else (Paragraph(texts("none")),))
 

@@ -30,7 +30,7 @@ class Texts:
         plain = re.sub(r"(?<![\w.])-(?=\d)", "\u2212", plain)
         plain = re.sub(r"(?<=\d) x (?=\d)", " × ", plain)
         plain = re.sub(r"\b(?:the )?femur_(left|right)\b", r"the \1 femur", plain)
-        plain = plain.replace("mg/cm3", "mg/cm³").replace("g/cm3", "g/cm³").replace("g/cm2", "g/cm²")
+        plain = self.unit(plain)
         return plain[:1].upper() + plain[1:]
 
     def bone(self, name: str) -> str:

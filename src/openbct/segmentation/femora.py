@@ -221,7 +221,7 @@ def _refuse_metal(grid: Volume, head: HeadSurface, shaft: ShaftLine) -> None:
 def _metal(volume: float) -> str:
     """Return the reason for refusing a volume of metal [mm³]."""
     return (
-        f"found {volume / 1000:.1f} cm3 brighter than {METAL_HU:.0f} HU in or at the femur, expected none: metal (nail, screw, prosthesis) "
+        f"found {volume / 1000:.1f} cm³ brighter than {METAL_HU:.0f} HU in or at the femur, expected none: metal (nail, screw, prosthesis) "
         "carries load and spoils the image"
     )
 
