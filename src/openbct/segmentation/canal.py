@@ -36,10 +36,10 @@ BEND = 0.1
 """Penalty for a step to the side, per mm² and slice of 2.5 mm, in units of enclosure; to front or back a twenty-fifth [D]."""
 STEEPEST = 3.0
 """Most that the path may move aside for each millimetre upwards [-]: the sacral canal runs backwards at up to 72° [D]."""
-LEAST_ENCLOSED = 0.2
-"""Enclosure below which a slice speaks against a canal [-]: at 0.25 the most porous of 30 simulated spines has none, at 0.15 it has one too [C]; [D]."""
-SHORTEST = 23.0
-"""Of a canal that is believed [mm]: a vertebra cut free of its surroundings has 26, and 20 with front and back exchanged [C]; [D]."""
+LEAST_ENCLOSED = 0.3
+"""Enclosure below which a slice speaks against a canal [-] [D]."""
+SHORTEST = 16.0
+"""Of a canal that is believed [mm]: one arch alone encloses it over the height of its pedicles and what smoothing along it adds [D]."""
 SHORT, DRAWN_ON = 50.0, 18.0
 """Length of a canal that is drawn on at its ends, and by how much [mm] [D]."""
 
