@@ -300,11 +300,6 @@ def unknown_series(small: Small) -> list[object]:
     return ["analyze", small.scan, *small.given, "--series", "7"]
 
 
-def missing_slice(small: Small) -> list[object]:
-    sorted(small.scan.iterdir())[7].unlink()
-    return ["analyze", small.scan, *small.given]
-
-
 def truncated_slice(small: Small) -> list[object]:
     path = sorted(small.scan.iterdir())[7]
     path.write_bytes(path.read_bytes()[:3000])
@@ -432,7 +427,6 @@ BAD = [
     (inspect_missing, 3, ["found nothing", "expected"]),
     (two_series, 3, ["found 2 usable series", "--series"]),
     (unknown_series, 3, ["expected one of", "--series"]),
-    (missing_slice, 3, ["expected"]),
     (truncated_slice, 3, ["expected"]),
     (truncated_nifti, 3, ["expected"]),
     (noise_as_nifti, 3, ["NIfTI"]),
@@ -493,6 +487,13 @@ def test_bad_input(openbct: Command, small: Small, tmp_path: Path, make: Callabl
         assert word in said.error, (word, said.error)
 
 
+def test_a_missing_slice_refuses_the_bone_that_it_cuts(openbct: Command, small: Small, tmp_path: Path) -> None:
+    damaged = copy_of(small, tmp_path / "copy")
+    sorted(damaged.scan.iterdir())[7].unlink()  # it lies in L2
+    said = openbct("analyze", damaged.scan, *damaged.given, "--bones", "L2", "--no-report", "-o", tmp_path / "out")
+    assert said.status == 3 and "L2 reaches into a gap of" in said.error and "fetch the missing slices" in said.error
+
+
 def test_nothing_is_read_before_options_are_known_to_be_right(
     openbct: Command, small: Small, tmp_path: Path, monkeypatch
 ) -> None:
@@ -533,7 +534,7 @@ def test_usage(openbct: Command, arguments: list[str]) -> None:
 def check_first_bone_survives(out: Path, told: tuple[str, ...] = ("L1",)) -> None:
     result = read_result(out)
     assert tuple(bone["name"] for bone in result["bones"]) == told and all(bone["strength_n"] > 1000 for bone in result["bones"])
-    assert set(result["bones"][0]["files"]) == {"density", "mask", "failed", "model"}
+    assert set(result["bones"][0]["files"]) == {"density", "mask", "failed", "model", "regions", "region_names"}
     assert all((out / name).stat().st_size > 0 for name in result["bones"][0]["files"].values())
     assert len((out / "results.csv").read_text(encoding="utf-8").splitlines()) == 1 + len(told)
     assert not list(out.rglob("*.part"))

@@ -246,9 +246,13 @@ def _repaired(bone: str, mask: Volume, part: str, image: Volume, *, moved: bool 
     if stray > STRAY_CAUTION:
         cautions.append(f"{bone}: {100 * stray:.1f} % of the label lay apart from the bone and was left out.")
     one = labels == 1 + int(np.argmax(sizes))
+    full = ndimage.binary_fill_holes(np.pad(one, 1))[1:-1, 1:-1, 1:-1]
+    holes = 1.0 - float(one.sum()) / float(full.sum())
+    if holes > HOLE_CAUTION:
+        cautions.append(f"{bone}: holes of {100 * holes:.1f} % in the label were filled.")
     leaked = 0.0
-    if part == "body" or bone in FEMORA:
-        one, leaked = without_leaks(one, mask.spacing)
+    if part == "body" or bone in FEMORA:  # of the filled bone: walls around a hole are thin, and are no bridges
+        full, leaked = without_leaks(full, mask.spacing)
     if leaked > STRAY_REFUSAL:
         raise SegmentationError(
             f"found {100 * leaked:.0f} % of the label of {bone} hanging on it by thin bridges, expected one bone (at most {100 * STRAY_REFUSAL:g} %); mend the "
@@ -256,10 +260,6 @@ def _repaired(bone: str, mask: Volume, part: str, image: Volume, *, moved: bool 
         )
     if leaked > 0.0:
         cautions.append(f"{bone}: {100 * leaked:.1f} % of the label hung on the bone by thin bridges (a leak) and was cut off.")
-    full = ndimage.binary_fill_holes(np.pad(one, 1))[1:-1, 1:-1, 1:-1]
-    holes = 1.0 - float(one.sum()) / float(full.sum())
-    if holes > HOLE_CAUTION:
-        cautions.append(f"{bone}: holes of {100 * holes:.1f} % in the label were filled.")
     repaired = mask.with_array(full)
     first, last = bounding_box(repaired)
     repaired = crop(repaired, first.tolist(), last.tolist())
