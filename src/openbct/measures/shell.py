@@ -48,6 +48,9 @@ ASSUMED = 1000.0
 DENSEST = 98.0
 """Percentile of a femur's density that stands for its cortex: the shaft holds a tenth of the bone as thick cortex [D]."""
 
+CHUNK = 512
+"""Profiles fitted at a time, which bounds the memory [D]."""
+
 
 @dataclass(frozen=True)
 class Shell:
@@ -163,15 +166,17 @@ def _fit(profiles: Float[Array, "n d"], cortical: float, blur: float) -> tuple[F
 
     Thickness and place of the surface are tried on a grid; for each pair the densities outside and inside follow by least squares.
     """
-    best = np.full(len(profiles), np.inf)
-    chosen = np.zeros(len(profiles))
-    for thickness in THICKNESSES:
-        for offset in OFFSETS:
-            outer, inner = (special.ndtr((DEPTHS - edge) / blur) for edge in (offset, offset + thickness))
-            base = np.column_stack([1.0 - outer, inner])
-            rest = profiles - cortical * (outer - inner)
-            span = np.linalg.qr(base)[0]
-            misfit = (rest**2).mean(axis=1) - ((rest @ span) ** 2).sum(axis=1) / len(DEPTHS)
-            better = misfit < best
-            best[better], chosen[better] = misfit[better], thickness
+    pairs = np.array([(offset, offset + thickness) for thickness in THICKNESSES for offset in OFFSETS])
+    outer, inner = (special.ndtr((DEPTHS - edge[:, None]) / blur) for edge in pairs.T)
+    span = np.linalg.qr(np.stack([1.0 - outer, inner], axis=-1))[0]
+    target = cortical * (outer - inner)
+    along = np.einsum("kd,kdm->km", target, span)
+    chosen, best = np.zeros(len(profiles)), np.zeros(len(profiles))
+    for begin in range(0, len(profiles), CHUNK):
+        some = profiles[begin : begin + CHUNK].astype(float)
+        square = (some**2).sum(axis=1)[:, None] - 2.0 * some @ target.T + (target**2).sum(axis=1)
+        misfit = square - ((np.tensordot(some, span, axes=(1, 1)) - along) ** 2).sum(axis=-1)
+        least = misfit.argmin(axis=1)
+        chosen[begin : begin + CHUNK] = (pairs[:, 1] - pairs[:, 0])[least]
+        best[begin : begin + CHUNK] = misfit[np.arange(len(some)), least] / len(DEPTHS)
     return chosen, best
