@@ -80,7 +80,8 @@ def test(arguments: list[str]) -> None:
         run([python, "-m", "ruff", "check", "."])
         run([python, "-m", "ruff", "format", "--check", "."])
         run([python, "-m", "mypy"])
-        arguments = ["-n", str(min(4, os.cpu_count() or 1)), "--durations", "10"]
+        # a file stays with one worker: what its tests share is made once
+        arguments = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile", "--durations", "10"]
     run([python, "-m", "pytest", *arguments])
 
 

@@ -194,6 +194,7 @@ ROWS: dict[str, tuple[Callable[[], Given], str, str, str]] = {
 }  # fmt: skip
 """What is wrong, in which bone, what becomes of it, and words that must be said."""
 LONG = (
+    "body cut by the image",
     "femoral head cut by the image", "shaft too short", "nail in a femur", "femur in voxels of 3 mm", "hip upside down",
     "femoral label with a hole", "femoral label in two parts", "femur below the law's floor",
 )  # fmt: skip

@@ -62,6 +62,7 @@ def quickly(small: Small, *more: object) -> list[object]:
     return ["--protocol", small.quick, "--bones", "L1", "--no-report", *more]
 
 
+@pytest.mark.slow
 def test_folder_resumes_and_tells_failures(
     openbct: Command, small: Small, scans: Path, tmp_path: Path, computed: list[str]
 ) -> None:

@@ -636,6 +636,7 @@ def test_a_report_that_fails_costs_no_result(openbct: Command, small: Small, tmp
     check_first_bone_survives(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_cut_bone_never_loses_another(openbct: Command, small: Small, tmp_path: Path) -> None:
     cut = cut_label(small, tmp_path / "cut")
     out = tmp_path / "out"
@@ -836,6 +837,7 @@ MINE = MaterialLaw("mine", "K2HPO4", lambda rho: 3000.0 * rho, lambda rho: 40.0 
 """
 
 
+@pytest.mark.slow
 def test_a_result_with_a_law_of_ones_own_repeats_itself(openbct: Command, small: Small, tmp_path: Path) -> None:
     (tmp_path / "laws").mkdir()
     (tmp_path / "laws" / "law.py").write_text(LAW)

@@ -95,6 +95,7 @@ def test_one_hip_tells_its_side_by_its_shaft() -> None:
     assert dice(found.bones["femur_left"].mask, Volume(half.array, affine, "HU"), truth["femur_left"][86:]) > 0.95
 
 
+@pytest.mark.slow
 def test_a_scan_that_ends_above_the_shaft_is_refused_with_its_length() -> None:
     found = find_femora(hips(below=50.0)[0])
     assert not found.bones
@@ -110,6 +111,7 @@ def test_metal_is_refused_on_its_side_only() -> None:
     assert "metal" in found.absent["femur_left"] and set(found.bones) == {"femur_right"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "array",
     [
@@ -136,6 +138,7 @@ def test_a_shaft_has_no_break(top: float, is_shaft: bool) -> None:
         assert line.left and line.share > 0.9
 
 
+@pytest.mark.slow
 def test_heads_have_their_place_and_size() -> None:
     image, _ = hips()
     seeds = find_heads(image)[:2]
@@ -180,6 +183,7 @@ def test_real_hip_from_a_box(data_dir: Path) -> None:
     assert dice(bone.mask, image, truth) > 0.97
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_real_pelvis_with_cut_femora_is_refused(data_dir: Path) -> None:
     found = find_femora(read_scan(data_dir / "abdomen_pelvis" / "ct.nii.gz").image)
@@ -187,6 +191,7 @@ def test_real_pelvis_with_cut_femora_is_refused(data_dir: Path) -> None:
     assert "metal" in found.absent["femur_left"] and "the scan ends" in found.absent["femur_right"]
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["thoracolumbar_dicom", "lumbar_sagittal_dicom"])
 def test_no_femur_is_invented_on_a_spine(data_dir: Path, name: str) -> None:

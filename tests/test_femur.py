@@ -364,6 +364,7 @@ def test_real_hip_is_a_right_one_by_its_header(data_dir: Path) -> None:
     assert called_left.lengths == region.lengths
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize("patient", ["001", "002"])
 def test_both_femora_of_a_patient_are_alike(data_dir: Path, patient: str) -> None:

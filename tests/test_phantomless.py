@@ -507,7 +507,10 @@ def test_abdomen_small_uses_its_labels(data_dir: os.PathLike[str]) -> None:
 @pytest.mark.data
 @pytest.mark.parametrize(
     "name, air, fat, muscle",
-    [("thoracolumbar_dicom", -995.0, -102.0, 43.0), ("lumbar_sagittal_dicom", -980.0, -107.0, 55.0)],
+    [
+        pytest.param("thoracolumbar_dicom", -995.0, -102.0, 43.0, marks=pytest.mark.slow),
+        ("lumbar_sagittal_dicom", -980.0, -107.0, 55.0),
+    ],
 )
 def test_dicom_series_without_labels(data_dir: os.PathLike[str], name: str, air: float, fat: float, muscle: float) -> None:
     found = reads(Phantomless()(read(data_dir / name), labels()))  # type: ignore[operator]
@@ -547,6 +550,7 @@ def test_simulated_bones_are_calibrated_to_truth(kvp: float, labelled: bool, lim
     check_simulated(kvp, labelled, limit, (2.0, 2.0, 4.0))
 
 
+@pytest.mark.slow
 def test_a_coarse_simulated_torso_is_calibrated_to_truth() -> None:
     check_simulated(120.0, True, 0.07, (3.0, 3.0, 6.0))
 

@@ -192,6 +192,7 @@ def test_images_without_a_body_are_no_bug(shape: tuple[int, int, int], value: fl
     assert examine(scan, Segmentation({"L1": bone}, {}, Step("segmentation", "Drawn."))).step.sentence
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_contrast_is_found_in_header_and_aorta(data_dir: Path) -> None:
     """A real scan with an agent named in its header, and two without any: the aorta read 150 HU by eye in the first."""

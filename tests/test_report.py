@@ -369,6 +369,7 @@ def test_every_text_is_used():
         line, line, 4000.0 + line[:, None] + line, default=fallen, weakest=fallen, texts=report.Texts(Recorder(ENGLISH))
     )
     by_content = (
+        "adequacy.",
         "quantity.",
         "stage.",
         "mark.",

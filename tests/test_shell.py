@@ -118,6 +118,7 @@ def scanned() -> tuple[SimulatedBone, BoneRegion, BoneMeasures]:
     return bone, region, measure_femur(region, image)
 
 
+@pytest.mark.slow
 def test_thickness_follows_the_drawn_cortex_from_the_head_to_the_shaft() -> None:
     _, region, _ = scanned()
     shell = measure_shell(region.mask, region.density, FemurShape().cortical_density)

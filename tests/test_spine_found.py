@@ -109,6 +109,7 @@ def test_real_thoracolumbar(data_dir: Path) -> None:
     assert all(upper - lower > 15.0 for upper, lower in pairwise(heights))
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_real_sagittal_stack(data_dir: Path) -> None:
     scan = read_scan(data_dir / "lumbar_sagittal_dicom")
