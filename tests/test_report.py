@@ -370,6 +370,7 @@ def test_every_text_is_used():
     )
     by_content = (
         "adequacy.",
+        "calibration.places",
         "quantity.",
         "stage.",
         "mark.",

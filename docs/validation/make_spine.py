@@ -191,7 +191,8 @@ Written by `docs/validation/make_spine.py --cache FOLDER`. How it works: [method
 
 Persons {first} to {last} of the simulator's cohort with seed {seed}; persons 0 to 4 of it and five of seed 100 were looked at while the method
 was made, these were not, except no. 13: its canal was lost in the joints of one side, 12 to 15 mm from the middle, and three of its bodies had Dice of
-0.77 to 0.87, until directions with bone within 3.6 mm no longer counted for a canal; that limit was chosen with persons up to 13 in view. A field of 190 mm around the spine; kernel, voltage, dose,
+0.77 to 0.87, until directions with bone within 3.6 mm no longer counted for a canal;
+that limit was chosen with persons up to 13 in view. A field of 190 mm around the spine; kernel, voltage, dose,
 contrast phase, voxels and the lower end of the field go round with the number; no setting is made for a scan. Every scan is in the table. A body counts
 as whole where its true mask does not touch the first or the last slice; the topmost of these (T10) is refused as cut where the column cannot be followed
 above its upper endplate.
