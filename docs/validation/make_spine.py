@@ -1,6 +1,6 @@
 """Vertebrae found without labels, on simulated and real scans: the tables and the picture of docs/validation/spine.md.
 
-    python docs/validation/make_spine.py --data ../shared/data --cache /tmp/spine
+    python docs/validation/make_spine.py --data ../shared/data --cache FOLDER
 
 Simulated scans are kept in the cache, one file each. Seed 100, the first five of seed 200 and its no. 13 served for tuning. Scans already there
 are not made again.
