@@ -8,6 +8,7 @@ from ..records import BoneResult, Case, StrengthResult
 from ..volume import Volume, to_index
 from . import drawing, plots, slices, views
 from .content import Block, Fact, Facts, Figure, Notice, Pair, Paragraph, Section, Table
+from .hip_table import hip_regions
 from .landmarks import can_draw
 from .projection import projection
 from .reference_places import reference_places
@@ -47,6 +48,7 @@ def bone_section(bone: BoneResult, case: Case, texts: Texts) -> Section:
     if bone.region is not None and bone.region.mask.array.any():
         blocks.append(_views(bone, texts))
     blocks += _test(bone, texts)
+    blocks += hip_regions(bone, texts)
     title = texts("section.bone", bone=bone_title(bone, texts))
     full = bone.region is not None
     return Section(f"bone-{_anchor(bone.bone)}", title, tuple(blocks), new_page=full, together=not full)

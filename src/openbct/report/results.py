@@ -102,7 +102,6 @@ def results(case: Case, texts: Texts, numbering: Numbering) -> Section:
     else:
         blocks.append(Paragraph(texts("results.none")))
     blocks += _load(case, texts)
-    blocks += [table for bone in case.bones for table in _hip_regions(bone, texts)]
     return Section("results", texts("section.results"), tuple(blocks))
 
 
@@ -198,24 +197,6 @@ def _is_detail(key: str, bone: BoneResult) -> bool:
         or (key.endswith("_vbmd") and key != "integral_vbmd")
         or (key.endswith("_abmd") and key not in MAIN_HIP)
     )
-
-
-def _hip_regions(bone: BoneResult, texts: Texts) -> list[Block]:
-    """Return area, mineral and areal density of every projected region, as densitometry reports list them."""
-    values = bone.measures.values if bone.measures is not None else {}
-    names = [
-        key.removesuffix("_abmd") for key in values if key.endswith("_abmd") and f"{key.removesuffix('_abmd')}_area" in values
-    ]
-    rows = []
-    for name in names:
-        found = [values.get(f"{name}_{kind}") for kind in ("area", "bmc", "abmd", "vbmd", "cortex_thickness")]
-        digits = (2, 2, 3, 0, 1)
-        cells = [texts.number(item.value, n) if item is not None else "" for item, n in zip(found, digits)]
-        rows.append((texts.find(f"hip.{name}", clean(name)), *cells))
-    if not rows:
-        return []
-    heads = tuple(texts(f"hip.{key}") for key in ("region", "area", "bmc", "abmd", "vbmd", "cortex"))
-    return [Table(f"{texts('hip.caption')}: {texts.inline_bone(bone.bone)}", heads, "lrrrrr", (2, 1, 1, 1, 1, 1), tuple(rows))]
 
 
 def _load(case: Case, texts: Texts) -> list[Block]:
