@@ -25,7 +25,7 @@ from .archive import Blob, open_within
 from .codestream import check_codestream
 from .header import Slice, number, quiet
 from .placing import Placing
-from .regrid import onto_grid
+from .straightening import onto_grid
 
 Array = np.ndarray
 AIR = -1024
