@@ -39,6 +39,7 @@ def fine() -> tuple[Volume, Volume]:
     return bone.density, bone.mask
 
 
+@cache
 def scanned(spacing: tuple[float, float, float], blur: float) -> tuple[Volume, Volume]:
     """The same bone, blurred (full width at half maximum in mm) and in other voxels."""
     density, mask = fine()
