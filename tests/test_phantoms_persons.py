@@ -11,6 +11,7 @@ import pytest
 from openbct.errors import SettingsError
 from openbct.phantoms import FemurShape, Fracture, Girth, Person, SimulatedScan, VertebraShape, cohort, simulate_torso, torso_of
 from openbct.phantoms.beam import scanner_beam
+from openbct.phantoms.body import BodyShape, check_body
 from openbct.phantoms.canvas import Canvas, empty
 from openbct.phantoms.cohort import NECK_ABMD, hip_factor
 from openbct.phantoms.column import LEVELS, Placed, column
@@ -118,6 +119,25 @@ def test_a_trunk_straightens_above_a_wedge_and_does_not_leave_the_body() -> None
         torso_of(Person(fractures={level: Fracture("wedge", 0.6)}))
     with pytest.raises(SettingsError, match="fewer or smaller"):
         torso_of(Person(fractures={level: Fracture("wedge", 0.6) for level in LEVELS}))
+
+
+@pytest.mark.parametrize(("lumbar", "lowest"), [(4, "L4"), (5, "L5"), (6, "L6")])
+def test_a_spine_with_another_number_of_lumbar_vertebrae(lumbar: int, lowest: str) -> None:
+    """It stands on the same sacrum, and a whole vertebra with its disc is more or less below T12."""
+    levels = column(lumbar=lumbar)
+    assert [levels[0].level, levels[-1].level, len(levels)] == [lowest, "T10", lumbar + 3]
+    assert np.linalg.norm(levels[0].disc[:3, 3] - column()[0].disc[:3, 3]) < 1.0
+    raised = levels[-3].frame[2, 3] - column()[-3].frame[2, 3]
+    assert raised == pytest.approx(37.0 * (lumbar - 5), abs=4.0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [BodyShape(lumbar=3), BodyShape(fused=("L6",)), BodyShape(lumbar=4, implants=("screws_L5",)), BodyShape(fused=("pelvis",))],
+)
+def test_a_spine_that_cannot_be_drawn_is_refused(body: BodyShape) -> None:
+    with pytest.raises(SettingsError, match="expected"):
+        check_body(body)
 
 
 @pytest.mark.parametrize("girth", [Girth(-8.0), Girth(), Girth(28.0, 57.0), Girth(60.0, 52.0)])

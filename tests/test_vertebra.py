@@ -13,6 +13,7 @@ from openbct.anatomy import locate_vertebra
 from openbct.anatomy.vertebral_body import isolate_body
 from openbct.errors import GeometryError, SegmentationError
 from openbct.phantoms import SimulatedScan, TorsoSettings, simulate_vertebra
+from openbct.phantoms.spine import VertebraShape, vertebra
 from openbct.records import BoneMask, CalibratedVolume, Step
 from openbct.volume import Volume, bounding_box, crop, place_into, resample
 
@@ -61,6 +62,26 @@ def label(simulated: SimulatedScan, name: str) -> Volume:
     labels = simulated.bodies if name.startswith("vertebral_body") else simulated.labels
     value = next(value for value, known in labels.names.items() if known == name)
     return Volume(labels.volume.array == value, labels.volume.affine, "mask")
+
+
+@pytest.mark.parametrize("turn_deg", [(9.0, -6.0, 11.0), (-10.0, 8.0, -12.0)])
+def test_heights_of_a_wedge_fracture_that_lies_turned(turn_deg: tuple[float, float, float]) -> None:
+    """Drawn with 27.5 mm between its rims and a loss of 35 % in front; its back wall is not along its axis, and columns leave through it.
+
+    Endplates are hollow by 0.4 mm each where the posterior height is read, by 1.0 mm where the anterior one is.
+    """
+    bone = vertebra(VertebraShape(losses=(0.35, 0.175, 0.0)))
+    shape, affine = (70, 60, 25), np.diag([1.0, 1.0, 2.0, 1.0])
+    affine[:3, 3] = -affine.diagonal()[:3] * (np.array(shape) - 1) / 2
+    matrix = Rotation.from_euler("xyz", turn_deg, degrees=True).as_matrix()
+    points = (np.moveaxis(np.indices(shape), 0, -1) * (1.0, 1.0, 2.0) + affine[:3, 3]) @ matrix
+    x, y, z = (points[..., axis].astype(np.float32) for axis in range(3))
+    inside = np.maximum(bone.body((x, y, z))[0], y - 15.5) < 0
+    lengths = locate_vertebra(
+        bone_mask(Volume(inside, affine, "mask"), "body"), calibrated(Volume(np.where(inside, 150.0, 0.0), affine, "mg/cm3"))
+    ).lengths
+    assert lengths["posterior_height"] == pytest.approx(27.5 - 0.8, abs=1.2)
+    assert lengths["anterior_height"] == pytest.approx(0.65 * (27.5 - 2.0), abs=1.2)
 
 
 def test_planes_of_the_endplates_and_the_plane_between_them() -> None:

@@ -34,6 +34,13 @@ HEIGHT_AT = {"anterior": 0.15, "middle": 0.50, "posterior": 0.85}
 HEIGHTS_REFERENCE = Reference(
     "Vertebral heights at 15, 50 and 85 % of the antero-posterior axis, as constants in the TotalSegmentator repository", "code"
 )
+NEAR = 3.0
+"""Around the place of a height, where the ends of columns are read [mm] [D]."""
+SMOOTH = 1.5
+"""Deviation over which the ends of columns are smoothed before their slope is taken [mm]: slices of 3 mm make steps [D]."""
+STEEPEST = 1.0
+"""Slope of an endplate beyond which it is taken for the wall [-]: where heights are read, at the rims and in the middle, those of fractured
+bodies are flat too [D]."""
 SETTLED_DEG = 0.1
 MAX_ROUNDS = 12
 """The axis is refined until it moves less than ``SETTLED_DEG``, at most ``MAX_ROUNDS`` times [D]."""
@@ -235,8 +242,27 @@ def _midline(columns: Columns) -> tuple[float, float, float]:
 
 
 def _ends_at(columns: Columns, x: float, y: float) -> tuple[Array, Array]:
-    """Return the upper and the lower endplate point at (x, y): the mean of the columns within 3 mm of it."""
+    """Return the upper and the lower endplate point at (x, y): the mean of the columns within 3 mm of it that end at the endplate."""
     gx, gy = np.meshgrid(columns.x, columns.y, indexing="ij")
     away = np.where(columns.footprint, np.hypot(gx - x, gy - y), np.inf)
-    near = away <= max(3.0, float(away.min()))
-    return np.array([x, y, float(columns.upper[near].mean())]), np.array([x, y, float(columns.lower[near].mean())])
+    ends = []
+    for heights in (columns.upper, columns.lower):
+        there = np.where(_on_endplate(heights), away, np.inf)
+        near = away if np.isinf(there.min()) else there
+        ends.append(np.array([x, y, float(heights[near <= max(NEAR, float(near.min()))].mean())]))
+    return ends[0], ends[1]
+
+
+def _on_endplate(heights: Float[Array, "nx ny"]) -> Bool[Array, "nx ny"]:
+    """Return the columns that end at an endplate: those beside them end about as high.
+
+    The axis is the mean of both endplates' normals, and the back of a wedge is not along it: columns near the back then leave the body
+    through its wall, the sooner the farther back.
+    """
+    known = np.isfinite(heights)
+    weight = ndimage.gaussian_filter(known.astype(float), SMOOTH / COLUMN_STEP, mode="constant")
+    smooth = ndimage.gaussian_filter(np.where(known, heights, 0.0), SMOOTH / COLUMN_STEP, mode="constant") / np.maximum(
+        weight, 1e-6
+    )
+    slope = np.hypot(*np.gradient(smooth, COLUMN_STEP))
+    return np.asarray(known & (slope <= STEEPEST))

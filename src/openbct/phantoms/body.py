@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import SettingsError
-from .column import LEVELS, Fracture, column
+from .column import LUMBAR, Fracture, column, levels_of
 from .contrast import PHASES
 from .implants import check_implants
 from .softtissue import SLIM, Girth
@@ -36,6 +36,10 @@ class BodyShape:
     """By level."""
     phase: str = "none"
     """Of contrast agent: ``"none"``, ``"arterial"``, ``"portal"``, ``"late"`` or ``"oral"``."""
+    lumbar: int = LUMBAR
+    """Vertebrae without ribs: 4, 5 or 6."""
+    fused: tuple[str, ...] = ()
+    """Levels that are grown together with what is below them: bone where the disc was."""
     implants: tuple[str, ...] = ()
     """Names of :data:`openbct.phantoms.implants.KINDS`."""
     plaque: bool = True
@@ -48,8 +52,11 @@ def check_body(body: BodyShape) -> None:
     Raises
     ------
     SettingsError
-        A size, an amount of fat, a curve, a fracture, a phase or an implant out of what can be drawn.
+        A size, an amount of fat, a curve, a number of levels, a fracture, a phase or an implant out of what can be drawn.
     """
+    if body.lumbar not in (4, 5, 6):
+        raise SettingsError(f"found {body.lumbar} lumbar vertebrae, expected 4, 5 or 6; change the body")
+    drawn = levels_of(body.lumbar)
     ranges = {
         "size": (body.size, 0.75, 1.3),
         "breadth": (body.breadth, 0.8, 1.25),
@@ -63,20 +70,26 @@ def check_body(body: BodyShape) -> None:
     if body.phase not in PHASES:
         raise SettingsError(f"found the contrast phase {body.phase!r}, expected one of {', '.join(PHASES)}; choose one of these")
     for level, fracture in body.fractures.items():
-        if level not in LEVELS:
-            raise SettingsError(f"found a fracture of {level}, expected levels among {', '.join(LEVELS)}; rename it")
+        if level not in drawn:
+            raise SettingsError(f"found a fracture of {level}, expected levels among {', '.join(drawn)}; rename it")
         if fracture.kind not in ("wedge", "biconcave", "crush") or not 0.0 <= fracture.loss <= 0.6:
             raise SettingsError(
                 f"found a {fracture.kind} fracture of {level} with a loss of {fracture.loss}, expected wedge, biconcave or crush with 0 to 0.6; "
                 "change it"
             )
-    front = min(float(placed.frame[1, 3]) - placed.disc_size[1] for placed in column(body.fractures))
+    front = min(float(placed.frame[1, 3]) - placed.disc_size[1] for placed in column(body.fractures, lumbar=body.lumbar))
     if front < FOREMOST:
         raise SettingsError(
             f"found fractures of {', '.join(body.fractures)} that bend the spine to {-front:.0f} mm before the hips, expected at most "
             f"{-FOREMOST:g}; make them fewer or smaller"
         )
     check_implants(body.implants)
+    at = (*body.fused, *(name.split("_")[1] for name in body.implants if name.startswith(("screws", "cement"))))
+    absent = set(at) - set(drawn)
+    if absent:
+        raise SettingsError(
+            f"found a fusion or an implant at {', '.join(sorted(absent))}, expected levels among {', '.join(drawn)}; rename it"
+        )
     lost = {level: max(fracture.losses) for level, fracture in body.fractures.items() if f"screws_{level}" in body.implants}
     for level, share in lost.items():
         if share > MOST_LOST_WITH_SCREWS:

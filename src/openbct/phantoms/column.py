@@ -39,6 +39,8 @@ LEVELS: Mapping[str, _Level] = MappingProxyType(
     }
 )
 """From below; a woman's spine [D]."""
+LUMBAR = 5
+"""Vertebrae without ribs that are drawn unless others are asked for."""
 SACRAL_ENDPLATE = (0.0, 28.0, 102.0)
 """Centre of the upper face of S1, from the midpoint between the femoral heads [mm] [D]."""
 SACRAL_SLOPE_DEG = 36.0
@@ -58,6 +60,7 @@ class Placed:
     """Frame at the centre of the disc below."""
     disc_size: tuple[float, float, float]
     """Half-width, half-depth, half-height [mm]."""
+    size: _Level
 
 
 def _frame(centre: Array, tilt_deg: float) -> Float[Array, "4 4"]:
@@ -84,8 +87,21 @@ class Fracture:
         return share[0] * self.loss, share[1] * self.loss, share[2] * self.loss
 
 
-def column(fractures: Mapping[str, Fracture] | None = None, *, cobb_deg: float = 0.0, breadth: float = 1.0) -> tuple[Placed, ...]:
-    """Return the levels from L5 up to T10, standing on the sacrum with lumbar lordosis.
+def levels_of(lumbar: int = LUMBAR) -> Mapping[str, _Level]:
+    """Return the levels of a spine with 4, 5 or 6 lumbar vertebrae, from below.
+
+    The one that is more, or less, is in the middle of the lumbar spine by its shape: the lowest is always that which fits a sacrum.
+    """
+    shapes = list(LEVELS.values())
+    own = shapes[:3] + shapes[3:4] * (lumbar - 4) + shapes[4:]
+    thoracic = [level for level in LEVELS if level.startswith("T")]
+    return dict(zip([*(f"L{lumbar - number}" for number in range(lumbar)), *thoracic], own, strict=True))
+
+
+def column(
+    fractures: Mapping[str, Fracture] | None = None, *, cobb_deg: float = 0.0, breadth: float = 1.0, lumbar: int = LUMBAR
+) -> tuple[Placed, ...]:
+    """Return the levels from the lowest lumbar vertebra up to T10, standing on the sacrum with lumbar lordosis.
 
     Parameters
     ----------
@@ -95,10 +111,12 @@ def column(fractures: Mapping[str, Fracture] | None = None, *, cobb_deg: float =
         Angle between the most tilted endplates of one curve to the left, in the coronal plane [degrees].
     breadth
         Of bodies and discs, over the drawn ones [-].
+    lumbar
+        How many vertebrae bear no ribs: 4, 5 or 6.
     """
     centre, tilt = np.array(SACRAL_ENDPLATE), SACRAL_SLOPE_DEG
     placed, lean = [], 0.0
-    for level, size in LEVELS.items():
+    for level, size in levels_of(lumbar).items():
         opened = min(lean, STRAIGHTENING_DEG)
         lean -= opened
         centre, tilt, disc = _advance(centre, tilt, size.disc, size.disc_deg + opened)
@@ -110,7 +128,7 @@ def column(fractures: Mapping[str, Fracture] | None = None, *, cobb_deg: float =
             tilt, lean = tilt + bent, lean + bent
         centre = end
         half = (breadth * size.width / 2, breadth * size.depth / 2, size.disc / 2)
-        placed.append(Placed(level, frame, disc, half))
+        placed.append(Placed(level, frame, disc, half, size))
     return tuple(placed) if cobb_deg == 0 else _bent(placed, cobb_deg, float(centre[2]))
 
 

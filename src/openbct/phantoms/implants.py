@@ -110,7 +110,7 @@ def _screws(canvas: Canvas, placed: Placed) -> None:
 def _cement(canvas: Canvas, placed: Placed, lost: float) -> None:
     """Paint two lobes of cement, as flat as a fracture that took the share ``lost`` of the height has left the body."""
     width, depth, _ = placed.disc_size
-    sunk = np.float32(lost * LEVELS[placed.level].height / 2)
+    sunk = np.float32(lost * placed.size.height / 2)
     inverse = np.linalg.inv(placed.frame).astype(np.float32)
 
     def blob(points: Coordinates) -> Field:

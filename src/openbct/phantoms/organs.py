@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .canvas import Canvas
-from .column import LEVELS, Fracture, Placed
+from .column import Fracture, Placed
 from .labels import LABELS
 from .shapes import Coordinates, Field, Point, cone, ellipsoid, intersection, sphere, tube, union
 from .softtissue import bounds_of, cavity
@@ -150,7 +150,7 @@ def paint_vessels(
 ) -> None:
     """Paint aorta and vena cava in front of the column, and their branches to the thighs."""
     artery, vein = phase.get("artery", 0.0), phase.get("vein", 0.0)
-    chain = [placed for placed in column if placed.level != "L5"]
+    chain = column[1:]
     heights = [float(placed.frame[2, 3]) for placed in chain] + [420.0]
     heights[0] -= 8
     front = [float(placed.frame[1, 3]) - placed.disc_size[1] for placed in chain]
@@ -200,10 +200,8 @@ def paint_column_surroundings(
         fracture = fractures.get(placed.level)
         if fracture is not None and fracture.losses[1] > max(fracture.losses[0], fracture.losses[2]):
             # Where the upper endplate was, down to the middle of the body: bone is painted over what does not become disc.
-            frame = placed.frame @ np.array(
-                [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, LEVELS[placed.level].height / 4], [0, 0, 0, 1]]
-            )
-            shape = partial(_disc, to_disc=np.linalg.inv(frame), size=(*placed.disc_size[:2], LEVELS[placed.level].height / 4))
+            frame = placed.frame @ np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, placed.size.height / 4], [0, 0, 0, 1]])
+            shape = partial(_disc, to_disc=np.linalg.inv(frame), size=(*placed.disc_size[:2], placed.size.height / 4))
             canvas.paint(shape, (frame[:3, 3] - reach, frame[:3, 3] + reach), (0, "disc", 0), texture=4.0)
 
 

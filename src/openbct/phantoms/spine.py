@@ -36,6 +36,8 @@ class VertebraShape:
     """Depth of each endplate below its rim."""
     waist: float = 0.07
     """Narrowing of the body at mid-height [-]."""
+    osteophytes: float = 0.0
+    """How far lips of bone stand out from the rims of both endplates, in front and at the sides."""
     process_reach: float = 40.0
     """Half the span of the transverse processes."""
     spinous_length: float = 30.0
@@ -106,14 +108,19 @@ class Vertebra:
     def body(self, points: Coordinates) -> tuple[Field, Field]:
         """Return the distance to the body, and relative height (-1 lower to 1 upper endplate)."""
         shape, (x, y, z) = self.shape, points
-        half_width, half_depth = shape.width / 2, shape.depth / 2
-        level = np.clip(z / np.float32(shape.height / 2), -1, 1)
+        half_width, half_depth, half_height = shape.width / 2, shape.depth / 2, shape.height / 2
+        level = np.clip(z / np.float32(half_height), -1, 1)
         narrow = 1 - np.float32(shape.waist) * (1 - level**2)
         rx, ry = np.float32(half_width) * narrow, np.float32(half_depth) * narrow
         side = superellipse(x, y, rx, ry, 2.35)
         # The back wall is hollow towards the canal: a wide cylinder is taken out of it.
         hollow = np.float32(0.85 * half_width) - np.sqrt(x * x + (y - np.float32(half_depth - 3.2 + 0.85 * half_width)) ** 2)
         side = intersection(side, hollow, 2.5)
+        if shape.osteophytes:
+            # A lip is highest at the rim, gone 7 mm from it, and leaves the back wall free.
+            rim = np.clip((np.float32(half_height) - np.abs(z)) / np.float32(7.0), 0, 1)
+            free = np.clip((np.float32(0.25 * shape.depth) - y) / np.float32(4.0), 0, 1)
+            side = side - np.float32(shape.osteophytes) * (1 - rim) ** 2 * free
         plan = np.clip(side / np.float32(half_depth), -1, 0)
         upper, lower = self._limits(y, plan)
         ends = np.maximum(z - upper, -z - lower)
@@ -176,7 +183,7 @@ class Vertebra:
         """Return the vertebra as the canvas paints it."""
         s = self.shape
         reach = s.process_reach + 5
-        lower = (-reach, -s.depth / 2 - 2, -1.0 * s.height - 6)
+        lower = (-reach, -s.depth / 2 - 2 - s.osteophytes, -1.0 * s.height - 6)
         upper = (reach, s.depth / 2 + 20 + s.spinous_length + 6, 0.8 * s.height + 6)
         return Bone(self.field, self.distance, lower, upper, s.yellow_marrow, s.iodine)
 

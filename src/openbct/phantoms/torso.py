@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Literal
@@ -16,8 +17,8 @@ from ..records import LabelMap, Patient, Scan, Step
 from ..volume import Volume, to_patient
 from .beam import scanner_beam
 from .body import BodyShape, check_body
-from .canvas import Canvas, empty
-from .column import LEVELS, Placed, column
+from .canvas import Bone, BoneField, Canvas, empty
+from .column import LEVELS, Placed, column, levels_of
 from .contrast import PHASES
 from .femur import FemurShape, femur, femur_frame
 from .implants import paint_implants
@@ -27,9 +28,10 @@ from .pelvis import PelvisShape, hip_bone, sacrum
 from .ribs import rib
 from .rods import CalibrationPhantom, paint_slab, slab_height, slab_rods
 from .scanner import ScannerSettings, check_scanner, expose
+from .shapes import Coordinates
 from .simulated import SimulatedScan, record
 from .softtissue import paint_body, paint_table
-from .spine import VertebraShape, vertebra
+from .spine import VertebraShape, disc_distance, vertebra
 
 Array = np.ndarray
 Side = Literal["left", "right"]
@@ -110,7 +112,7 @@ def _paint(canvas: Canvas, settings: TorsoSettings, landmarks: dict[str, Array])
     """Paint the whole body, from outside to inside, and return the integers of the vertebral bodies."""
     body = settings.body
     phase = PHASES[body.phase]
-    levels = column(body.fractures, cobb_deg=body.cobb_deg, breadth=body.breadth)
+    levels = column(body.fractures, cobb_deg=body.cobb_deg, breadth=body.breadth, lumbar=body.lumbar)
     back, phantom = body.girth.back, settings.calibration
     paint_table(canvas, back + (slab_height(phantom) / body.size if phantom else 0.0))
     if phantom is not None:
@@ -119,6 +121,7 @@ def _paint(canvas: Canvas, settings: TorsoSettings, landmarks: dict[str, Array])
     paint_organs(canvas, settings.seed, phase)
     paint_vessels(canvas, levels, phase, plaque=body.plaque)
     paint_column_surroundings(canvas, levels, body.fractures)
+    _paint_fusions(canvas, settings, levels)
     _paint_hips(canvas, settings, landmarks)
     bodies = _paint_spine(canvas, settings, levels, landmarks)
     paint_implants(canvas, body.implants, levels, landmarks, body.fractures)
@@ -179,12 +182,12 @@ def region_of(settings: TorsoSettings, region: str) -> TorsoSettings:
         return replace(settings, top=40.0 * body.size)
     if region == "spine":
         return replace(settings, bottom=75.0 * body.size)
-    if region not in LEVELS:
-        raise SettingsError(f"found the level {region!r}, expected one of {', '.join(LEVELS)}; choose one of these")
     check_body(body)
-    levels = column(body.fractures, cobb_deg=body.cobb_deg)
+    if region not in (drawn := levels_of(body.lumbar)):
+        raise SettingsError(f"found the level {region!r}, expected one of {', '.join(drawn)}; choose one of these")
+    levels = column(body.fractures, cobb_deg=body.cobb_deg, lumbar=body.lumbar)
     centre = next(placed.frame[2, 3] for placed in levels if placed.level == region)
-    height, lean = LEVELS[region].height, 25.0 * float(np.sin(np.radians(abs(body.cobb_deg) / 2)))
+    height, lean = drawn[region].height, 25.0 * float(np.sin(np.radians(abs(body.cobb_deg) / 2)))
     bottom, top = centre - height - 10 - lean, centre + 0.75 * height + 8 + lean
     return replace(settings, bottom=float(body.size * bottom), top=float(body.size * top))
 
@@ -246,12 +249,15 @@ def _paint_spine(
     canvas: Canvas, settings: TorsoSettings, levels: tuple[Placed, ...], landmarks: dict[str, Array]
 ) -> Integer[Array, "i j k"]:
     """Paint the vertebrae and return the integers of their bodies."""
+    body, bodies = settings.body, np.zeros(canvas.hu.shape, dtype=np.uint8)
+    # Ribs stay at their vertebrae where the spine has more or fewer levels below them.
+    raised = np.eye(4)
+    raised[:3, 3] = column(lumbar=body.lumbar)[-3].frame[:3, 3] - column()[-3].frame[:3, 3]
     for number in ("10", "11", "12"):
         for side in ("left", "right"):
-            canvas.paint_bone(rib(number, side), np.eye(4), LABELS[f"rib_{side}_{number}"])
-    body, bodies = settings.body, np.zeros(canvas.hu.shape, dtype=np.uint8)
+            canvas.paint_bone(rib(number, side), raised, LABELS[f"rib_{side}_{number}"])
     for order, placed in enumerate(levels):
-        size = LEVELS[placed.level]
+        size = placed.size
         density = settings.level_densities.get(placed.level, settings.trabecular_density)
         fracture = body.fractures.get(placed.level)
         shape = replace(
@@ -264,6 +270,22 @@ def _paint_spine(
         landmarks[f"{placed.level}_centre"] = placed.frame[:3, 3].copy()
         landmarks |= {f"{placed.level}_{name}": to_patient(placed.frame, point) for name, point in shape.endplates.items()}
     return bodies
+
+
+def _paint_fusions(canvas: Canvas, settings: TorsoSettings, levels: tuple[Placed, ...]) -> None:
+    """Paint bone where the discs of fused vertebrae were; endplates are painted over it afterwards."""
+    shape = settings.vertebra
+    for placed in levels:
+        if placed.level in settings.body.fused:
+            x, y, z = placed.disc_size[0] + 2, placed.disc_size[1] + 2, 2 * placed.disc_size[2] + 4
+
+            def field(points: Coordinates, size: tuple[float, float, float] = placed.disc_size) -> BoneField:
+                distance = disc_distance(size, points)
+                shell, compact, inside = (np.full_like(distance, v) for v in (1.5, 600.0, 1.5 * shape.trabecular_density))
+                return BoneField(distance, shell, compact, inside, distance)
+
+            bone = Bone(field, partial(disc_distance, placed.disc_size), (-x, -y, -z), (x, y, z), shape.yellow_marrow)
+            canvas.paint_bone(bone, placed.disc, LABELS[f"vertebrae_{placed.level}"])
 
 
 def _scan(canvas: Canvas, settings: TorsoSettings, image: Array, bodies: Array, landmarks: Mapping[str, Array]) -> SimulatedScan:
