@@ -117,10 +117,25 @@ def test_transverse_isotropy_keeps_the_modulus_along_the_load() -> None:
     assert np.abs(widening).max() == pytest.approx(0.104 * 3 * N / LENGTH, rel=1e-3)  # nu_zx = nu_xz Ez / Ex
 
 
-def test_the_elastic_plastic_solver_has_neither() -> None:
-    for model in (replace(column(), symmetry=TRANSVERSE), column(tilts=True)):
-        with pytest.raises(ModelError, match="use a linear test"):
-            measure_strength(model, VERTEBRA_TEST)
+def test_a_test_to_failure_has_both() -> None:
+    """Uniaxial: the strength is yield stress times area, the stiffness that of the linear test; a block does not tilt."""
+    test = replace(VERTEBRA_TEST, plausible=())
+    for model in (replace(column(), symmetry=TRANSVERSE), column(tilts=True), replace(column(tilts=True), symmetry=TRANSVERSE)):
+        result = measure_strength(model, test)
+        assert result.strength == pytest.approx(8.0 * AREA, rel=1e-4)
+        assert result.stiffness == pytest.approx(measure_linear(model, HEIGHT).stiffness, rel=1e-4)
+
+
+def test_a_tilting_platen_weakens_unequal_columns() -> None:
+    modulus = np.zeros((12, 4, 8))
+    modulus[:4], modulus[8:] = 1000.0, 3000.0
+    strengths = []
+    for tilts in (False, True):
+        model = column(modulus, tilts=tilts)
+        model = replace(model, yield_stress=np.where(modulus > 2000.0, 24.0, 8.0))
+        strengths.append(measure_strength(model, replace(VERTEBRA_TEST, plausible=())).strength)
+    assert strengths[0] == pytest.approx((8.0 + 24.0) * AREA, rel=1e-3)
+    assert 2 * 8.0 * AREA < strengths[1] < 0.8 * strengths[0]  # twice the weaker column, and what the columns' bending adds
 
 
 def test_a_load_that_does_no_work_and_an_impossible_bone_are_errors() -> None:

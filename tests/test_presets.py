@@ -73,6 +73,14 @@ def test_supports_pads_and_anisotropy_order_the_stiffness() -> None:
     assert values["soft pads"] < 0.9 * values["free"] and values["transverse"] < values["free"]
 
 
+def test_a_tilting_platen_and_anisotropy_go_to_failure() -> None:
+    usual = strong().strength
+    for change in ({"superior": "tilting"}, {"elasticity": "transverse"}):
+        found = strong(**change).strength
+        assert usual and found and 0.5 * usual.strength < found.strength < usual.strength
+        assert found.failed.any() and found.quantities["energy_imbalance"] < 0.02
+
+
 def test_pads_that_yield_are_weaker_than_pads_that_do_not() -> None:
     elastic, yielding = strong(), strong(pad_yield_mpa=2.0)
     assert elastic.strength and yielding.strength and yielding.strength.strength < 0.95 * elastic.strength.strength

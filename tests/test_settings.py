@@ -193,8 +193,14 @@ def test_a_law_from_a_file(tmp_path: Path) -> None:
             'expected it beside "nonlinear" only',
         ),
         ("[vertebra]\nrule = 'height'", "rule = 'height' beside .vertebra. test \"nonlinear\""),
-        ("[vertebra]\nsuperior = 'tilting'", 'expected test = "linear"'),
-        ("[vertebra]\nelasticity = 'transverse'", 'expected test = "linear"'),
+        (
+            "[vertebra]\nsuperior = 'tilting'\ntest = 'softening'\ntravel_mm = 2\nincrement_mm = 0.1",
+            'beside test = "softening", which no solver',
+        ),
+        (
+            "[vertebra]\nelasticity = 'transverse'\nyield_criterion = 'paraboloid'",
+            'beside yield_criterion = "paraboloid", which no solver',
+        ),
         ("[femur]\nelasticity = 'transverse'", "unknown setting"),
         ("[femur]\nloadcase = 'stance'", "needs load_angle_deg"),
         ("[femur]\nloadcase = 'stance'\nload_angle_deg = 20", 'expected "none"'),

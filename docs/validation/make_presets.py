@@ -124,6 +124,7 @@ HIP: dict[str, dict[str, Any]] = CORTEX | {
 ELASTIC: dict[str, dict[str, Any]] = {
     '`superior = "tilting"`': {"superior": "tilting"},
     '`elasticity = "transverse"`': {"elasticity": "transverse"},
+    "both": {"superior": "tilting", "elasticity": "transverse"},
 }
 
 DISCS: dict[str, dict[str, Any]] = {
@@ -175,7 +176,9 @@ def main() -> None:
         markdown(heads, presets("femur", "femur_left")),
         ["## Options of the vertebra", "", "One change each of the default preset.", ""],
         markdown(changed, options("vertebra", "L2", VERTEBRA, {})),
-        ["Linear tests alone have these:", ""],
+        ["## Tilting platen and transverse isotropy", "", "In the default's load history:", ""],
+        markdown(changed, options("vertebra", "L2", ELASTIC, {})),
+        ["In the linear test of `crawford-linear`'s rule:", ""],
         markdown(changed, options("vertebra", "L2", ELASTIC, LINEAR)),
         ["## Options of the femur", ""],
         markdown(changed, options("femur", "femur_left", HIP, {})),

@@ -29,12 +29,12 @@ from openbct.errors import OpenBCTError
 from openbct.femodel import build_model
 from openbct.io import read_density, read_labels
 from openbct.linear import CRAWFORD_2003, LinearTest, measure_linear
-from openbct.loadcases import AxialCompression, SidewaysFall
+from openbct.loadcases import AxialCompression, SidewaysFall, Stance
 from openbct.materials import MATERIALS, TRANSVERSE
 from openbct.phantoms import FemurShape, VertebraShape, femur_region, vertebra_region
 from openbct.records import BoneMask, BoneRegion, CalibratedVolume, ElasticSymmetry, LoadCase, MaterialLaw, Step
 from openbct.report import drawing
-from openbct.strength import FEMUR_TEST, VERTEBRA_TEST, MechanicalTest, measure_strength
+from openbct.strength import FEMUR_TEST, STANCE_TEST, VERTEBRA_TEST, MechanicalTest, measure_strength
 from openbct.volume import Volume
 
 HERE = Path(__file__).resolve().parent
@@ -111,15 +111,13 @@ def bone(name: str) -> BoneRegion:
     return locate_femur(BoneMask("femur_left", femur.mask, "whole", 1.0, True), calibrated(femur.density))
 
 
-BONES = {
-    "vertebra": ("vertebra_l2", "vertebra low", "vertebra middle", "vertebra high"),
-    "fall": ("hip_crop", "femur low", "femur middle", "femur high"),
-}
-NOMINAL = {"vertebra": 1.0, "fall": 1.5}
+FEMORA = ("hip_crop", "femur low", "femur middle", "femur high")
+BONES = {"vertebra": ("vertebra_l2", "vertebra low", "vertebra middle", "vertebra high"), "fall": FEMORA, "stance": FEMORA}
+NOMINAL = {"vertebra": 1.0, "fall": 1.5, "stance": 1.5}
 """Voxel edge of the base [mm]; femora at 1.5 mm, which saves two thirds of the time."""
-SIZES = {"vertebra": (0.75, 1.0, 1.5, 2.0, 3.0), "fall": (1.0, 1.5, 2.0, 3.0)}
+SIZES = {"vertebra": (0.75, 1.0, 1.5, 2.0, 3.0), "fall": (1.0, 1.5, 2.0, 3.0), "stance": (1.0, 1.5, 2.0, 3.0)}
 """Voxel edges that are tried [mm]."""
-TITLES = {"vertebra": "Vertebra, compression", "fall": "Femur, sideways fall"}
+TITLES = {"vertebra": "Vertebra, compression", "fall": "Femur, sideways fall", "stance": "Femur, stance"}
 
 
 # Changes of a bone --------------------------------------------------------------------------------------------------
@@ -214,9 +212,9 @@ def variants(kind: str) -> list[Variant]:
     """The base first, then one change each."""
     h = NOMINAL[kind]
     # a variant may leave the plausible range: that is what is asked
-    test = replace({"vertebra": VERTEBRA_TEST, "fall": FEMUR_TEST}[kind], plausible=())
+    test = replace({"vertebra": VERTEBRA_TEST, "fall": FEMUR_TEST, "stance": STANCE_TEST}[kind], plausible=())
     law = MATERIALS["kopperdahl2002+side-artefact" if kind == "vertebra" else "keyak2005"]
-    case: LoadCase = AxialCompression(voxel=h) if kind == "vertebra" else SidewaysFall(voxel=h)
+    case: LoadCase = {"vertebra": AxialCompression, "fall": SidewaysFall, "stance": Stance}[kind](voxel=h)
     base = Variant("base", "base", case, law, test)
 
     def with_case(group: str, title: str, **change: Any) -> Variant:
@@ -236,7 +234,7 @@ def variants(kind: str) -> list[Variant]:
     found += [replace(base, group="cortex", title=title, cortex=cortex) for title, cortex in CORTICES.items()]
     found += [with_case("edge", "density inside the mask only", edge="bone")]
     found += [with_law(base, MATERIALS[name]) for name in (VERTEBRAL_LAWS if kind == "vertebra" else FEMORAL_LAWS)]
-    return found + (vertebral(base, with_case, with_change) if kind == "vertebra" else femoral(base, with_case, with_change))
+    return found + OWN[kind](base, with_case, with_change)
 
 
 def vertebral(base: Variant, with_case: Callable[..., Variant], with_change: Callable[..., Variant]) -> list[Variant]:
@@ -260,17 +258,33 @@ def vertebral(base: Variant, with_case: Callable[..., Variant], with_change: Cal
 
 
 def femoral(base: Variant, with_case: Callable[..., Variant], with_change: Callable[..., Variant]) -> list[Variant]:
-    """What only a femur has."""
-    case = base.case
+    """What both tests of a femur have."""
     weak = replace(base.law, tension_ratio=0.72)
     found = [replace(base, group="asymmetry", title="tension at 0.72, paraboloid", law=weak, test=unequal(base.test))]
     found += [with_change("shaft", f"shaft {length:g} mm", shorter(length)) for length in (30.0, 20.0, 10.0)]
+    return found + [with_case("supports", f"shaft held over {length:g} mm", distal_support=length) for length in (3.0, 12.0)]
+
+
+def falling(base: Variant, with_case: Callable[..., Variant], with_change: Callable[..., Variant]) -> list[Variant]:
+    """What only a sideways fall has."""
+    case, found = base.case, femoral(base, with_case, with_change)
     for key, word in (("adduction_deg", "adduction"), ("internal_rotation_deg", "rotation")):
         found += [with_case("alignment", f"{word} {d:+d}°", **{key: getattr(case, key) + d}) for d in (-5, 5)]
     found += [with_case("caps and pads", f"pads reach {reach:g} mm", intrusion=reach) for reach in (4.0, 8.0)]
     found += [with_case("supports", "head bonded across the load", head="bonded")]
-    found += [with_case("supports", "both pads bonded across the load", head="bonded", trochanter="bonded")]
-    return found + [with_case("supports", f"shaft held over {length:g} mm", distal_support=length) for length in (3.0, 12.0)]
+    return [*found, with_case("supports", "both pads bonded across the load", head="bonded", trochanter="bonded")]
+
+
+def standing(base: Variant, with_case: Callable[..., Variant], with_change: Callable[..., Variant]) -> list[Variant]:
+    """What only stance has."""
+    angle, found = base.case.load_angle_deg, femoral(base, with_case, with_change)
+    found += [with_case("alignment", f"load {d:+d}° to lateral", load_angle_deg=angle + d) for d in (-5, 5)]
+    found += [with_change("alignment", f"shaft {d:+d}° forward", tilted(0, d)) for d in (-5, 5)]
+    found += [with_case("caps and pads", f"cup reaches {reach:g} mm", pad=reach + 4.0, intrusion=reach) for reach in (8.0, 16.0)]
+    return [*found, with_case("supports", "cup bonded across the load", head="bonded")]
+
+
+OWN = {"vertebra": vertebral, "fall": falling, "stance": standing}
 
 
 # Solving --------------------------------------------------------------------------------------------------------------

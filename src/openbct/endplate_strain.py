@@ -66,6 +66,7 @@ def between_ends(model: FEModel, solver: Callable[..., fe.PlasticSolution]) -> C
         elastic = fe.solve(
             youngs_modulus, poisson_ratio=given["poisson_ratio"], spacing=given["spacing"], fixed=given["fixed"],
             displacement=given["displacement"], tolerance=TOLERANCE, bbar=given["bbar"], threads=given["threads"],
+            orthotropy=given["orthotropy"], rigid=given["rigid"],
         )  # fmt: skip
         share = shortening(model, elastic.displacement, ends)
         if not 0 < share <= 1.001:

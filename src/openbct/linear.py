@@ -18,6 +18,7 @@ from . import fe
 from .bounds import Bounds, doubt_bounds, refuse_bounds
 from .errors import ModelError
 from .records import Array, FEModel, Reference, Step, StrengthResult
+from .solver_terms import orthotropy_of, platens_of
 from .strength import least_rigidity, mesh_of
 
 TOLERANCE = 1e-6
@@ -71,19 +72,10 @@ def measure_linear(model: FEModel, test: LinearTest, *, threads: int | None = No
     Crawford et al., Bone 33:744 (2003); Pistoia et al., Bone 30:842 (2002); Schileo et al., J Biomech 47:3531 (2014).
     """
     begin = time.perf_counter()
-    boundary, fixed = model.boundary, model.boundary.fixed
-    faces: tuple[fe.RigidFace, ...] = ()
-    if boundary.tilts:
-        axis = int(np.argmax(np.abs(boundary.direction)))
-        moved = float(boundary.displacement[boundary.loaded, axis].mean())
-        motion = [0.0, 0.0, 0.0, fe.FREE, fe.FREE, fe.FREE]
-        motion[axis], motion[3 + axis] = moved, 0.0
-        follows = (axis == 0, axis == 1, axis == 2)
-        faces = (fe.RigidFace(boundary.loaded, (motion[0], motion[1], motion[2], motion[3], motion[4], motion[5]), follows),)
-        fixed = fixed.copy()
-        fixed[boundary.loaded, axis] = False
+    boundary = model.boundary
+    fixed, faces = platens_of(model)
     solution = fe.solve(
-        model.youngs_modulus, poisson_ratio=model.poisson_ratio, orthotropy=_orthotropy(model), spacing=(model.spacing,) * 3,
+        model.youngs_modulus, poisson_ratio=model.poisson_ratio, orthotropy=orthotropy_of(model), spacing=(model.spacing,) * 3,
         fixed=fixed, displacement=boundary.displacement, tolerance=TOLERANCE, bbar=test.bbar, rigid=faces, threads=threads,
     )  # fmt: skip
     stiffness = float(fe.reaction(solution, boundary.loaded) @ boundary.direction)
@@ -111,17 +103,12 @@ def measure_linear(model: FEModel, test: LinearTest, *, threads: int | None = No
     )
 
 
-def _orthotropy(model: FEModel) -> fe.Orthotropy | None:
-    symmetry = model.symmetry
-    return None if symmetry is None else fe.Orthotropy(symmetry.youngs, symmetry.poisson, symmetry.shear)
-
-
 def _strength(model: FEModel, test: LinearTest, solution: fe.Solution, stiffness: float) -> tuple[float, dict[str, float]]:
     """Return the strength by the rule [N], and what the rule saw on its way."""
     if test.rule == "height":
         return test.coefficient * stiffness * model.gauge_length, {}
     fields = fe.element_fields(
-        solution, model.youngs_modulus, poisson_ratio=model.poisson_ratio, orthotropy=_orthotropy(model),
+        solution, model.youngs_modulus, poisson_ratio=model.poisson_ratio, orthotropy=orthotropy_of(model),
         spacing=(model.spacing,) * 3, bbar=test.bbar,
     )  # fmt: skip
     if test.rule == "critical_volume":

@@ -108,8 +108,13 @@ NEEDED: dict[tuple[str, str], tuple[str, ...]] = {
     ("cortex", "shell"): ("shell_mm",),
 }
 """Keys that a choice cannot do without."""
-LINEAR_ONLY = {"superior": "tilting", "elasticity": "transverse"}
-"""Choices that the elastic-plastic solver does not have: rigid faces and anisotropy."""
+NOT_TOGETHER = (
+    ("superior", "tilting", "test", "softening"),
+    ("elasticity", "transverse", "test", "softening"),
+    ("elasticity", "transverse", "yield_criterion", "paraboloid"),
+    ("elasticity", "transverse", "yield_criterion", "mohr_coulomb"),
+)
+"""Choices that no solver has together: softening knows neither tilting platens nor anisotropy, which yields by von Mises alone."""
 BONES = ("auto", *(f"T{n}" for n in range(1, 14)), *(f"L{n}" for n in range(1, 7)), "femur_left", "femur_right")
 """Names that can be asked for; what is in a scan, the scan says."""
 
@@ -216,8 +221,8 @@ def check_section(name: str, values: Mapping[str, Any], where: str) -> None:
             missing = [key for key in keys if values.get(key) is None]
             if missing:
                 raise SettingsError(f'{where}: [{name}] {selector} = "{choice}" needs {", ".join(missing)}; give them')
-    for key, choice in LINEAR_ONLY.items():
-        if values.get(key) == choice and values.get("test") != "linear":
+    for key, choice, other, word in NOT_TOGETHER:
+        if values.get(key) == choice and values.get(other) == word:
             raise SettingsError(
-                f'{where}: found [{name}] {key} = "{choice}" beside test = "{values.get("test")}", whose solver does not have it; expected test = "linear"'
+                f'{where}: found [{name}] {key} = "{choice}" beside {other} = "{word}", which no solver has together; change one of them'
             )

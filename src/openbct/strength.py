@@ -13,6 +13,7 @@ from .bounds import Bounds, doubt_bounds, refuse_bounds
 from .endplate_strain import between_ends
 from .errors import ModelError, SolveError
 from .records import Array, FEModel, Reference, Step, StrengthResult
+from .solver_terms import orthotropy_of, platens_of
 
 PlasticSolver = Callable[..., fe.PlasticSolution]
 
@@ -114,16 +115,12 @@ def measure_strength(
         The load does no work, or the curve is not that of a bone (no plateau, falling from the start).
     """
     begin = time.perf_counter()
-    if model.symmetry is not None or model.boundary.tilts:
-        raise ModelError(
-            f"found {'an anisotropic' if model.symmetry else 'a tilting platen on the'} model of {model.bone}, expected isotropic elements "
-            "and platens that do not tilt: the elastic-plastic solver has neither; use a linear test"
-        )
     if test.between_ends:
         solver = between_ends(model, solver)
     gauge = model.gauge_length
     travels = [strain * gauge for strain in test.strains]
     boundary = model.boundary
+    fixed, faces = platens_of(model)
     solution = solver(
         model.youngs_modulus,
         yield_stress=model.yield_stress,
@@ -131,7 +128,9 @@ def measure_strength(
         criterion=test.yield_criterion,
         poisson_ratio=model.poisson_ratio,
         spacing=(model.spacing,) * 3,
-        fixed=boundary.fixed,
+        orthotropy=orthotropy_of(model),
+        fixed=fixed,
+        rigid=faces,
         displacement=boundary.displacement,
         loaded=boundary.loaded,
         direction=boundary.direction,

@@ -90,7 +90,7 @@ def equilibrate(model: PlasticModel, start: FloatArray, tolerance: float, count:
     free, cycle = model.elastic.free, model.elastic.preconditioner.cycle
     u, force = start, model.force(start)
     out = np.empty_like(force)
-    norm, scale = _norms(force, free, out)
+    norm, scale = _norms(model, force, out)
     count.force += 1
     floor = rounding_force(model, u)
     for _ in range(MAX_NEWTON):
@@ -100,19 +100,23 @@ def equilibrate(model: PlasticModel, start: FloatArray, tolerance: float, count:
             return Equilibrium(u, force, "")
         forcing = min(max(min(FORCING, 5.0 * norm / scale), 0.3 * tolerance * scale / norm), 0.5)
         step = np.zeros_like(u)
+        gap = -out if model.motions is None else np.where(free != 0, -out, 0.0)
         outcome = pcg(
-            model.product, cycle, free, -out, step, target=forcing * norm, scale=norm, max_iterations=MAX_CG,
+            model.product, cycle, free, gap, step, target=forcing * norm, scale=norm, max_iterations=MAX_CG,
             team=model.elastic.team,
         )  # fmt: skip
         count.newton += 1
         count.cg += outcome.iterations
+        if model.motions is not None:
+            step, more = model.motions.follow(model.product, model.elastic, force, step, MAX_CG)
+            count.cg += more
         slope = dot(step, out)
         size = 1.0
         for _ in range(6):
             trial = u + size * step
             force = model.force(trial)
             count.force += 1
-            new, scale = _norms(force, free, out)
+            new, scale = _norms(model, force, out)
             if new <= (1.0 - 0.1 * size) * norm or abs(dot(step, out)) <= 0.5 * abs(slope):
                 break
             size *= 0.5
@@ -124,7 +128,8 @@ def equilibrate(model: PlasticModel, start: FloatArray, tolerance: float, count:
     return Equilibrium(u, force, f"{MAX_NEWTON} Newton iterations did not reach the tolerance")
 
 
-def _norms(force: FloatArray, free: NDArray[np.float32], out: FloatArray) -> tuple[float, float]:
+def _norms(model: PlasticModel, force: FloatArray, out: FloatArray) -> tuple[float, float]:
     """Norms of the force out of balance, which goes to ``out``, and of the reaction [N]."""
-    inner, outer = split_force(force, free, out)
-    return math.sqrt(inner), math.sqrt(outer)
+    inner, outer = split_force(force, model.elastic.free, out)
+    moved = 0.0 if model.motions is None else model.motions.spread(force, out)
+    return math.sqrt(inner + moved), math.sqrt(max(outer - moved, 0.0))

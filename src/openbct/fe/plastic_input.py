@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from openbct.errors import ModelError
 from openbct.fe.grid import Grid
+from openbct.fe.rigid import RigidFace
 
 FloatArray = NDArray[np.float64]
 
@@ -83,6 +84,27 @@ def read_travels(
             f"keep_travels holds {sorted(keep - set(values))}, which are not among travels; expected some of {values}."
         )
     return values, keep
+
+
+def check_combination(criterion: str, *, large_strain: bool, anisotropic: bool, rigid: Sequence[RigidFace]) -> None:
+    """Refuse options that the elastic-plastic solve does not have together.
+
+    Raises
+    ------
+    ModelError
+        Large strain or anisotropic elements with another criterion than von Mises, or with one another; a force on a rigid face.
+    """
+    if (large_strain or anisotropic) and criterion != "von_mises":
+        option = "large_strain" if large_strain else "orthotropy"
+        raise ModelError(f"{option} with criterion '{criterion}'; expected 'von_mises', the only one that has it. Leave one out.")
+    if large_strain and (anisotropic or rigid):
+        raise ModelError(
+            f"large_strain with {'orthotropy' if anisotropic else 'rigid faces'}; expected small strain, which alone has them. Leave one out."
+        )
+    if any(any(face.load) for face in rigid):
+        raise ModelError(
+            "a rigid face carries a force in a load history that is driven by travel; expected none. Leave `load` out."
+        )
 
 
 def check_supports(voxels: tuple[int, ...], fixed: Any, displacement: Any, loaded: Any, direction: Any) -> None:

@@ -13,25 +13,39 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from openbct.fe.plastic_points import GeneralPoints, LargeStrainPoints, Material, Points, Pool, VonMisesPoints
+from openbct.fe.free_motions import FreeMotions
+from openbct.fe.orthotropic_points import OrthotropicPoints
+from openbct.fe.plastic_points import GeneralPoints, LargeStrainPoints, Material, Pool, VonMisesPoints
 from openbct.fe.system import LinearSystem
 
 FloatArray = NDArray[np.float64]
 LongArray = NDArray[np.int64]
 
+Points = VonMisesPoints | GeneralPoints | OrthotropicPoints | LargeStrainPoints
+
 N_SLABS = 16
 """Element slabs; fixed, because the order of summation follows them [D]."""
+
+
+def _kind_of(material: Material, large: bool) -> type[Points]:
+    """The loops that a material needs."""
+    if large:
+        return LargeStrainPoints
+    if material.orthotropy is not None:
+        return OrthotropicPoints
+    return VonMisesPoints if material.criterion.name == "von_mises" else GeneralPoints
 
 
 class PlasticModel:
     """Internal force, tangent product and committed state over a linear system; nodal vectors are flat as there."""
 
     def __init__(
-        self, elastic: LinearSystem, material: Material, spacing: tuple[float, float, float], *, bbar: bool, large: bool = False
-    ) -> None:
+        self, elastic: LinearSystem, material: Material, spacing: tuple[float, float, float], *, bbar: bool, large: bool = False,
+        motions: FreeMotions | None = None,
+    ) -> None:  # fmt: skip
         grid = elastic.grid
-        self.elastic, self.spacing, self.bbar, self.large = elastic, spacing, bbar, large
-        self.kind = LargeStrainPoints if large else VonMisesPoints if material.criterion.name == "von_mises" else GeneralPoints
+        self.elastic, self.spacing, self.bbar, self.large, self.motions = elastic, spacing, bbar, large, motions
+        self.kind = _kind_of(material, large)
         self.candidates = np.flatnonzero(np.isfinite(material.strength) | large)
         self.n_yielding = int(np.count_nonzero(np.isfinite(material.strength)))
         self.material = material.at(self.candidates)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from openbct.fe import element_state, large_strain, von_mises_state
-from openbct.fe.hex8 import GAUSS_POINTS, shape_gradients
+from openbct.fe.hex8 import GAUSS_POINTS, Orthotropy, shape_gradients
 from openbct.fe.system import LinearSystem
 from openbct.fe.vector_code import gradient_table
 from openbct.fe.yield_criteria import Criterion
@@ -29,19 +29,27 @@ class Material:
     strength: FloatArray
     """Yield stress in uniaxial compression; infinite where elastic [MPa]."""
     criterion: Criterion
+    modulus: FloatArray
+    """Young's modulus [MPa]."""
+    orthotropy: Orthotropy | None = None
+    """Elastic constants relative to the modulus, which then stand in the place of Lamé's."""
 
     @classmethod
-    def of(cls, elastic: LinearSystem, yield_stress: FloatArray, poisson_ratio: ArrayLike, criterion: Criterion) -> Material:
+    def of(
+        cls, elastic: LinearSystem, yield_stress: FloatArray, poisson_ratio: ArrayLike, criterion: Criterion,
+        orthotropy: Orthotropy | None = None,
+    ) -> Material:  # fmt: skip
         """The material of all elements of a system; ``yield_stress`` and ``poisson_ratio`` as the caller gave them."""
         places = elastic.grid.elements
         ratio = np.asarray(poisson_ratio, dtype=float)
         nu = np.full(places.size, float(ratio)) if ratio.ndim == 0 else ratio.ravel()[places]
         shear = elastic.modulus / (2 * (1 + nu))
-        return cls(2 * shear * nu / (1 - 2 * nu), shear, yield_stress.ravel()[places], criterion)
+        return cls(2 * shear * nu / (1 - 2 * nu), shear, yield_stress.ravel()[places], criterion, elastic.modulus, orthotropy)
 
     def at(self, elements: LongArray) -> Material:
         """The material of some of the elements."""
-        return Material(self.lam[elements], self.mu[elements], self.strength[elements], self.criterion)
+        fields = (self.lam[elements], self.mu[elements], self.strength[elements])
+        return Material(*fields, self.criterion, self.modulus[elements], self.orthotropy)
 
 
 class VonMisesPoints:
@@ -248,9 +256,6 @@ class LargeStrainPoints:
             pool.energy,
             pool.work,
         )
-
-
-Points = VonMisesPoints | GeneralPoints | LargeStrainPoints
 
 
 class Pool:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from openbct.errors import ModelError
+from openbct.fe.grid import number_voxels
 from openbct.fe.motions import rigid_modes
 from openbct.fe.system import LinearSystem, Outcome
 
@@ -47,7 +48,7 @@ class RigidFace:
 
 
 @dataclass(frozen=True)
-class _Tied:
+class Tied:
     """A face on the nodes of the body."""
 
     face: RigidFace
@@ -59,7 +60,7 @@ class _Tied:
 
 def tie(
     faces: Sequence[RigidFace], nodes: NDArray[np.integer], node_shape: tuple[int, int, int], spacing: Sequence[float]
-) -> list[_Tied]:
+) -> list[Tied]:
     """The degrees of freedom of each face among the active ``nodes`` (positions in the flattened node array).
 
     Raises
@@ -67,7 +68,7 @@ def tie(
     ModelError
         A face has no node of the body, a wrong shape, or shares a degree of freedom with another face.
     """
-    tied: list[_Tied] = []
+    tied: list[Tied] = []
     taken = np.zeros(3 * nodes.size, dtype=bool)
     for number, face in enumerate(faces):
         marked = np.asarray(face.nodes, dtype=bool)
@@ -88,18 +89,18 @@ def tie(
                 "Give each node to one face."
             )
         taken[dofs] = True
-        tied.append(_Tied(face, dofs, rigid_modes(points)[:, follows].reshape(-1, 6)))
+        tied.append(Tied(face, dofs, rigid_modes(points)[:, follows].reshape(-1, 6)))
     return tied
 
 
-def prescribed(tied: Sequence[_Tied], values: FloatArray) -> None:
+def prescribed(tied: Sequence[Tied], values: FloatArray) -> None:
     """Write the prescribed part of the motions into nodal values ``(n_nodes 3)``."""
     for part in tied:
         values.reshape(-1)[part.dofs] = part.rows @ np.nan_to_num(np.asarray(part.face.motion, dtype=float))
 
 
 def solve_faces(
-    system: LinearSystem, tied: Sequence[_Tied], b: FloatArray | None, x: FloatArray, tolerance: float, max_iterations: int
+    system: LinearSystem, tied: Sequence[Tied], b: FloatArray | None, x: FloatArray, tolerance: float, max_iterations: int
 ) -> tuple[Outcome, FloatArray, tuple[tuple[float, ...], ...]]:
     """Solve for the body and the free motions of its faces; ``x`` holds the prescribed values and receives the answer.
 
@@ -165,7 +166,7 @@ def _balance(stiffness: FloatArray, missing: FloatArray) -> FloatArray:
     return np.asarray(vector @ ((vector.T @ (missing / scale)) / value) / scale)
 
 
-def check_ties(tied: Sequence[_Tied], fixed: NDArray[np.bool_]) -> None:
+def check_ties(tied: Sequence[Tied], fixed: NDArray[np.bool_]) -> None:
     """Refuse degrees of freedom that are fixed and belong to a face.
 
     Raises
@@ -179,3 +180,20 @@ def check_ties(tied: Sequence[_Tied], fixed: NDArray[np.bool_]) -> None:
             raise ModelError(
                 f"{both} degrees of freedom of rigid face {number} are also fixed; expected one or the other. Clear `fixed` there."
             )
+
+
+def hold_faces(
+    modulus: NDArray[np.floating], held: ArrayLike, values: ArrayLike, rigid: Sequence[RigidFace], spacing: Sequence[float]
+) -> tuple[NDArray[np.bool_], FloatArray]:
+    """``fixed`` and ``displacement`` with the nodes of the rigid faces held at their prescribed motion."""
+    nodes = number_voxels(np.asarray(modulus > 0)).nodes
+    fixed, moved = np.array(held, dtype=bool), np.array(values, dtype=float)
+    node_shape = (fixed.shape[0], fixed.shape[1], fixed.shape[2])
+    tied = tie(rigid, nodes, node_shape, spacing)
+    some, amount = fixed.reshape(-1, 3)[nodes], moved.reshape(-1, 3)[nodes]
+    check_ties(tied, some)
+    prescribed(tied, amount)
+    for part in tied:
+        some.reshape(-1)[part.dofs] = True
+    fixed.reshape(-1, 3)[nodes], moved.reshape(-1, 3)[nodes] = some, amount
+    return fixed, moved

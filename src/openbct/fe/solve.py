@@ -11,12 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from openbct.errors import SolveError
 from openbct.fe.checks import check_load_lands, check_model, check_nodal
-from openbct.fe.grid import number_voxels
 from openbct.fe.hex8 import Orthotropy
 from openbct.fe.motions import without_free_motion
 from openbct.fe.multigrid import SMOOTHING_DEGREE
 from openbct.fe.nodal import node_reader, node_values
-from openbct.fe.rigid import RigidFace, check_ties, prescribed, solve_faces, tie
+from openbct.fe.rigid import RigidFace, hold_faces, solve_faces, tie
 from openbct.fe.solution import Solution
 from openbct.fe.system import LinearSystem, Outcome, build_system
 
@@ -79,7 +78,7 @@ def solve(
     if load is not None:
         check_load_lands(modulus, held, load)
     if rigid:
-        held, values = _with_faces(modulus, held, values, rigid, spacing)
+        held, values = hold_faces(modulus, held, values, rigid, spacing)
     system = build_system(
         modulus, held, poisson_ratio=poisson_ratio, orthotropy=orthotropy, spacing=spacing, bbar=bbar, load=load,
         threads=threads,
@@ -108,23 +107,6 @@ def _finish(solution: Solution, started: float, prepared: float, *, throw: bool)
     if throw and not solution.converged:
         raise SolveError(solution.status, solution)
     return solution
-
-
-def _with_faces(
-    modulus: NDArray[np.floating], held: ArrayLike, values: ArrayLike, rigid: Sequence[RigidFace], spacing: Sequence[float]
-) -> tuple[NDArray[np.bool_], FloatArray]:
-    """``fixed`` and ``displacement`` with the nodes of the rigid faces held at their prescribed motion."""
-    nodes = number_voxels(np.asarray(modulus > 0)).nodes
-    fixed, moved = np.array(held, dtype=bool), np.array(values, dtype=float)
-    node_shape = (fixed.shape[0], fixed.shape[1], fixed.shape[2])
-    tied = tie(rigid, nodes, node_shape, spacing)
-    some, amount = fixed.reshape(-1, 3)[nodes], moved.reshape(-1, 3)[nodes]
-    check_ties(tied, some)
-    prescribed(tied, amount)
-    for part in tied:
-        some.reshape(-1)[part.dofs] = True
-    fixed.reshape(-1, 3)[nodes], moved.reshape(-1, 3)[nodes] = some, amount
-    return fixed, moved
 
 
 def _right_side(

@@ -107,7 +107,7 @@ def from_arrays(
             raise ModelError(f"found {label} of shape {array.shape}, expected {expected}: one value per node and axis")
     if symmetry is not None and yield_stress is not None:
         raise ModelError(
-            "found yield stresses of anisotropic elements, expected isotropic ones: the kernel has no such plasticity"
+            "found yield stresses of anisotropic elements, expected isotropic ones: the formats written here have no such plasticity"
         )
     solid = modulus > 0
     strength = np.where(solid, np.inf if yield_stress is None else np.asarray(yield_stress, dtype=float), np.inf)
@@ -177,6 +177,11 @@ def from_fe_model(model: FEModel, *, travel: float, plastic: bool = True) -> Vox
         notes=(
             f"{model.bone}, travel {travel:.6g} mm of {model.gauge_length:.6g} mm gauge length.",
             f"Supports: {boundary.description}.",
+            *(
+                ("Anisotropic elements: yield stresses were left out, this is the elastic model.",)
+                if plastic and model.symmetry
+                else ()
+            ),
         ),
     )
     whole = without_loose(whole)
