@@ -52,7 +52,7 @@ def test_stages_are_told_in_order(scan: Scan) -> None:
 
     case = analyze(scan, labels("L1", "T12"), settings=QUICKLY, observe=lambda *one: told.append(one), finished=finished)
     whole = [stage for stage, bone in told if not bone]
-    assert whole == ["segmentation", "acquisition", "calibration", "assessment"]
+    assert whole == ["segmentation", "acquisition", "calibration", "fractures", "assessment"]
     assert [stage for stage, bone in told if bone == "L1"] == ["anatomy", "measures", "mount", "model", "strength"]
     assert [stage for stage, bone in told if bone == "T12"] == ["anatomy"]
     assert tuple(results) == case.bones and sizes == [1, 2]

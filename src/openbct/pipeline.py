@@ -15,6 +15,7 @@ from .comparison import compare
 from .errors import CalibrationError, InputError, ModelError, OpenBCTError, SettingsError, SolveError
 from .failure import predict_site
 from .femodel import build_model
+from .fracture_search import doubts_beside, search_fractures, with_fracture
 from .gaps import bones_in_gaps, without_gaps
 from .linear import LinearTest, measure_linear
 from .loadcases import SidewaysFall
@@ -87,7 +88,7 @@ def analyze(
         refusal = f"density could not be calibrated: {error}"
 
     def collect(bones: list[BoneResult]) -> Case:
-        measures = [result.measures for result in bones if result.measures]
+        measures = [result.measures for result in bones if result.measures and not result.unfit]
         strengths = [result.strength for result in bones if result.strength]
         assessment = assess(scan.patient, measures, strengths, scale=plan.scale)
         tables, cautions = to_tables(settings), (*doubts, *assessment.step.cautions)
@@ -122,8 +123,14 @@ def analyze(
         bones.append(result)
         finished(result, collect([*bones, *missing]))
     bones = compare(bones)
+    fractures = None
+    if calibration is not None and plan.fractures is not None:
+        around = (scan, segmentation, calibration)
+        fractures = _timed("fractures", "", lambda: search_fractures(*around, bones, plan, on_bug), observe, seconds)
+        bones = [with_fracture(bone, fractures) for bone in bones]
+        doubts += doubts_beside(fractures, bones)
     case = _timed("assessment", "", lambda: collect([*bones, *missing]), observe, seconds)
-    return replace(case, seconds=seconds)
+    return replace(case, seconds=seconds, fractures=fractures)
 
 
 def analyze_bone(

@@ -70,6 +70,8 @@ class Plan:
     """Name and version of the protocol."""
     sites: tuple[str, ...] = SITES
     """Kinds of bone that the protocol is made for."""
+    fractures: Mapping[str, Any] | None = field(default_factory=dict)
+    """Keywords of :func:`openbct.fractures.assess_fractures`; ``None``: nobody looks for fractures."""
 
     def recipe(self, bone: str) -> Recipe:
         """Return the recipe for a bone by its name."""
@@ -106,6 +108,7 @@ def make_plan(settings: Settings, *, phantom_scan: Scan | None = None) -> Plan:
         scale=settings.run.scale,
         title=settings.title,
         sites=settings.about.sites,
+        fractures=settings.fractures.keywords if vertebra.pose == "endplates" and "vertebra" in settings.about.sites else None,
     )
 
 

@@ -40,6 +40,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "site_factor": (0.5, 2.0),
     "energy_kev": (40.0, 150.0),
     "min_tissues": (2, 4),
+    "mild_loss": (0.05, 0.90),
+    "moderate_loss": (0.05, 0.90),
+    "severe_loss": (0.05, 0.90),
+    "left_out_from": (1, 4),
 }
 CHOICES: dict[str, tuple[str, ...]] = {
     "test": ("nonlinear", "linear", "softening"),
@@ -118,10 +122,11 @@ NOT_TOGETHER = (
 BONES = ("auto", *(f"T{n}" for n in range(1, 14)), *(f"L{n}" for n in range(1, 7)), "femur_left", "femur_right")
 """Names that can be asked for; what is in a scan, the scan says."""
 
-_WHOLE = ("bins", "threads", "min_tissues")
+_WHOLE = ("bins", "threads", "min_tissues", "left_out_from")
 _TYPES: dict[str, type] = {
     "bbar": bool,
     "fast": bool,
+    "assess": bool,
     "bin_shift": bool,
     "certificate": Mapping,
     "threads": int,

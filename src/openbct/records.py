@@ -6,7 +6,7 @@
       both:      quality ▶ Examination, which may refuse a bone
       per bone:  anatomy ▶ BoneRegion ──loadcase.mount──▶ Specimen ──femodel(law, loadcase)──▶ FEModel
                  strength(fe.solve) ▶ StrengthResult;  measures ▶ BoneMeasures
-      then:      assessment ▶ Assessment;  Case = all of these;  report ▶ pages
+      then:      fractures ▶ FractureAssessment;  assessment ▶ Assessment;  Case = all of these;  report ▶ pages
 
 A record is frozen, has no behaviour, and its arrays are read-only by convention. A stage is a pure function from record
 to record. ``step`` has no default: a stage that does not say what it did cannot build its record. Units are mm, N, MPa,
@@ -169,6 +169,8 @@ class Segmentation:
     """Bones that were asked for, or are expected, and are not there, with the reason in plain words."""
     inputs: tuple[tuple[str, str], ...] = ()
     """What the bones were taken from, beside the scan: a source in words and its SHA-256."""
+    others: Mapping[str, BoneMask] = field(default_factory=dict)
+    """Whole vertebrae that nobody asked for: looked at for fractures, neither measured nor loaded."""
 
 
 @dataclass(frozen=True)
@@ -467,6 +469,49 @@ class Assessment:
 
 
 @dataclass(frozen=True)
+class VertebraGrade:
+    """One vertebra's heights beside what they were before, and the fracture that they speak for."""
+
+    level: str
+    heights: Mapping[str, float]
+    """``"anterior"``, ``"middle"``, ``"posterior"`` [mm]."""
+    expected: Mapping[str, float]
+    """The same without a fracture, from the level and this person's other vertebrae [mm]."""
+    ratios: Mapping[str, float]
+    """``"anterior_posterior"``, ``"middle_posterior"``, ``"posterior_above"``, ``"posterior_below"``, ``"posterior_expected"`` [-]."""
+    losses: Mapping[str, float]
+    """One less height over expected height, at each of the three [-]; negative where it is higher."""
+    loss: float
+    """The greatest of them [-]."""
+    loss_sd: float
+    """One standard deviation: voxels, and how much sound vertebrae differ [-]."""
+    grade: int
+    """Genant's: 0 none, 1 mild (possible, to be confirmed), 2 moderate, 3 severe."""
+    shape: Literal["wedge", "biconcave", "crush"] | None
+    """``None`` with grade 0."""
+    chances: tuple[float, float, float, float]
+    """Of the grades 0 to 3, were the true loss normally distributed about ``loss`` [-]."""
+    points: Mapping[str, Float[Array, "3"]]
+    """Ends of the three heights: ``"superior_anterior"`` ... ``"inferior_posterior"``, patient LPS [mm]."""
+    cautions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FractureAssessment:
+    """Every vertebra of the scan, looked at for fractures."""
+
+    vertebrae: tuple[VertebraGrade, ...]
+    """From the head down."""
+    ungraded: Mapping[str, str]
+    """Levels in the image that could not be graded, with the reason."""
+    left_out: Mapping[str, str]
+    """Levels whose density and strength do not stand for the spine because they are fractured, with the reason."""
+    index: float | None
+    """Spinal fracture index: mean grade [-]; ``None`` where nothing was graded."""
+    step: Step
+
+
+@dataclass(frozen=True)
 class BoneResult:
     """Everything about one bone; what was reached before a refusal is kept."""
 
@@ -483,6 +528,8 @@ class BoneResult:
     measures: BoneMeasures | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall time by stage [s]."""
+    unfit: str | None = None
+    """Why this level's density and strength do not stand for the spine: fractured, fused, cemented; ``None``: they do."""
 
 
 @dataclass(frozen=True)
@@ -504,6 +551,8 @@ class Case:
     cautions: tuple[str, ...] = ()
     """Those of the case as a whole."""
     examination: Examination | None = None
+    fractures: FractureAssessment | None = None
+    """``None``: no vertebra was looked at."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -513,6 +562,7 @@ class Case:
         collected += [self.calibration.step] if self.calibration else []
         for bone in self.bones:
             collected += bone.steps
+        collected += [self.fractures.step] if self.fractures else []
         collected.append(self.assessment.step)
         unique: dict[str, Step] = {}
         for step in collected:

@@ -145,6 +145,29 @@ class SegmentationSettings:
 
 
 @dataclass(frozen=True)
+class FractureSettings:
+    """How the vertebrae in the image are looked at for fractures."""
+
+    assess: bool = True
+    mild_loss: float = 0.20
+    """Loss of height from which Genant's grades 1, 2 and 3 begin [-]."""
+    moderate_loss: float = 0.25
+    severe_loss: float = 0.40
+    left_out_from: int = 2
+    """Grade from which a vertebra leaves the means of density and strength; 4: none does."""
+
+    @property
+    def limits(self) -> tuple[float, float, float]:
+        """The three losses."""
+        return self.mild_loss, self.moderate_loss, self.severe_loss
+
+    @property
+    def keywords(self) -> dict[str, Any] | None:
+        """What the stage is called with; ``None`` where nobody asks for it."""
+        return {"limits": self.limits, "left_out_from": self.left_out_from} if self.assess else None
+
+
+@dataclass(frozen=True)
 class RunSettings:
     """Which bones, with how many threads, on which scale."""
 
@@ -166,6 +189,7 @@ class Settings:
     run: RunSettings
     about: AboutSettings = AboutSettings()
     segmentation: SegmentationSettings = SegmentationSettings()
+    fractures: FractureSettings = FractureSettings()
 
     @property
     def title(self) -> str:
@@ -254,6 +278,7 @@ _SECTIONS: dict[str, type] = {
     "calibration": CalibrationSettings,
     "vertebra": VertebraSettings,
     "femur": FemurSettings,
+    "fractures": FractureSettings,
     "run": RunSettings,
 }
 
@@ -282,6 +307,9 @@ def _check_whole(settings: Settings, where: str) -> None:
             f'{where}: found scale = "{settings.run.scale}" beside [femur] loadcase = "stance", expected "none": the published thresholds are '
             "those of a sideways fall; set it under [run]"
         )
+    limits = settings.fractures.limits
+    if not limits[0] < limits[1] < limits[2]:
+        raise SettingsError(f"{where}: found the losses {limits} of the grades 1, 2, 3 under [fractures], expected rising ones")
     if settings.vertebra.bin_shift and settings.vertebra.bins < 2:
         raise SettingsError(f"{where}: found bin_shift beside bins = {settings.vertebra.bins}, expected at least 2 bins to shift")
     if settings.vertebra.pose == "as_scanned":

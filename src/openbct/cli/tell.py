@@ -38,6 +38,7 @@ STAGE_WORDS = {
     "mount": "mounting in the testing machine",
     "model": "building the finite-element model",
     "strength": "loading to failure",
+    "fractures": "looking for vertebral fractures",
     "assessment": "assessing",
 }
 
@@ -68,6 +69,10 @@ def summary(case: Case, written: dict[str, str]) -> dict[str, Any]:
                 "n_cautions": len(bone.cautions),
             }
             for bone in case.bones
+        ],
+        "fractures": [
+            {"level": one.level, "grade": one.grade, "shape": one.shape, "loss": one.loss}
+            for one in (case.fractures.vertebrae if case.fractures else ())
         ],
         "not_assessed": dict(not_assessed(case)),
         "cautions": whole_cautions(case),
@@ -123,6 +128,8 @@ def print_summary(case: Case, written: dict[str, str]) -> None:
         words = "no published threshold is meant for its test" if scales == {"none"} else "its scale provisional"
         say(f"strength: newtons of protocol {case.protocol}, {words}: compare within this protocol only")
     say(f"BMD class: {case.assessment.category or 'none'} — {case.assessment.reason}")
+    for line in fracture_lines(case):
+        say(line)
     for reason, bones in _grouped((bone.bone, bone.reason) for bone in case.bones if bone.reason).items():
         say(f"refused: {_named(reason, bones)}")
     for reason, names in _grouped((name, _blank(reason, name)) for name, reason in not_assessed(case).items()).items():
@@ -137,6 +144,21 @@ def print_summary(case: Case, written: dict[str, str]) -> None:
     for name, path in written.items():
         if name != "files":
             say(f"{name.replace('_', ' '):12} {path}")
+
+
+def fracture_lines(case: Case) -> list[str]:
+    """Return what was found of vertebral fractures, in one line for each fracture, or one for all vertebrae."""
+    found = case.fractures
+    if found is None or not found.vertebrae:
+        return []
+    words = {1: "possible, to be confirmed", 2: "moderate", 3: "severe"}
+    lines = [
+        f"fracture: {one.level} grade {one.grade} ({words[one.grade]}), {one.shape}, {100 * one.loss:.0f} ± {100 * one.loss_sd:.0f} % of the height lost"
+        for one in found.vertebrae
+        if one.grade
+    ]
+    first, last = found.vertebrae[0].level, found.vertebrae[-1].level
+    return lines or [f"vertebral fractures: none of grade 1 or more in {len(found.vertebrae)} vertebrae ({first} to {last})"]
 
 
 def _grouped(pairs: Any) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ..records import Acquisition, BoneResult, CalibratedVolume, Case, Measure, Patient, Reference, Step
+from .fracture_tables import fracture_columns, fractures_to_table
 
 SCHEMA = "openbct-result/1"
 """Raised by one where a field changes its meaning or leaves."""
@@ -85,6 +86,7 @@ def case_to_tables(case: Case, *, created: str, files: Mapping[str, Mapping[str,
             "absent": dict(case.segmentation.absent),
         },
         "bones": [bone_to_table(bone, files.get(bone.bone, {}), _mineral(case)) for bone in case.bones],
+        "fractures": fractures_to_table(case.fractures),
         "assessment": _assessment_to_table(case),
         "cautions": list(case.cautions),
         "methods": methods,
@@ -185,6 +187,7 @@ def bone_to_table(result: BoneResult, files: Mapping[str, str], mineral: str | N
         "status": result.status,
         "reason": result.reason,
         "cautions": list(result.cautions),
+        "unfit": result.unfit,
         "strength_n": strength.strength if strength else None,
         "strength_sd_n": strength.uncertainty if strength else None,
         "stiffness_n_per_mm": strength.stiffness if strength else None,
@@ -251,6 +254,7 @@ def _csv_row(case: Case, result: BoneResult) -> dict[str, Any]:
     for name in ("femoral_neck", "total_hip"):
         row[f"{name}_t_score"] = next((score for quantity, score in scores.items() if quantity.startswith(name)), None)
     row |= {
+        **fracture_columns(case.fractures, result.bone),
         "load_to_strength": case.assessment.load_to_strength.get(result.bone),
         "case_category": case.assessment.category,
         "sex": case.scan.patient.sex,

@@ -17,12 +17,14 @@ from ..volume import Volume
 from .case_file import read_case_file, write_case_file
 from .case_json import SCHEMA, anonymise, case_to_tables, csv_rows
 from .files import prepare_folder, write_bytes, write_json, write_table, write_volume
+from .fracture_tables import fracture_rows
 from .models import FORMATS, from_fe_model, write_model
 from .toml_text import to_toml
 from .vtu import vtu_bytes
 
 CASE_FILE = "case.openbct"
 RESULT, TABLE, PROTOCOL, BONES = "result.json", "results.csv", "protocol.toml", "bones"
+FRACTURES = "fractures.csv"
 REPORTS = ("report.html", "report.pdf")
 LABEL_FILES = ("labels.nii.gz", "labels.toml", "labels.ctbl", "labels.txt", "labels.dcm")
 BONE_FILES = {
@@ -86,7 +88,11 @@ def write_tables(case: Case, folder: Path) -> list[Path]:
     write_json(folder / RESULT, case_to_tables(case, created=created, files=listed))
     write_table(folder / TABLE, csv_rows(case))
     write_bytes(folder / PROTOCOL, to_toml(case.settings).encode("utf-8"))
-    return [folder / name for name in (RESULT, TABLE, PROTOCOL)]
+    names = [RESULT, TABLE, PROTOCOL]
+    if case.fractures is not None and (rows := fracture_rows(case.fractures)):
+        write_table(folder / FRACTURES, rows)
+        names.append(FRACTURES)
+    return [folder / name for name in names]
 
 
 def start_folder(folder: Path) -> None:
@@ -97,7 +103,7 @@ def start_folder(folder: Path) -> None:
     OutputError
         A file cannot be removed.
     """
-    names = [RESULT, TABLE, CASE_FILE, *REPORTS, *LABEL_FILES]
+    names = [RESULT, TABLE, FRACTURES, CASE_FILE, *REPORTS, *LABEL_FILES]
     names += [
         str(path.relative_to(folder)) for name in (BONE_FILES | MODEL_FILES).values() for path in folder.glob(f"{BONES}/*/{name}")
     ]

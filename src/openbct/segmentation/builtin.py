@@ -56,8 +56,11 @@ class BuiltIn:
                 f"found none of {', '.join(wanted)} in the image, expected at least one bone; give --labels with a label map of this scan ({told})"
             )
         doubts: list[str] = []
+        others = {name: mask for result in results for name, mask in result.others.items()}
         for result in results:
             for name, parts in result.parts.items():
+                if name in others:
+                    others[name] = _judged(others[name], combined(parts.values()), scan.image)[0]
                 if name in bones:
                     bones[name], said = _judged(bones[name], combined(parts.values()), scan.image)
                     doubts += said
@@ -65,7 +68,7 @@ class BuiltIn:
         references = tuple(dict.fromkeys(one for result in results for one in result.references))
         cautions = (*(caution for result in results for caution in result.cautions), *doubts)
         tissues = {name: volume for result in results for name, volume in result.tissues.items()}
-        return Segmentation(bones, tissues, Step("segmentation", sentence, references, cautions), absent)
+        return Segmentation(bones, tissues, Step("segmentation", sentence, references, cautions), absent, others=others)
 
 
 def _judged(bone: BoneMask, found: float, image: Volume) -> tuple[BoneMask, list[str]]:

@@ -25,3 +25,5 @@ class FoundBones:
     cautions: tuple[str, ...] = ()
     tissues: Mapping[str, Volume] = field(default_factory=dict)
     """Reference tissues found on the way: boolean sub-boxes of the scan."""
+    others: Mapping[str, BoneMask] = field(default_factory=dict)
+    """Whole vertebrae that nobody asked for; their ``parts`` are beside those of the others."""

@@ -8,6 +8,7 @@ to the levels of the whole vertebrae.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from dataclasses import dataclass, replace
 
@@ -52,6 +53,7 @@ SHELL_MM = (2.0, 6.0)
 """Where a bone's surroundings are sampled: distance from the label [mm] [D]."""
 
 Where = tuple[slice, slice, slice]
+Places = dict[str, list[tuple[int, int, Where]]]
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,19 @@ class GivenLabels:
                 f"found none of {', '.join(wanted)} to use in the labels, which hold {there}; check --labels, --label-map and --bones{reasons}"
             )
         tissues = {name: volume for name, parts in TISSUES.items() if (volume := self._united(parts, places)) is not None}
-        sentence = (
-            f"Bones were taken from given labels ({'; '.join(one.source for one in self.labels)}): {', '.join(found)}.{counted}"
-        )
+        given = "; ".join(one.source for one in self.labels)
+        sentence = f"Bones were taken from given labels ({given}): {', '.join(found)}.{counted}"
         inputs = tuple((labels.source, labels.digest) for labels in self.labels if labels.digest)
-        return Segmentation(found, tissues, Step("segmentation", sentence, (), tuple(cautions)), absent, inputs)
+        others = {} if disorder else self._others(wanted, places, scan)
+        return Segmentation(found, tissues, Step("segmentation", sentence, (), tuple(cautions)), absent, inputs, others)
+
+    def _others(self, wanted: tuple[str, ...], places: Places, scan: Scan) -> dict[str, BoneMask]:
+        """Return labelled vertebrae that nobody asked for, where any was: they too may be fractured."""
+        found, moved = {}, any(one.moved for one in self.labels)
+        for level in (one for one in LEVELS if one not in wanted and set(wanted) & set(LEVELS)):
+            with contextlib.suppress(SegmentationError):
+                found[level] = _repaired(level, *self._bone(level, places), scan.image, moved=moved)[0]
+        return found
 
     def _counted(self, wanted: tuple[str, ...]) -> tuple[str, list[str]]:
         """Return what the names of levels rest on, and doubts: of the map that says most where there are several."""
@@ -120,7 +130,7 @@ class GivenLabels:
         told = [result for result in results if result[0] not in ("", NOT_COUNTED)] or [one for one in results if one[0]]
         return (f" {told[0][0]}", list(told[0][1])) if told else ("", [])
 
-    def _disorder(self, places: dict[str, list[tuple[int, int, Where]]]) -> tuple[SegmentationError | None, list[str]]:
+    def _disorder(self, places: Places) -> tuple[SegmentationError | None, list[str]]:
         """Return why the vertebrae cannot be what their labels call them, and the doubt where only some are out of order."""
         heights = {}
         for level in LEVELS:
@@ -135,7 +145,7 @@ class GivenLabels:
         except SegmentationError as error:
             return error, []
 
-    def _bone(self, bone: str, places: dict[str, list[tuple[int, int, Where]]]) -> tuple[Volume, str]:
+    def _bone(self, bone: str, places: Places) -> tuple[Volume, str]:
         """Return the label of a bone as a mask, and whether it is a body or whole."""
         if bone in FEMORA:
             femur = self._united((bone,), places)
@@ -155,12 +165,12 @@ class GivenLabels:
                 return shared, "body"
         return whole, "whole"
 
-    def _pads(self, bone: str, places: dict[str, list[tuple[int, int, Where]]]) -> tuple[Volume, Volume] | None:
+    def _pads(self, bone: str, places: Places) -> tuple[Volume, Volume] | None:
         """Return cement drawn below and above a vertebra; ``None`` where one of the two is not there."""
         inferior, superior = (self._united((f"cement_{end}_{bone}",), places) for end in ("inferior", "superior"))
         return None if inferior is None or superior is None else (inferior, superior)
 
-    def _united(self, names: tuple[str, ...], places: dict[str, list[tuple[int, int, Where]]]) -> Volume | None:
+    def _united(self, names: tuple[str, ...], places: Places) -> Volume | None:
         """Return the union of structures on the smallest box that holds them; ``None`` where there is none."""
         spots = [spot for name in names for spot in places.get(name, [])]
         if not spots:
@@ -200,9 +210,9 @@ def _check_grids(labels: tuple[LabelMap, ...], scan: Scan) -> None:
             )
 
 
-def _places(labels: tuple[LabelMap, ...]) -> dict[str, list[tuple[int, int, Where]]]:
+def _places(labels: tuple[LabelMap, ...]) -> Places:
     """Return for each structure that has voxels: in which map, under which number, in which box."""
-    places: dict[str, list[tuple[int, int, Where]]] = {}
+    places: Places = {}
     for n_map, one in enumerate(labels):
         array = one.volume.array
         if array.dtype.kind not in "iu":

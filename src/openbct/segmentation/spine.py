@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -59,9 +60,14 @@ def find_spine(image: Volume, wanted: Sequence[str] = LEVELS) -> FoundBones:
     names, cautions = _named(spine, levels)
     bones: dict[str, BoneMask] = {}
     parts: dict[str, dict[str, float]] = {}
+    others: dict[str, BoneMask] = {}
     absent: dict[str, str] = {}
     for number, (name, segment) in enumerate(zip(names, spine.segments, strict=True)):
-        if name is None or name not in levels:
+        if name is None or (name not in levels and not segment.complete):
+            continue
+        if name not in levels:
+            with contextlib.suppress(GeometryError):
+                others[name], parts[name], _ = _body(image, name, spine, number)
             continue
         if not segment.complete:
             absent[name] = f"{name} is cut by the {'lower' if number == 0 else 'upper'} edge of the image"
@@ -77,7 +83,7 @@ def find_spine(image: Volume, wanted: Sequence[str] = LEVELS) -> FoundBones:
     sentence = (
         SENTENCE.format(ground=spine.naming.ground[:1].upper() + spine.naming.ground[1:].rstrip(".") + ".") if bones else ""
     )
-    return FoundBones(bones, absent, parts, sentence, (SEMI_GLOBAL,), tuple(cautions))
+    return FoundBones(bones, absent, parts, sentence, (SEMI_GLOBAL,), tuple(cautions), others=others)
 
 
 def _nothing(levels: Sequence[str], reason: str) -> FoundBones:
@@ -86,14 +92,15 @@ def _nothing(levels: Sequence[str], reason: str) -> FoundBones:
 
 def _turned_back(found: FoundBones, image: Volume) -> FoundBones:
     """Return what was found in an image with front and back exchanged, on the image as it is."""
-    bones = {}
-    for name, bone in found.bones.items():
+    turned: dict[str, BoneMask] = {}
+    for name, bone in {**found.bones, **found.others}.items():
         at, count = offset_in(bone.mask, image), bone.mask.shape[1]
         at[1] = image.shape[1] - int(at[1]) - count
         box = crop(image, at.tolist(), (at + np.array(bone.mask.shape)).tolist())
-        bones[name] = replace(bone, mask=Volume(bone.mask.array[:, ::-1], box.affine, "mask"))
+        turned[name] = replace(bone, mask=Volume(bone.mask.array[:, ::-1], box.affine, "mask"))
+    bones, others = ({name: turned[name] for name in named} for named in (found.bones, found.others))
     caution = "The spine was found only with front and back of the image exchanged: the header's orientation is doubtful, left and right may be exchanged."
-    return replace(found, bones=bones, cautions=(*found.cautions, caution))
+    return replace(found, bones=bones, others=others, cautions=(*found.cautions, caution))
 
 
 def _trace(image: Volume) -> _Spine | str:
