@@ -12,19 +12,18 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from make_path import DATA, markdown
+from make_path import DATA
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from openbct.anatomy import locate_vertebra
 from openbct.errors import OpenBCTError
-from openbct.fractures import LIMITS, assess_fractures
 from openbct.fractures.proportions import LEVELS
 from openbct.io import read_labels, read_scan
 from openbct.phantoms import ScannerSettings, TorsoSettings, as_scan, simulate_torso

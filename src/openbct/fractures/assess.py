@@ -93,7 +93,7 @@ def _spacing(region: BoneRegion) -> float:
 
 
 def _body(region: BoneRegion) -> Body:
-    heights = {place: region.lengths[f"{place}_height"] for place in PLACES}
+    heights = {place: float(region.lengths[f"{place}_height"]) for place in PLACES}
     return Body(heights, region.lengths["depth"], float(np.hypot(NOISE_MM, NOISE_SLICE * _spacing(region))))
 
 

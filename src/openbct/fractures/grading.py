@@ -23,7 +23,7 @@ CRUSHED, CRUSHED_SHARE = 0.15, 0.6
 
 def grade_of(loss: float, limits: tuple[float, ...] = LIMITS) -> int:
     """Return Genant's grade of a loss of height."""
-    return sum(loss >= limit for limit in limits)
+    return sum(1 for limit in limits if loss >= limit)
 
 
 def shape_of(losses: Mapping[str, float]) -> Shape:
