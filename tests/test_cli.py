@@ -40,7 +40,13 @@ FILES = {"result.json", "results.csv", "protocol.toml", "case.openbct"}
 
 def test_inspect(openbct: Command, small: Small) -> None:
     said = openbct("inspect", small.scan)
-    assert said.status == 0 and "usable" in said.out and "1.5 x 1.5 x 2" in said.out and said.err == ""
+    assert (
+        said.status == 0
+        and "series 1: use (axial, original" in said.out
+        and "with cautions:" in said.out
+        and "1.5 x 1.5 x 2" in said.out
+        and said.err == ""
+    )
     series = openbct("inspect", small.scan, "--json").json["series"]
     assert len(series) == 1 and series[0]["n_slices"] == 41 and series[0]["orientation"] == "axial"
     assert openbct("inspect", small.nifti, "--json").json["series"][0]["kvp"] is None
@@ -492,6 +498,8 @@ def test_a_missing_slice_refuses_the_bone_that_it_cuts(openbct: Command, small: 
     sorted(damaged.scan.iterdir())[7].unlink()  # it lies in L2
     said = openbct("analyze", damaged.scan, *damaged.given, "--bones", "L2", "--no-report", "-o", tmp_path / "out")
     assert said.status == 3 and "L2 reaches into a gap of" in said.error and "fetch the missing slices" in said.error
+    (gap,) = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))["input"]["gaps"]
+    assert gap["upper_mm"] - gap["lower_mm"] == pytest.approx(4.0) and gap["normal_lps"] == pytest.approx([0, 0, 1])
 
 
 def test_nothing_is_read_before_options_are_known_to_be_right(

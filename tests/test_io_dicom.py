@@ -613,7 +613,7 @@ def test_enhanced_multi_frame(tmp_path: Path) -> None:
     ("header", "said"),
     [
         ({"KVP": None}, "does not give tube voltage"),
-        ({"ConvolutionKernel": None}, "a sharp kernel, which changes strength by up to 20 %, cannot be excluded"),
+        ({"ConvolutionKernel": None}, "a sharp kernel, for which changes of strength by up to 20 % are published, cannot"),
         ({"ConvolutionKernel": ["Br64f", "3"]}, "the kernel Br64f/3 is a sharp one"),
         ({"ConvolutionKernel": "B70s"}, "sharp one"),
         ({"ConvolutionKernel": "BONEPLUS", "Manufacturer": "GE MEDICAL SYSTEMS"}, "sharp one"),

@@ -91,10 +91,20 @@ def test_tilted_gantry_is_straightened(tmp_path: Path, angle: float) -> None:
     scan = read_scan(tmp_path)
     assert np.abs(errors(scan)).max() < 6.0
     assert any(f"shear of {abs(angle):.2f} degrees" in caution for caution in scan.step.cautions)
-    assert not any("straight stack" in caution for caution in scan.step.cautions)
+    assert not any("straight stack" in caution or "not axial" in caution for caution in scan.step.cautions)
+    assert inspect_path(tmp_path)[0].orientation == "axial" and "axial slices" in scan.step.sentence
     axes = scan.image.affine[:3, :3] / scan.image.spacing
     np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-6)
     assert scan.image.spacing[2] == pytest.approx(2.0 * np.cos(np.radians(angle)))
+
+
+def test_an_oblique_stack_is_none_of_a_tilted_gantry(tmp_path: Path) -> None:
+    """Planes that follow one another along their own normal were cut out of a volume, or the patient lay askew."""
+    row, column = tilted(15.0)
+    write_stack(tmp_path, START + np.arange(12.0)[:, None] * 2.0 * np.cross(row, column), row, column)
+    scan = read_scan(tmp_path)
+    assert any("the slices are oblique (15.0 degrees off), not axial" in caution for caution in scan.step.cautions)
+    assert inspect_path(tmp_path)[0].orientation == "oblique"
 
 
 def test_nothing_of_a_tilted_stack_is_lost(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ class CalibrationSettings:
     method: str = "phantomless"
     """``"phantomless"``, ``"phantom"``, ``"fixed"``, ``"given"`` or ``file.py:OBJECT``."""
     mineral: str = "K2HPO4"
-    """For ``"fixed"`` and ``"given"``; a phantom has its own."""
+    """For ``"fixed"`` and ``"given"``; a phantom has its own, and another that is asked for is refused."""
     slope_mg_cm3_per_hu: float | None = None
     """For ``"fixed"``, with the intercept."""
     intercept_mg_cm3: float | None = None

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import CalibrationError, SettingsError
-from ..records import Array, CalibratedVolume, Mark, Reference, ReferenceSample, Scan, Segmentation, Step
+from ..records import Array, CalibratedVolume, Mark, Mineral, Reference, ReferenceSample, Scan, Segmentation, Step
 from .fixed import KAESMACHER_2017, RELATIVE_SD
 from .phantom_gates import doubt_drift, doubt_model, doubt_rods, drift_percent, refuse_line
 from .phantom_line import RodLine, maker_line, usable
@@ -42,11 +42,16 @@ class Phantom:
     """Values of the very phantom, as :func:`openbct.calibration.phantom_models.certified_phantom` takes them; wins over ``model``."""
     elsewhere: Scan | None = None
     """Scan in which the phantom lies; ``None``: in the scan itself."""
+    mineral: Mineral | None = None
+    """In whose equivalents density is asked for; ``None``: the phantom's own."""
 
     name = "phantom"
 
     def __post_init__(self) -> None:
-        for model in self._models():
+        models = self._models()
+        if self.model != "auto" or self.certificate is not None:
+            self._check_mineral(models[0], SettingsError)
+        for model in models:
             if not model.rods:
                 raise SettingsError(
                     f"found the phantom {model.name} ({model.title}), whose rods have no published values, expected its certificate; give it "
@@ -68,6 +73,7 @@ class Phantom:
         cautions = [] if self.elsewhere is None else _doubt_elsewhere(scan, self.elsewhere)
         named = self.certificate is not None or self.model != "auto"
         found = recognize(with_rods.image, self._models(), with_rods.acquisition.kvp, named=named)
+        self._check_mineral(found.model, CalibrationError)
         readings = read_rods(with_rods.image, found)
         used = usable(found.model, readings.mean, readings.spread)
         line = maker_line(found.model, readings.mean, readings.spread, used)
@@ -95,6 +101,14 @@ class Phantom:
                 **({} if drift is None else {"slope_drift_percent": drift[0]}),
             },
         )
+
+    def _check_mineral(self, model: PhantomModel, error: type[SettingsError] | type[CalibrationError]) -> None:
+        """Refuse a mineral that the phantom's rods are not worth: one scale is not the other."""
+        if self.mineral not in (None, model.mineral):
+            raise error(
+                f'found mineral = "{self.mineral}" beside the phantom {model.title}, whose rods are known in equivalents of {model.mineral}, '
+                f"expected the same: between the scales no conversion is silent; leave the key out, or use a phantom of {self.mineral}"
+            )
 
     def _models(self) -> list[PhantomModel]:
         if self.certificate is not None:

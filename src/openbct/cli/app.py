@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from . import Interrupted
-from .app_options import Reuse, SegmenterName
+from .app_options import Certificate, PhantomName, PhantomScan, Reuse, SegmenterName
 from .app_simulate import simulate
 from .fe_app import Json, Out, fe_app
 
@@ -71,16 +71,6 @@ Models = Annotated[
         "--models",
         help="Also write each bone's finite-element model for other programs: inp, feb, n88model, parosol, with commas.",
     ),
-]
-PhantomName = Annotated[
-    str | None,
-    typer.Option("--phantom", help="Calibrate by the phantom in the scan: auto, or its model by name (see the docs)."),
-]
-Certificate = Annotated[
-    Path | None, typer.Option("--phantom-certificate", help="TOML file with the values of this very phantom's certificate.")
-]
-PhantomScan = Annotated[
-    Path | None, typer.Option("--phantom-scan", help="The phantom lies in this other scan of the same scanner and protocol.")
 ]
 Anonymous = Annotated[bool, typer.Option("--anonymous", help="Leave names, numbers, dates and UIDs out of every file.")]
 
@@ -186,7 +176,12 @@ def strength(
 
 @app.command()
 def sweep(
-    density: Annotated[Path, typer.Argument(metavar="DENSITY", help="Already calibrated image (NIfTI), in mg/cm³.")],
+    density: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DENSITY", help="Already calibrated image (NIfTI), in mg/cm³; with a phantom's option, the CT scan itself."
+        ),
+    ],
     out: Out,
     labels: Labels = None,
     label_map: LabelMapFile = None,
@@ -204,13 +199,18 @@ def sweep(
     linear_only: Annotated[
         bool, typer.Option("--linear-only", help="Leave out the nonlinear tests in the default and the weakest direction.")
     ] = False,
+    phantom: PhantomName = None,
+    phantom_certificate: Certificate = None,
+    phantom_scan: PhantomScan = None,
     json: Json = False,
 ) -> None:
     """Strength of a femur over many directions of a sideways fall, and the weakest of them."""
     from .request import stage_request
     from .sweep import run_sweep
 
-    request = stage_request(density, out, labels, label_map, mineral=mineral, bones=bones, protocol=protocol, calibrated=True)
+    more: dict[str, Any] = {"phantom": phantom, "certificate": phantom_certificate, "phantom_scan": phantom_scan}
+    more["calibrated"] = all(option is None for option in more.values())
+    request = stage_request(density, out, labels, label_map, mineral=mineral, bones=bones, protocol=protocol, **more)
     run_sweep(request, span_deg=span_deg, directions=directions, voxel_mm=voxel_mm, nonlinear=not linear_only, as_json=json)
 
 
@@ -221,14 +221,22 @@ def batch(
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Scans at the same time.")] = 1,
     protocol: Protocol = "default",
     bones: Bones = "auto",
+    phantom: PhantomName = None,
+    phantom_certificate: Certificate = None,
+    phantom_scan: PhantomScan = None,
     json: Json = False,
     no_report: NoReport = False,
     anonymous: Anonymous = False,
 ) -> None:
     """The same for many scans; an interrupted batch goes on where it stopped."""
     from .batch import run_batch
+    from .request import Request
 
-    run_batch(folder, out, jobs=jobs, protocol=protocol, bones=bones, report=not no_report, anonymous=anonymous, as_json=json)
+    base = Request(
+        scan=folder, out=out, protocol=protocol, bones=bones, report=not no_report, anonymous=anonymous,
+        phantom=phantom, certificate=phantom_certificate, phantom_scan=phantom_scan,
+    )  # fmt: skip
+    run_batch(base, jobs=jobs, as_json=json)
 
 
 @app.command()

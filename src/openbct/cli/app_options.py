@@ -1,4 +1,4 @@
-"""Options that say who finds the bones and what is taken over."""
+"""Options that say who finds the bones, which phantom calibrates, and what is taken over."""
 
 from __future__ import annotations
 
@@ -18,4 +18,14 @@ Reuse = Annotated[
     typer.Option(
         "--reuse", help="Result folder of an earlier run of this scan: bones that have not changed are taken over from it."
     ),
+]
+PhantomName = Annotated[
+    str | None,
+    typer.Option("--phantom", help="Calibrate by the phantom in the scan: auto, or its model by name (see the docs)."),
+]
+Certificate = Annotated[
+    Path | None, typer.Option("--phantom-certificate", help="TOML file with the values of this very phantom's certificate.")
+]
+PhantomScan = Annotated[
+    Path | None, typer.Option("--phantom-scan", help="The phantom lies in this other scan of the same scanner and protocol.")
 ]

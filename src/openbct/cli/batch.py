@@ -2,7 +2,8 @@
 
 FOLDER holds one scan per entry: a DICOM folder ``NAME/``, a zip ``NAME.zip`` or an image ``NAME.nii.gz``. The labels of a scan
 are found beside it as ``NAME.labels.nii.gz`` or ``NAME.labels/``. Instead of a folder, a CSV table may be given with the columns
-``name, scan, labels, label_map, bones, sex, age, height_cm, weight_kg`` (only ``scan`` is required; paths relative to the table).
+``name, scan, labels, label_map, bones, sex, age, height_cm, weight_kg, phantom, phantom_certificate, phantom_scan`` (only ``scan`` is
+required; paths relative to the table; the last three win over the options of the same names).
 
 The name of a row, of its folder and in messages is the user's own: that of the entry, or of the column ``name``. It stays where
 ``--anonymous`` is given; files that a table names are never quoted.
@@ -29,6 +30,7 @@ import typer
 from .. import __version__
 from ..errors import InputError, OpenBCTError, SettingsError
 from ..plugins import is_spec
+from .phantom_request import check_phantom_scan
 from .request import Request, check_request, make_settings, read_inputs
 from .run import analyze_to_files
 from .tell import Progress, print_json
@@ -37,7 +39,9 @@ DONE = "done.json"
 """Written last into a scan's folder; holds the digest of what was asked, so that a changed request runs again."""
 TABLE = "batch.csv"
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".zip")
-COLUMNS = ("name", "scan", "labels", "label_map", "bones", "sex", "age", "height_cm", "weight_kg")
+COLUMNS = (
+    "name", "scan", "labels", "label_map", "bones", "sex", "age", "height_cm", "weight_kg", "phantom", "phantom_certificate", "phantom_scan",
+)  # fmt: skip
 BAD_NAME = re.compile(r"[\\/:*?\"<>|\x00-\x1f]|^\.|[. ]$")
 """What a folder's name must not hold: ways out of the output folder, and what some systems cannot write."""
 
@@ -46,18 +50,17 @@ share: list[int] = []
 """In a worker process: the threads that it may use, for the others need theirs."""
 
 
-def run_batch(
-    folder: Path, out: Path, *, jobs: int, protocol: str, bones: str, report: bool, as_json: bool, anonymous: bool = False
-) -> None:
-    """Run every scan; a failed scan is a row with its reason."""
+def run_batch(base: Request, *, jobs: int, as_json: bool) -> None:
+    """Run every scan of the folder or table that ``base`` names; a failed scan is a row with its reason."""
     from ..io import prepare_folder, write_table
     from ..plan import make_plan
 
-    base = Request(scan=folder, out=out, protocol=protocol, bones=bones, report=report, anonymous=anonymous)
+    folder, out = base.scan, base.out
     requests = list(plan(folder, out, base))
     if not requests:
         raise InputError("found no scan in the given folder, expected DICOM folders, zips or NIfTI images, one per entry")
     _check_names(requests, out)
+    check_phantom_scan(base.phantom_scan)
     make_plan(make_settings(base))  # a wrong protocol stops the batch before the first scan
     prepare_folder(out)
     progress = Progress()
@@ -132,7 +135,7 @@ def _from_table(table: Path, out: Path, base: Request) -> Iterator[Request]:
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SettingsError(
-            f"found {table.name!r}, which cannot be read ({type(error).__name__}), expected a CSV table in UTF-8; save it again"
+            f"found {table.name!r}, which cannot be read, expected a CSV table in UTF-8; save it again"
         ) from error
     if "scan" not in columns or set(columns) - set(COLUMNS) or len(set(columns)) != len(columns):
         known = ", ".join(name for name in COLUMNS if name != "scan")
@@ -163,6 +166,9 @@ def _from_table(table: Path, out: Path, base: Request) -> Iterator[Request]:
             label_maps=(table.parent / cells["label_map"],) if "label_map" in cells else (),
             bones=cells.get("bones", base.bones),
             sex=cells.get("sex"),
+            phantom=cells.get("phantom", base.phantom),
+            certificate=table.parent / cells["phantom_certificate"] if "phantom_certificate" in cells else base.certificate,
+            phantom_scan=table.parent / cells["phantom_scan"] if "phantom_scan" in cells else base.phantom_scan,
             **_numbers(cells, f"line {number} of {table.name!r}"),
         )
 
@@ -278,7 +284,8 @@ def _digest(request: Request) -> str:
     settings = make_settings(request)
     names = (settings.calibration.method, settings.vertebra.material, settings.femur.material)
     plugins = [Path(name.rpartition(":")[0]) for name in names if is_spec(name)]
-    stamps = list(_stamps((request.scan, *request.labels, *request.label_maps, *plugins)))
+    others = () if request.phantom_scan is None else (request.phantom_scan,)  # a certificate's values are in the settings
+    stamps = list(_stamps((request.scan, *request.labels, *request.label_maps, *plugins, *others)))
     return hashlib.sha256(json.dumps([__version__, asked, stamps, repr(settings)], sort_keys=True).encode()).hexdigest()
 
 

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from ..errors import SettingsError
+from ..errors import InputError, SettingsError
 from ..records import Scan
 
 
@@ -40,12 +40,31 @@ def read_certificate(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(
-            f"found a phantom's certificate that cannot be read ({type(error).__name__}), expected TOML in UTF-8; compare with the documentation"
+            "found a phantom's certificate that cannot be read, expected TOML in UTF-8; compare with the documentation"
         ) from error
 
 
+def check_phantom_scan(path: Path | None) -> None:
+    """Refuse a path of a phantom's scan that leads nowhere.
+
+    Raises
+    ------
+    InputError
+        There is nothing.
+    """
+    if path is not None and not path.exists():
+        raise InputError("found nothing at the path of --phantom-scan, expected a DICOM folder, zip or NIfTI file; check it")
+
+
 def read_phantom_scan(path: Path | None) -> Scan | None:
-    """Return the scan in which the phantom lies; ``None`` where it lies in the scan itself."""
+    """Return the scan in which the phantom lies; ``None`` where it lies in the scan itself.
+
+    Raises
+    ------
+    InputError
+        There is nothing at the path, or no scan.
+    """
+    check_phantom_scan(path)
     if path is None:
         return None
     from ..io import read_scan

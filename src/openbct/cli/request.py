@@ -11,7 +11,7 @@ from ..errors import InputError, SettingsError
 from ..plugins import is_spec
 from ..records import Mineral, Scan, Segmenter
 from ..settings import Settings, built_in, override, parse, protocol_names
-from .phantom_request import phantom_settings
+from .phantom_request import check_phantom_scan, phantom_settings
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,8 @@ def make_settings(request: Request) -> Settings:
         stated = {} if request.mineral is None else {"mineral": request.mineral}
         changes["calibration"] = {"method": "given", **stated}
     elif request.phantom is not None or request.certificate is not None or request.phantom_scan is not None:
+        if request.mineral is not None:
+            raise SettingsError("found --mineral beside a phantom, which has its own, expected one of them; leave --mineral out")
         changes["calibration"] = phantom_settings(request.phantom, request.certificate)
     return override(settings, changes, "command line")
 
@@ -98,7 +100,7 @@ def _read_protocol(path: Path) -> Settings:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
-            f"found {path.name!r}, which cannot be read ({type(error).__name__}), expected TOML in UTF-8; check the file and its permissions"
+            f"found {path.name!r}, which cannot be read, expected TOML in UTF-8; check the file and its permissions"
         ) from error
     settings = parse(text, path.name)
 
@@ -129,8 +131,7 @@ def check_request(request: Request) -> None:
         raise InputError(
             "found nothing at the path of the scan, expected a DICOM folder, zip or NIfTI file; check it"
         )  # without the path: its names may be a patient's
-    if request.phantom_scan is not None and not request.phantom_scan.exists():
-        raise InputError("found nothing at the path of --phantom-scan, expected a DICOM folder, zip or NIfTI file; check it")
+    check_phantom_scan(request.phantom_scan)
     for option, paths in (("--labels", request.labels), ("--label-map", request.label_maps)):
         for number, path in enumerate(paths, start=1):
             known = option == "--label-map" and (str(path) == "auto" or str(path) in builtin_tables())

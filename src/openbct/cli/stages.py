@@ -34,7 +34,8 @@ def run_inspect(scan: Path, *, as_json: bool) -> None:
             for key, value in asdict(entry).items()
             if key not in ("name", "verdict", "reasons", "use", "why") and value is not None
         }
-        print(f"series {entry.name}: {entry.use}{'' if entry.use == 'no' else f' ({entry.why})'}, {entry.verdict}")
+        said = "refused:" if entry.use == "no" else f"{entry.use} ({entry.why}){', with cautions:' if entry.reasons else ''}"
+        print(f"series {entry.name}: {said}")
         print("  " + ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in facts.items()))
         for reason in entry.reasons:
             print(f"  - {reason}")

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import InputError, SettingsError
 from ..settings import override
 from ..sweep import FallSweep
+from .phantom_request import read_phantom_scan
 from .request import Request, make_settings, read_inputs
 from .tell import Progress, print_json
 
@@ -31,9 +32,10 @@ def run_sweep(request: Request, *, span_deg: float, directions: int, voxel_mm: f
     others = [name for name in settings.run.bones if not name.startswith("femur")]
     if others:
         raise SettingsError(f"found --bones {', '.join(others)}, expected femur_left, femur_right or both: only femora are swept")
-    plan = make_plan(settings)
+    make_plan(settings)  # what is wrong stops the run before an image is read
+    plan = make_plan(settings, phantom_scan=read_phantom_scan(request.phantom_scan))
     prepare_folder(request.out)
-    progress("reading the density image and its labels")
+    progress(f"reading the {'density image' if request.calibrated else 'scan'} and its labels")
     scan, segmenter = read_inputs(request, settings)
 
     def observe(stage: str, bone: str) -> None:

@@ -76,6 +76,7 @@ def case_to_tables(case: Case, *, created: str, files: Mapping[str, Mapping[str,
             "shape": list(image.shape),
             "spacing_mm": image.spacing.tolist(),
             "affine_lps_mm": image.affine.tolist(),
+            "gaps": [{"normal_lps": gap.normal.tolist(), "lower_mm": gap.lower, "upper_mm": gap.upper} for gap in case.scan.gaps],
         },
         "calibration": calibration_to_json(case.calibration) if case.calibration else None,
         "segmentation": {

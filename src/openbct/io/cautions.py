@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from jaxtyping import Float
 from pydicom.dataset import Dataset
 
 from ..acquisition import rule
@@ -20,9 +21,13 @@ from .kernels import is_sharp
 PLANE_NAMES = ("sagittal", "coronal", "axial")
 
 
-def name_orientation(affine: Affine) -> tuple[str, float]:
-    """Return the plane's name of a stack (third axis = stacking direction), and its angle off that plane [degrees]."""
-    normal = np.abs(affine[:3, 2] / np.linalg.norm(affine[:3, 2]))
+def name_orientation(affine: Affine, course: Float[np.ndarray, "3"] | None = None) -> tuple[str, float]:
+    """Return the plane's name of a stack (third axis = normal of its planes), and its angle off that plane [degrees].
+
+    ``course`` is the way of the table where a tilted gantry leans the planes against it: such a stack is as it was taken.
+    """
+    way = affine[:3, 2] if course is None else course
+    normal = np.abs(way / np.linalg.norm(way))
     axis = int(normal.argmax())
     angle = math.degrees(math.acos(min(1.0, float(normal[axis]))))
     return (PLANE_NAMES[axis] if angle <= rule("not_axial").limit() else "oblique"), angle
@@ -60,10 +65,10 @@ def refuse_acquisition(acquisition: Acquisition, affine: Affine) -> None:
             )
 
 
-def doubt_acquisition(acquisition: Acquisition, affine: Affine) -> tuple[str, ...]:
+def doubt_acquisition(acquisition: Acquisition, affine: Affine, course: Float[np.ndarray, "3"] | None = None) -> tuple[str, ...]:
     """Return the cautions that a scan's header gives, ``affine`` being that of its stack before any turning."""
     cautions = [*_doubt_missing(acquisition), *_doubt_image_type(acquisition)]
-    name, angle = name_orientation(affine)
+    name, angle = name_orientation(affine, course)
     if name != "axial":
         cautions.append(
             f"the slices are {name} ({angle:.1f} degrees off), not axial: a reformatted image has been interpolated once already,"
@@ -71,8 +76,8 @@ def doubt_acquisition(acquisition: Acquisition, affine: Affine) -> tuple[str, ..
         )
     if is_sharp(acquisition.manufacturer, acquisition.kernel):
         cautions.append(
-            f"the kernel {acquisition.kernel} is a sharp one: edges overshoot and noise rises; bone strength can differ by up to"
-            f" 20 % from a soft-tissue kernel's; {rule('sharp_kernel').effect()}"
+            f"the kernel {acquisition.kernel} is a sharp one: edges overshoot and noise rises; {rule('sharp_kernel').effect()};"
+            " published comparisons of kernels reach 20 % of strength"
         )
     cautions += _doubt_voltage(acquisition)
     cautions += doubt_voxels(affine, acquisition.slice_thickness)
@@ -153,7 +158,7 @@ def _doubt_missing(acquisition: Acquisition) -> list[str]:
     if acquisition.kvp is None:
         effects.append("density cannot be checked against the voltage")
     if acquisition.kernel is None:
-        effects.append("a sharp kernel, which changes strength by up to 20 %, cannot be excluded")
+        effects.append("a sharp kernel, for which changes of strength by up to 20 % are published, cannot be excluded")
     if acquisition.slice_thickness is None:
         effects.append("thick slices cannot be told from thin overlapping ones")
     if not effects:

@@ -48,7 +48,7 @@ class Candidate:
     @property
     def orientation(self) -> str:
         """``"axial"`` ... as :func:`~openbct.io.cautions.name_orientation` has it."""
-        return name_orientation(self.stack.affine)[0] if self.stack else ""
+        return name_orientation(self.stack.affine, self.stack.placing.course)[0] if self.stack else ""
 
     @property
     def study(self) -> str:

@@ -82,16 +82,17 @@ def write_ct_series(
     paths = [folder / f"slice_{k + 1:04d}.dcm" for k in range(image.shape[2])]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for k, path in enumerate(paths):
-            dataset = _plane(image, k)
-            _describe(dataset, said, acquisition, uids)
-            dataset.SOPInstanceUID = derived_uid(uids["series"], str(k))
-            if header != "poor":
-                dataset.SliceLocation = decimal_string(_location(image, k))
-            _set_extra(dataset, extra or {})
-            dataset.file_meta = file_meta(CTImageStorage, dataset.SOPInstanceUID)
-            with quiet(), path.open("wb") as stream:
-                dcmwrite(stream, dataset, enforce_file_format=True)
+        with quiet():  # once: to be quiet at every element takes as long as the writing
+            for k, path in enumerate(paths):
+                dataset = _plane(image, k)
+                _describe(dataset, said, acquisition, uids)
+                dataset.SOPInstanceUID = derived_uid(uids["series"], str(k))
+                if header != "poor":
+                    dataset.SliceLocation = decimal_string(_location(image, k))
+                _set_extra(dataset, extra or {})
+                dataset.file_meta = file_meta(CTImageStorage, dataset.SOPInstanceUID)
+                with path.open("wb") as stream:
+                    dcmwrite(stream, dataset, enforce_file_format=True)
     except OSError as error:
         raise OutputError(
             f"found no way to write a DICOM series ({error.strerror}), expected a writable folder with room; choose another"
@@ -102,10 +103,9 @@ def write_ct_series(
 def _set_extra(dataset: Dataset, extra: Mapping[str, Any]) -> None:
     """Set further elements; values that the standard would not have are allowed, for tests need them."""
     for keyword, value in extra.items():
-        with quiet():
-            dataset.pop(keyword, None)
-            if value is not None:
-                setattr(dataset, keyword, value)
+        dataset.pop(keyword, None)
+        if value is not None:
+            setattr(dataset, keyword, value)
 
 
 def _location(image: Volume, k: int) -> float:

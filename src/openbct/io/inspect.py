@@ -77,10 +77,10 @@ def _inspect_series(candidate: Candidate, decided: Decision) -> SeriesSummary:
     if stack:
         lengths = np.linalg.norm(stack.affine[:3, :3], axis=0)
         spacing = (round(float(lengths[0]), 4), round(float(lengths[1]), 4), round(float(lengths[2]), 4))
-        orientation, count = name_orientation(stack.affine)[0], len(stack.slices)
+        orientation, count = name_orientation(stack.affine, stack.placing.course)[0], len(stack.slices)
         coverage = round(spacing[2] * (count - 1), 2)
         doubts = (
-            *doubt_acquisition(acquisition, stack.affine),
+            *doubt_acquisition(acquisition, stack.affine, stack.placing.course),
             *doubt_geometry(series.header, stack.affine, stack.placing.tilt_deg),
         )
         reasons = (*stack.cautions, *doubts)

@@ -63,9 +63,9 @@ def draw_seg(dataset: Any, path: Path) -> Drawing:
                 _paint(painter, frame.T, frames.planes[n], numbers[n], limit if kind == "FRACTIONAL" else 0.0)
         except SegmentationError:
             raise
-        except Exception as error:  # whatever a decoder raises may quote the header
+        except Exception:  # whatever a decoder raises may quote the header
             raise SegmentationError(
-                f"found a DICOM SEG whose frames cannot be decoded ({type(error).__name__}), expected {len(numbers)} whole frames; export it again"
+                f"found a DICOM SEG whose frames cannot be decoded, expected {len(numbers)} whole frames; export it again"
             ) from None
     array, names = painter.finish("DICOM SEG", "put whole vertebrae and bodies in two objects and give --labels twice")
     cautions: tuple[str, ...] = ()
@@ -232,8 +232,8 @@ def read_dicom(path: Path) -> pydicom.Dataset:
     try:
         with quiet():
             return pydicom.dcmread(path, defer_size=1024)
-    except Exception as error:
+    except Exception:
         raise SegmentationError(
-            f"found a file that is no readable label file ({type(error).__name__}), expected NIfTI, NRRD, DICOM SEG or RTSTRUCT; "
+            "found a file that is no readable label file, expected NIfTI, NRRD, DICOM SEG or RTSTRUCT; "
             "give the file that the segmentation program wrote"
         ) from None

@@ -64,9 +64,9 @@ def read_mapping(mapping: Path | str | None) -> dict[str, str] | None:
         text = Path(mapping).read_text(encoding="utf-8-sig")
         listed = _listed(text)
         content: Any = listed or tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         raise SettingsError(
-            f"found no readable label mapping ({type(error).__name__}), expected a TOML file with lines like"
+            f"found no readable label mapping, expected a TOML file with lines like"
             f' 20 = "vertebral_body_L1", a label description of ITK-SNAP, a colour table of 3D Slicer, or one of {table_names()}'
         ) from None
     content = content.get("labels", content)

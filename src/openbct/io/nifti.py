@@ -50,9 +50,9 @@ def read_nifti(path: Path, unit: str) -> tuple[Volume, tuple[str, ...]]:
         volume = Volume(np.broadcast_to(np.int8(0), image.shape[:3]), affine, unit)
     except ScanError:
         raise
-    except Exception as error:
+    except Exception:
         raise ScanError(
-            f"found a NIfTI header that makes no sense ({type(error).__name__}), expected lengths and axes; convert the original again"
+            "found a NIfTI header that makes no sense, expected lengths and axes; convert the original again"
         ) from None
     return replace(volume, array=_read_array(image)), notes
 
@@ -75,10 +75,8 @@ def _open(path: Path) -> Any:
     try:
         with quiet():
             image: Any = nib.load(path)
-    except Exception as error:
-        raise ScanError(
-            f"found a file that is no readable NIfTI image ({type(error).__name__}), expected .nii or .nii.gz; write it again"
-        ) from None
+    except Exception:
+        raise ScanError("found a file that is no readable NIfTI image, expected .nii or .nii.gz; write it again") from None
     shape = image.shape
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
@@ -141,10 +139,9 @@ def _read_array(image: Any) -> Array:
     try:
         with quiet():
             array: Array = np.asanyarray(image.dataobj)
-    except (OSError, EOFError, ValueError, zlib.error, MemoryError, gzip.BadGzipFile) as error:
+    except (OSError, EOFError, ValueError, zlib.error, MemoryError, gzip.BadGzipFile):
         raise ScanError(
-            f"found voxel data that cannot be read ({type(error).__name__}), expected {'x'.join(map(str, image.shape))} whole voxels;"
-            " copy the file again"
+            f"found voxel data that cannot be read, expected {'x'.join(map(str, image.shape))} whole voxels; copy the file again"
         ) from None
     array = array.reshape(array.shape[:3])
     if array.dtype.kind not in "iufb":

@@ -151,9 +151,9 @@ def _decoded(content: bytes, start: int, encoding: str, size: int) -> bytes:
             raise SegmentationError(
                 f"found NRRD voxels in {encoding!r} encoding, expected raw, gzip or bzip2; save it again from 3D Slicer"
             )
-    except (zlib.error, OSError, EOFError) as error:
+    except (zlib.error, OSError, EOFError):
         raise SegmentationError(
-            f"found NRRD voxels that cannot be unpacked ({type(error).__name__}), expected {size} bytes; copy the file again"
+            f"found NRRD voxels that cannot be unpacked, expected {size} bytes; copy the file again"
         ) from None
     if len(raw) != size:
         raise SegmentationError(f"found {len(raw)} bytes of NRRD voxels, expected {size}; the file is cut short: copy it again")

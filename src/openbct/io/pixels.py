@@ -193,8 +193,7 @@ def _unreadable(plane: Slice, error: BaseException | None) -> ScanError:
     """Return what to say of a plane that cannot be decoded."""
     instance = number(plane.header, "InstanceNumber")
     which = f"the slice with InstanceNumber {instance:g}" if instance is not None else "a slice"
-    kind = type(error).__name__ if error else "wrong size"
     return ScanError(
-        f"found pixel data that cannot be read in {which} ({kind}), expected {plane.rows} x {plane.columns} whole pixels in a"
+        f"found pixel data that cannot be read in {which}{'' if error else ' (wrong size)'}, expected {plane.rows} x {plane.columns} whole pixels in a"
         " supported compression; copy the series again"
     )

@@ -48,6 +48,8 @@ class Placing:
     gaps: tuple[Gap, ...] = ()
     tilt_deg: float = 0.0
     """Shear that was taken out [degrees]."""
+    course: Float[Array, "3"] | None = None
+    """Unit vector along which the planes follow one another, where that is not their normal: the table's way under a tilted gantry."""
     cautions: tuple[str, ...] = ()
 
     @property
@@ -98,7 +100,9 @@ def place_planes(
     depth = along.mean() - even * places.mean()
     affine[:3, 3] = start @ orientation + depth * normal
     columns, rows = (int(n + more) for n, more in zip(size, extra))
-    return Placing(affine, (columns, rows, round(places[-1]) + 1), places, shifts, gaps, tilt, (*cautions, *said))
+    way = positions[-1] - positions[0]
+    course = way / np.linalg.norm(way) if tilt else None
+    return Placing(affine, (columns, rows, round(places[-1]) + 1), places, shifts, gaps, tilt, course, (*cautions, *said))
 
 
 def _place_along(

@@ -62,7 +62,7 @@ def _build_scan(choice: Choice, pixels: Pixels, passed_over: tuple[str, ...]) ->
     patient, patient_cautions = read_patient(series.header)
     acquisition = read_acquisition(series.header)
     lossy = any(text(plane.header, "LossyImageCompression") == "01" for plane in stack.slices)
-    name, _ = name_orientation(stack.affine)
+    name, _ = name_orientation(stack.affine, stack.placing.course)
     spacing = np.linalg.norm(stack.affine[:3, :3], axis=0)
     rows, columns = stack.slices[0].rows, stack.slices[0].columns
     sentence = (
@@ -84,7 +84,7 @@ def _build_scan(choice: Choice, pixels: Pixels, passed_over: tuple[str, ...]) ->
         *choice.cautions,
         *stack.cautions,
         *pixels.cautions,
-        *doubt_acquisition(acquisition, stack.affine),
+        *doubt_acquisition(acquisition, stack.affine, stack.placing.course),
         *doubt_geometry(series.header, stack.affine, stack.placing.tilt_deg),
         *doubt_values(pixels.volume, lossy=lossy),
         *patient_cautions,

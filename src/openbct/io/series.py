@@ -145,10 +145,10 @@ def read_header(blob: Blob, place: str) -> tuple[Dataset | None, str]:
             kind = str(header.file_meta.get("MediaStorageSOPClassUID", "")) if hasattr(header, "file_meta") else ""
     except ScanError:
         raise
-    except Exception as error:
-        # Readers of damaged bytes fail in every way there is, and their texts may quote values: only the kind is told.
+    except Exception:
+        # Readers of damaged bytes fail in every way there is, and their texts may quote values: none is told.
         raise ScanError(
-            f"{place} in name order: found a DICOM file that cannot be read ({type(error).__name__}), expected a whole file;"
+            f"{place} in name order: found a DICOM file that cannot be read, expected a whole file;"
             " copy the series again from its source"
         ) from None
     if kind == DICOMDIR:
