@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from . import Interrupted
-from .app_options import Certificate, PhantomName, PhantomScan, Reuse, SegmenterName
+from .app_options import Certificate, Models, PhantomName, PhantomScan, Reuse, SegmenterName
 from .app_simulate import simulate
 from .fe_app import Json, Out, fe_app
 
@@ -65,13 +65,6 @@ Height = Annotated[float | None, typer.Option("--height-cm", help="Body height, 
 Weight = Annotated[float | None, typer.Option("--weight-kg", help="Body weight, in kg.")]
 Series = Annotated[str | None, typer.Option("--series", help="Which series, as `openbct inspect` names it.")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Skip report.html and report.pdf.")]
-Models = Annotated[
-    str,
-    typer.Option(
-        "--models",
-        help="Also write each bone's finite-element model for other programs: inp, feb, n88model, parosol, with commas.",
-    ),
-]
 Anonymous = Annotated[bool, typer.Option("--anonymous", help="Leave names, numbers, dates and UIDs out of every file.")]
 
 

@@ -1,4 +1,4 @@
-"""Options that say who finds the bones, which phantom calibrates, and what is taken over."""
+"""Options that say who finds the bones, which phantom calibrates, what is taken over and what is written beside."""
 
 from __future__ import annotations
 
@@ -28,4 +28,11 @@ Certificate = Annotated[
 ]
 PhantomScan = Annotated[
     Path | None, typer.Option("--phantom-scan", help="The phantom lies in this other scan of the same scanner and protocol.")
+]
+Models = Annotated[
+    str,
+    typer.Option(
+        "--models",
+        help="Also write each bone's finite-element model for other programs: inp, feb, n88model, parosol, with commas.",
+    ),
 ]
