@@ -278,6 +278,35 @@ def test_links_lead_somewhere(page: Path) -> None:
                 assert list(page.parent.glob(f"{entry}.md")), f"{label(page)} lists {entry}"
 
 
+ANCHORED = re.compile(r"\]\(([^)#\s]*)#([^)\s]+)\)")
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the names that a page's headings can be linked by, as the documentation's builder makes them, and its own marks."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    found: list[str] = re.findall(r"^\(([\w-]+)\)=", text, re.MULTILINE)
+    for title in re.findall(r"^#{1,3} (.+?)\s*$", text, re.MULTILINE):
+        slug = re.sub(r"[^\w\- ]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title).lower()).replace(" ", "-")
+        found.append(f"{slug}-{found.count(slug)}" if slug in found else slug)
+    return set(found)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=label)
+def test_links_into_pages_lead_to_a_heading(page: Path) -> None:
+    for target, anchor in ANCHORED.findall(page.read_text(encoding="utf-8")):
+        if not target.startswith(("http://", "https://")):
+            there = page.parent / target if target else page
+            assert anchor in anchors(there), (
+                f"{label(page)} links to #{anchor} of {target or 'itself'}, which has no such heading"
+            )
+
+
+def test_anchors_are_those_of_the_builder() -> None:
+    assert {"strain-of-the-bone-alone", "refused-and-cautioned"} <= anchors(DOCS / "methods" / "strength.md")
+    assert "vertebra-axial-compression" in anchors(DOCS / "methods" / "load-cases.md")
+    assert sum(len(ANCHORED.findall(page.read_text(encoding="utf-8"))) for page in PAGES) >= 8
+
+
 def test_protocol_page_states_the_ranges_of_the_program() -> None:
     page = (DOCS / "how-to" / "choose-a-protocol.md").read_text(encoding="utf-8").replace("−", "-")
     rows = {key: row for row in page.splitlines() if row.startswith("|") for key in re.findall(r"`(\w+)`", row.split("|")[2])}

@@ -73,6 +73,7 @@ def test_supports_pads_and_anisotropy_order_the_stiffness() -> None:
     assert values["soft pads"] < 0.9 * values["free"] and values["transverse"] < values["free"]
 
 
+@pytest.mark.slow
 def test_a_tilting_platen_and_anisotropy_go_to_failure() -> None:
     usual = strong().strength
     for change in ({"superior": "tilting"}, {"elasticity": "transverse"}):

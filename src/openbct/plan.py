@@ -304,8 +304,9 @@ def _linear_test(default: MechanicalTest, asked: MechanicalSettings, span: str) 
         known["averaging"] = asked.averaging_mm
         words = (
             f"load at which the bone's surface, away from pads and supports, reaches a principal strain of {100 * known['tension_strain']:g} % "
-            f"in tension or {100 * known['compression_strain']:g} % in compression, mean over a sphere of {known['averaging']:g} mm"
+            f"in tension or {100 * known['compression_strain']:g} % in compression"
         )
+        words += f", mean over a sphere of {known['averaging']:g} mm" if known["averaging"] else ""
         return LinearTest("principal_strain", words, SCHILEO_2014, **known)
     words = f"{asked.coefficient:g} times stiffness times {span}"
     return LinearTest("height", words, CRAWFORD_2003, coefficient=asked.coefficient or 0.0, **known)

@@ -23,9 +23,8 @@ from .records import Array, BoneRegion, FEModel, MaterialLaw, Reference, Step
 from .strength import MechanicalTest, measure_strength
 
 YIELDED_SHARE = 0.15
-"""Share of the bone past its yield stress at which the linear load is the strength [-]: there it equals, in the mean, the nonlinear
-force at 4 % on the public femur in 35 directions (ratio 1.02, scatter 14 %, r 0.85; shares of 5, 10 and 20 % give 0.70, 0.88
-and 1.17) [C]."""
+"""Share of the bone past its yield stress at which the linear load is the strength [-]: there it equals, in the mean over directions, the
+nonlinear force at 4 % on the public femur [C]; what it gives there and on a drawn femur: ``docs/validation/sweep.md``."""
 TOLERANCE = 1e-5
 """Relative residual of the linear solves [D]: far below the change between neighbouring directions."""
 MOST_REFUSED = 0.5
@@ -243,7 +242,7 @@ def _describe(
     references = (
         Reference("Lowest strength over a cone of fall directions: BBCT group, cohort of Qasim et al. 2016", "seen"),
         Reference(
-            "Share of yielded bone set so that the linear strength equals the nonlinear one in the mean of 35 directions",
+            "Share of yielded bone set so that the linear strength equals the nonlinear one in the mean over directions of a public femur",
             "computed",
         ),
     )
