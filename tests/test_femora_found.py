@@ -7,12 +7,15 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from openbct.io import read_scan
-from openbct.segmentation.femora import NONE_FOUND, find_femora, find_femur_in
-from openbct.segmentation.femur_shaft_line import find_shaft
-from openbct.segmentation.head_surface import shape_head
-from openbct.segmentation.hip_joint import find_heads
+from openbct.segmentation import femora
+from openbct.segmentation.femora import BROKEN, NONE_FOUND, Hip, find_femora, find_femur_in
+from openbct.segmentation.femur_neck_line import weakest_section
+from openbct.segmentation.femur_shaft_line import ShaftLine, find_shaft
+from openbct.segmentation.head_surface import HeadSurface, shape_head
+from openbct.segmentation.hip_joint import HeadSeed, directions, find_heads
 from openbct.segmentation.workgrid import coarse, sample
 from openbct.volume import Volume, canonical, place_into
 
@@ -66,6 +69,16 @@ def dice(found: Volume, image: Volume, truth: np.ndarray) -> float:
     return float(2 * (whole & known).sum() / (whole.sum() + known.sum()))
 
 
+def test_a_drawn_femur_is_cut_out_at_its_head() -> None:
+    image, truth = hips()
+    found = find_femur_in(image, HEADS["femur_left"] + [3.0, -2.0, 2.0], 24.0)
+    bone = found.bones["femur_left"]
+    assert dice(bone.mask, image, truth["femur_left"]) > 0.95
+    assert bone.touches_edge and bone.part == "whole" and 0.5 < bone.confidence <= 1.0
+    assert all(0.0 <= value <= 1.0 for value in found.parts["femur_left"].values())
+
+
+@pytest.mark.slow
 def test_drawn_hips_are_found_on_their_sides() -> None:
     image, truth = hips()
     found = find_femora(image)
@@ -109,6 +122,71 @@ def test_metal_is_refused_on_its_side_only() -> None:
     array[130:136, 28:34, 20:60] = 3000  # a nail down the left shaft
     found = find_femora(image.with_array(array))
     assert "metal" in found.absent["femur_left"] and set(found.bones) == {"femur_right"}
+
+
+@pytest.mark.slow
+def test_a_broken_neck_is_refused() -> None:
+    image, _ = hips()
+    points = np.moveaxis(np.indices(image.shape), 0, -1) * EDGE + image.affine[:3, 3]
+    neck = np.array([40.0, 6.0, -32.0]) / np.linalg.norm([40.0, 6.0, -32.0])
+    along = (points - HEADS["femur_left"]) @ neck
+    near = np.linalg.norm(points - HEADS["femur_left"], axis=-1) < 50.0
+    broken = np.where((np.abs(along - 30.0) < 3.0) & near, 50, image.array).astype(np.int16)
+    found = find_femur_in(image.with_array(broken), HEADS["femur_left"], 23.0)
+    assert not found.bones and "fracture" in found.absent["femur_left"]
+
+
+def neck_of(gap: float, tilt: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the voxels of a tube of 16 mm with a cortex of 2 mm, as long as a neck, with a break; and their HU."""
+    points = np.moveaxis(np.indices((40, 40, 110)), 0, -1).reshape(-1, 3) - [19.5, 19.5, 25.0]
+    points = points[np.hypot(points[:, 0], points[:, 1]) < 16.0].astype(float)
+    image = np.where(np.hypot(points[:, 0], points[:, 1]) > 14.0, 800.0, 60.0)
+    slope = np.tan(np.radians(tilt))
+    image[np.abs(points[:, 2] + slope * points[:, 0] - 32.0) < gap / 2] = 40.0
+    return points, image
+
+
+@pytest.mark.parametrize(("gap", "tilt", "whole"), [(0.0, 0.0, True), (4.0, 0.0, False), (4.0, 28.0, False)])
+def test_a_break_across_the_neck_is_a_section_without_bone(gap: float, tilt: float, whole: bool) -> None:
+    points, image = neck_of(gap, tilt)
+    share, where = weakest_section(points, image, np.array([0.0, 0.0, 1.0]), 23.0)
+    assert share > 0.9 if whole else (share < BROKEN and abs(where - 32.0) < 3.0)
+
+
+def test_a_narrow_joint_is_a_valley_between_plates() -> None:
+    """Head and bowl 2 mm apart, plates of 1 mm, blurred so that the gap nowhere is soft tissue: the bowl must not pass for the head."""
+    points = np.moveaxis(np.indices((93, 93, 93)), 0, -1) - 46.0
+    away = np.linalg.norm(points, axis=-1)
+    bowl = (points[..., 2] > -4.0) & (away > 24.5) & (away < 31.5)
+    image = np.where(away < 22.5, 220.0, 50.0)
+    image[(away > 21.3) & (away < 22.5)] = 750.0
+    image[bowl] = 90.0
+    image[bowl & ((away < 25.7) | (away > 30.3))] = 750.0
+    image = ndimage.gaussian_filter(image, 0.95) + np.random.default_rng(4).normal(0.0, 8.0, image.shape)
+    affine = np.eye(4)
+    affine[:3, 3] = -46.0
+    along = image[46, 46, 46:]
+    assert along[66 - 46 : 72 - 46].min() > 150.0  # the gap is not seen as soft tissue
+    head = shape_head(Volume(image, affine, "HU"), np.array([1.5, 0.0, 1.0]), 26.0)
+    assert head.radius == pytest.approx(22.5, abs=1.0) and np.linalg.norm(head.centre) < 1.0
+
+
+def test_a_false_head_does_not_stand_in_the_way_of_the_true_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rays = directions(50)
+
+    def hip(place: float, seen: float) -> Hip:
+        head = HeadSurface(
+            np.array([place, 0.0, 0.0]), 23.0, rays, np.full(50, 23.0), np.where(np.arange(50) < seen * 50, 1.0, 0.0), np.ones(50)
+        )
+        shaft = ShaftLine(np.zeros(3), np.array([0.0, 0.0, 1.0]), 60.0, place > 0, 1.0, np.array([1.0, 0.0, 0.0]))
+        return Hip(head, HeadSeed(head.centre, 23.0, 1.0, 1.0), shaft)
+
+    places = {70.0: 0.2, -85.0: 1.0, 85.0: 1.0}
+    seeds = [HeadSeed(np.array([place, 0.0, 0.0]), 23.0, 1.0, 1.0 - 0.1 * n) for n, place in enumerate(places)]
+    monkeypatch.setattr(femora, "find_heads", lambda image: seeds)
+    monkeypatch.setattr(femora, "_follow", lambda image, seed, left: hip(float(seed.centre[0]), places[float(seed.centre[0])]))
+    best = femora._best_hips(Volume(np.zeros((2, 2, 2)), np.eye(4), "HU"), dict.fromkeys(HEADS, NONE_FOUND))
+    assert {name: float(one.head.centre[0]) for name, one in best.items()} == {"femur_left": 85.0, "femur_right": -85.0}
 
 
 @pytest.mark.slow

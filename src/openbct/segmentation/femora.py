@@ -13,6 +13,7 @@ from ..errors import SegmentationError
 from ..records import BoneMask, Reference
 from ..volume import Volume, bounding_box, corners, crop, to_index
 from .femur_mask import Solid, fill_femur
+from .femur_neck_line import weakest_section
 from .femur_shaft_line import LESSER_TROCHANTER, ShaftLine, find_shaft
 from .found import FoundBones
 from .given import FEMORA
@@ -32,11 +33,16 @@ PAIR_APART, PAIR_LEVEL = (120.0, 250.0), 30.0
 """Two heads of one pelvis lie so far apart sideways, and so much off level or depth at most [mm] [D]."""
 LEAST_SEEN, LEAST_GAP = 0.30, 0.10
 """Share of a head's surface that must be seen, and of its upper half behind which bone follows a gap [-] [D]."""
+SURE = 0.15
+"""Of what was seen of a joint, the product from which no other place is looked at for a better one [-] [D]."""
 METAL_HU, METAL_MM3 = 2500.0, 200.0
 """Brighter than any bone [HU], and the volume of it that refuses [mm³], as in the anatomy of a femur [D]."""
 USUAL_SIZE = (5.0, 7.0, 12.5, 16.0)
 """Volume above the lesser trochanter's level over the cube of the head's radius [-]: impossible below the first and above the last; nine
 femora, one of them real, have 8.5 to 11.8 [C]."""
+BROKEN, THIN = 0.15, 0.30
+"""Bone in the weakest section of a neck over the median of its sections [-]: less than the first is a break, less than the second a doubt. Whole
+necks of simulated femora have 0.46 to 0.65, one broken with a gap of 4 mm 0.05 [C]; the limits are by design [D]."""
 NONE_FOUND = "no femoral head with its socket was found in the image"
 FINE, SHAFT_GRID = 1.0, 2.0
 """Edges of the voxels on which a femur is cut out and its shaft looked for [mm] [D]."""
@@ -54,6 +60,12 @@ class Hip:
     seed: HeadSeed
     shaft: ShaftLine
 
+    @property
+    def joint(self) -> float:
+        """How much of the head's surface was seen, and bone behind a gap above it, 0 to 1."""
+        upper = self.head.rays[:, 2] > 0.2
+        return float(self.head.seen.mean() * (self.head.gap * self.head.seen)[upper].mean())
+
 
 def find_femora(image: Volume, wanted: tuple[str, ...] = FEMORA) -> FoundBones:
     """Return both proximal femora of a scan in canonical orientation, or why one is not there.
@@ -69,17 +81,7 @@ def find_femora(image: Volume, wanted: tuple[str, ...] = FEMORA) -> FoundBones:
     absent = dict.fromkeys(FEMORA, NONE_FOUND)
     bones: dict[str, BoneMask] = {}
     parts: dict[str, dict[str, float]] = {}
-    hips: dict[str, Hip] = {}
-    for seed, left in _ordered(find_heads(image)):
-        names = FEMORA if left is None else (FEMORA[0 if left else 1],)
-        near = any(np.linalg.norm(seed.centre - hip.head.centre) < PAIR_APART[0] for hip in hips.values())
-        if near or all(name in hips for name in names):
-            continue
-        found = _follow(image, seed, left)
-        if isinstance(found, str):
-            absent.update({name: found for name in names if left is not None and absent[name] == NONE_FOUND})
-            continue
-        hips.setdefault(FEMORA[0 if found.shaft.left else 1], found)
+    hips = _best_hips(image, absent)
     for name, hip in hips.items():
         if name not in wanted:
             continue
@@ -96,6 +98,29 @@ def find_femora(image: Volume, wanted: tuple[str, ...] = FEMORA) -> FoundBones:
         "neighbouring rays, the rest as what the cortex encloses; the edge lies where the image falls halfway to its surroundings."
     )
     return FoundBones(bones, absent, parts, sentence if bones else "", (REFERENCE,) if bones else ())
+
+
+def _best_hips(image: Volume, absent: dict[str, str]) -> dict[str, Hip]:
+    """Return the best hip of each side; reasons of a pair that cannot be used go to ``absent``."""
+    hips: dict[str, Hip] = {}
+    for seed, left in _ordered(find_heads(image)):
+        if all(name in hips and hips[name].joint > SURE for name in FEMORA):
+            break
+        known = [hip for hip in hips.values() if hip.joint > SURE]
+        if any(np.linalg.norm(seed.centre - hip.head.centre) < PAIR_APART[0] for hip in known):
+            continue
+        found = _follow(image, seed, left)
+        if isinstance(found, str):
+            name = FEMORA[0 if left else 1]
+            if left is not None and absent[name] == NONE_FOUND:
+                absent[name] = found
+            continue
+        name = FEMORA[0 if found.shaft.left else 1]
+        if name not in hips or found.joint > hips[name].joint:
+            hips[name] = found
+    if len(hips) == 2 and np.linalg.norm(np.subtract(*(hip.head.centre for hip in hips.values()))) < PAIR_APART[0]:
+        hips.pop(min(hips, key=lambda name: hips[name].joint))
+    return hips
 
 
 def find_femur_in(image: Volume, centre: Float[Array, "3"], radius: float) -> FoundBones:
@@ -193,14 +218,30 @@ def _cut_out(name: str, image: Volume, hip: Hip) -> tuple[BoneMask, dict[str, fl
     _refuse_metal(grid, head, shaft)
     smooth = grid.with_array(ndimage.gaussian_filter(grid.array, 0.6))
     solid = fill_femur(smooth, grid, head, shaft)
+    whole = _neck_goes_on(solid, grid, head, shaft)
     mask = _on_scan(solid, image, cut)
     lower, upper = bounding_box(mask)
     tight = crop(mask, lower.tolist(), upper.tolist())
     at = np.rint(to_index(image.affine, tight.affine[:3, 3])).astype(int)
     touches = bool((at <= 0).any() or (at + tight.shape >= image.shape).any())
-    parts = _parts(hip, solid)
+    parts = _parts(hip, solid) | {"neck_whole": float(np.clip((whole - BROKEN) / (THIN - BROKEN), 0, 1))}
     confidence = float(np.prod([max(v, 1e-3) for v in parts.values()]) ** (1 / len(parts)))
     return BoneMask(name, tight, "whole", confidence, touches), parts
+
+
+def _neck_goes_on(solid: Solid, grid: Volume, head: HeadSurface, shaft: ShaftLine) -> float:
+    """Return the least bone of a section of the neck over the median of all, or raise where it is broken."""
+    at = np.rint(to_index(grid.affine, solid.distance.affine[:3, 3])).astype(int)
+    image = grid.array[tuple(slice(int(a), int(a) + n) for a, n in zip(at, solid.distance.shape))]
+    inside = np.argwhere(solid.distance.array < 0)
+    away = inside * FINE + solid.distance.affine[:3, 3] - head.centre
+    share, where = weakest_section(away, image[tuple(inside.T)], shaft.neck, head.radius)
+    if share < BROKEN:
+        raise SegmentationError(
+            f"found next to no bone in a plane across the neck, {where:.0f} mm from the centre of the head ({100 * share:.0f} % of what its other "
+            f"sections hold, expected at least {100 * BROKEN:.0f} %): a fracture"
+        )
+    return share
 
 
 def _refuse_metal(grid: Volume, head: HeadSurface, shaft: ShaftLine) -> None:

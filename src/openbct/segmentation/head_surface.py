@@ -38,6 +38,12 @@ TABLE = 60
 """Steps of half a turn at which a surface is tabulated."""
 OUTSIDE = -300.0
 """Below this there is no image, or air: no edge of bone [HU]."""
+VALLEY, PLATE = (20.0, 80.0), 3.0
+"""Depth of a valley between head and bowl from which it counts, and in full [HU], and how far behind it the bowl's plate is [mm] [D]."""
+BARE, FREE = 0.3, 4.0
+"""Share of a full rise behind the surface below which no other bone stands there, and how much such a ray counts for the sphere [-] [D]."""
+ROUND = 1.5
+"""A ray so far off the sphere tells a third of what one on it does [mm] [D]."""
 CLEAR = 0.35
 """Share of a full fall from which a ray has seen the surface [-] [D]."""
 
@@ -104,7 +110,7 @@ def _grow(
     """Return the surface that is reached from a sphere, and how good it is."""
     for _ in range(ROUNDS):
         at = radius + np.arange(-REACH - BEFORE[1], REACH + STEP / 2, STEP)
-        fall, rise = _edges(image, centre, rays, at)
+        fall, rise = _edges(image, centre, rays, near, at)
         first = int(BEFORE[1] / STEP)
         earlier = _earlier(fall)[:, first:]
         at, fall, rise = at[first:], fall[:, first:], rise[:, first:]
@@ -112,30 +118,42 @@ def _grow(
         chosen = _settle(cost, near)[:, None]
         radii = at[chosen[:, 0]]
         took, gap, before = (np.take_along_axis(one, chosen, axis=1)[:, 0] for one in (fall, rise, earlier))
-        shift, fitted = _fit_sphere(rays * radii[:, None], took * (np.abs(radii - radius) < 5.0))
+        # where nothing stands before the head its surface cannot be mistaken: there it tells the sphere
+        free = np.where(gap < BARE, FREE, 1.0)
+        shift, fitted = _fit_sphere(rays * radii[:, None], took * free * (np.abs(radii - radius) < 5.0))
         surface = HeadSurface(centre, fitted, rays, radii, took, gap)
         if float(np.linalg.norm(shift)) < 0.4 and abs(fitted - radius) < 0.4:
             break
         centre, radius = centre + np.clip(shift, -5, 5), float(np.clip(fitted, 16.0, 34.0))
     upper = rays[:, 2] > 0.0
-    good = took * (np.abs(radii - fitted) < 3.0) - SECOND * before
+    good = took * np.exp(-(((radii - fitted) / ROUND) ** 2)) - SECOND * before
     return surface, float(good.mean() + 0.5 * (good * gap)[upper].mean())
 
 
 def _edges(
-    image: Volume, centre: Float[Array, "3"], rays: Float[Array, "n 3"], at: Float[Array, " m"]
+    image: Volume, centre: Float[Array, "3"], rays: Float[Array, "n 3"], near: Array, at: Float[Array, " m"]
 ) -> tuple[Float[Array, "n m"], Float[Array, "n m"]]:
     """Return for each ray and radius the fall outwards, and the rise within 6 mm behind it, as shares of full ones."""
     wide = np.arange(at[0] - 2.0, at[-1] + 7.1, STEP)
     points = centre + rays[:, None, :] * wide[None, :, None]
     profile = ndimage.map_coordinates(image.array, np.moveaxis(to_index(image.affine, points), -1, 0), order=1, mode="nearest")
+    # along the surface neighbours are alike, noise and trabeculae are not
+    profile = (profile + profile[near].sum(axis=1)) / (1 + near.shape[1])
     first = round(2.0 / STEP)
     n = len(at)
     inner = (profile[:, first - 2 : first - 2 + n] + profile[:, first - 3 : first - 3 + n]) / 2
     outer = (profile[:, first + 2 : first + 2 + n] + profile[:, first + 3 : first + 3 + n]) / 2
     behind = np.lib.stride_tricks.sliding_window_view(profile, int(6.0 / STEP), axis=1)[:, first + 2 : first + 2 + n].max(axis=-1)
     soft = np.clip((BONE_ABOVE - outer) / (BONE_ABOVE - SOFT_BELOW), 0, 1) * (outer > OUTSIDE)
-    return soft * np.clip((inner - outer) / FULL_FALL, 0, 1), np.clip((behind - outer) / FULL_FALL, 0, 1)
+    fall = soft * np.clip((inner - outer) / FULL_FALL, 0, 1)
+    # a joint narrower than the blur is no soft tissue any more, but a valley between two plates
+    shell = np.max([profile[:, first - back : first - back + n] for back in range(4)], axis=0)
+    floor = np.mean([profile[:, first + on : first + on + n] for on in (1, 2, 3)], axis=0)
+    plate = np.lib.stride_tricks.sliding_window_view(profile, int(PLATE / STEP), axis=1)[:, first + 3 : first + 3 + n].max(
+        axis=-1
+    )
+    valley = np.clip((np.minimum(shell, plate) - floor - VALLEY[0]) / (VALLEY[1] - VALLEY[0]), 0, 1)
+    return np.maximum(fall, valley), np.clip((behind - outer) / FULL_FALL, 0, 1)
 
 
 def _earlier(fall: Float[Array, "n m"]) -> Float[Array, "n m"]:
