@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,13 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip("no real scans here: set OPENBCT_TEST_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse_pictures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Small pictures in reports: half their time. A module that looks at the pictures says ``PRINT_SIZE = True``."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not getattr(request.module, "PRINT_SIZE", False):
+            patch.setattr("openbct.report.drawing.DPI", 60)
+            patch.setattr("openbct.report.views.PIXELS", 60)
+        yield

@@ -160,7 +160,11 @@ def run_blocks(page: Path, folder: Path) -> dict[str, Any]:
     return dict(module.__dict__)
 
 
-@pytest.mark.parametrize("page", HOW_TO, ids=label)
+LONG = {"add-a-load-case.md"}
+"""Pages whose code loads a bone in many directions."""
+
+
+@pytest.mark.parametrize("page", [pytest.param(p, marks=pytest.mark.slow) if p.name in LONG else p for p in HOW_TO], ids=label)
 def test_how_to_code_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -240,6 +240,7 @@ def dumb_femur(turn_deg: float, leg_deg: float) -> tuple[FemurLabel, Shaft, np.n
     return label, Shaft(np.zeros(3), np.array([0.0, 0.0, 1.0]), -400.0), leg @ neck / np.linalg.norm(neck)
 
 
+@pytest.mark.slow
 def test_a_label_that_goes_down_to_the_knee_is_measured_like_its_upper_part() -> None:
     bone = femur_region(FemurShape(shaft_length=150.0), spacing=3.0, tilt_deg=6.0)
     lengths = locate(bone).lengths
@@ -403,6 +404,7 @@ def test_nailed_femur_with_a_cut_head_is_refused(data_dir: Path) -> None:
 # Memory ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_memory_follows_the_bone_and_not_the_scan() -> None:
     bone = simulated(spacing=2.0)
     shape = np.array(bone.density.shape) + (200, 200, 0)

@@ -51,6 +51,7 @@ def body_area(found: SimulatedScan) -> float:
     return float((middle[:, y < front] > -300).sum()) * 9.0
 
 
+@pytest.mark.slow
 def test_bodies_grow_with_height_and_weight() -> None:
     usual, heavy = scan(Person()), scan(Person(weight_kg=93.0))
     # The cross-section of a belly is weight over height, bowel gas and arms aside.
@@ -195,6 +196,7 @@ def test_cement_fills_what_a_fracture_has_left(kind: str) -> None:
     assert cement.sum() > 200 and (cement & ~whole).sum() < 0.01 * cement.sum()
 
 
+@pytest.mark.slow
 def test_metal_is_metal_and_streaks() -> None:
     plain, screws = scan(Person(), "L4", rays=True), scan(Person(implants=("screws_L4",)), "L4")
     assert plain.image.array.max() < 2000 and screws.image.array.max() == 3071

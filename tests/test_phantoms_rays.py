@@ -149,6 +149,7 @@ def test_water_phantom_is_flat_and_zero(kvp: float, radius: float) -> None:
     assert image[ring(canvas, radius + 20, radius + 60)].mean() == pytest.approx(-1000.0, abs=3.0)
 
 
+@pytest.mark.slow
 def test_noise_follows_dose_slice_voltage_and_size() -> None:
     """Standard deviation in the middle as dose^-1/2 and slice^-1/2; a factor of about 3.6 for 8 cm more water at 75 keV."""
 

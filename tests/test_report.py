@@ -24,15 +24,6 @@ DAY = date(2024, 2, 29)
 VOID = {"meta", "img", "col", "br", "link"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def coarse_pictures():
-    """Small pictures: what they show is tested elsewhere."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr(views, "PIXELS", 60)
-    yield
-    patch.undo()
-
-
 ASKED: set[str] = set()
 
 

@@ -22,6 +22,7 @@ from openbct.report.wording import Texts, clean, person
 from openbct.volume import Volume, to_patient
 
 TEXTS = Texts(ENGLISH)
+PRINT_SIZE = True
 
 
 def pixels(png: bytes) -> np.ndarray:

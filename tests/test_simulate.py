@@ -136,6 +136,7 @@ def test_enhanced_files_and_headers_that_are_wrong_on_purpose(openbct: Command, 
     assert len(second.step.cautions) > len(first.step.cautions)
 
 
+@pytest.mark.slow
 def test_a_cohort_goes_on_where_it_stopped(openbct: Command, small: Path, tmp_path: Path) -> None:
     out = tmp_path / "many"
     asked = ("simulate", out, "--settings", small, "--spacing", "5,6", "--ages", "60,70", "--women", "1", "--seed", 40_000,

@@ -337,7 +337,11 @@ class TestReal:
 
     @pytest.mark.parametrize(
         ("turn_deg", "spacing"),
-        [((1.0, 23.0, -18.0), (0.8, 0.8, 2.5)), ((29.0, -9.0, -4.0), (3.0, 3.0, 3.0)), ((-41.0, 6.0, 21.0), (0.7, 0.7, 5.0))],
+        [
+            pytest.param((1.0, 23.0, -18.0), (0.8, 0.8, 2.5), marks=pytest.mark.slow),
+            ((29.0, -9.0, -4.0), (3.0, 3.0, 3.0)),
+            pytest.param((-41.0, 6.0, 21.0), (0.7, 0.7, 5.0), marks=pytest.mark.slow),
+        ],
     )
     def test_cut_and_frame_do_not_depend_on_the_pose(
         self, data_dir: Path, turn_deg: tuple[float, float, float], spacing: tuple[float, float, float]
