@@ -72,6 +72,18 @@ def test_no_plateau_no_number() -> None:
         measure_strength(replace(model, yield_stress=yield_stress), BARE_TEST)
 
 
+@pytest.mark.parametrize(("weak", "share"), [((5, 6), 1.0), ((2, 5, 6), 2 / 3), ((1, 2, 3), 0.0)])
+def test_bone_that_fails_at_its_pads_alone_is_told(weak: tuple[int, ...], share: float) -> None:
+    """A column in series yields in its weak layers alone; the uppermost layer is a pad."""
+    model = column()
+    strength, mask = np.full(model.mask.shape, 10 * Y), model.mask.copy()
+    strength[:, :, weak], strength[:, :, -1], mask[:, :, -1] = Y, np.inf, False
+    result = measure_strength(replace(model, yield_stress=strength, mask=mask), BARE_TEST)
+    assert Y * N * N < result.strength < 1.5 * Y * N * N  # thin layers are held by their neighbours
+    assert result.quantities["failed_beside_pads"] == pytest.approx(share)
+    assert any("next to the pads" in caution for caution in result.step.cautions) == (share > 0.7)
+
+
 def test_work_balances() -> None:
     assert measure_strength(column(), BARE_TEST).quantities["energy_imbalance"] < 1e-4
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from . import fe
 from .bounds import Bounds, doubt_bounds, refuse_bounds
@@ -26,6 +27,9 @@ ENERGY_REFUSAL = 0.05
 """Gap between external work and elastic plus plastic work, as a share of it, that is cautioned, and refused (fe-methods, design)."""
 LEAST_FAILED = 1e-3
 """Yielded share of the bone below which no failure was reached and the force is no strength [design]."""
+BESIDE_PADS = 0.70
+"""Share of the failed elements in the two layers of bone next to pads above which the failure is the pads' doing (fe-methods plausibility
+table); public bones have 3 to 4 % [C]."""
 PLATEAU_CAUTION = 0.10
 PLATEAU_REFUSAL = 0.30
 """Rise of the force beyond the strength abscissa, as a share of it, or, where the curve ends there, its last slope as a share of
@@ -169,7 +173,7 @@ def _result(
     model: FEModel, test: MechanicalTest, solution: fe.PlasticSolution, *, strength: float, stiffness: float, seconds: float
 ) -> StrengthResult:
     failed = np.where(model.mask, solution.plastic_strain[0], 0.0)
-    quantities = _quantities(model, test, solution, strength, stiffness)
+    quantities = _quantities(model, test, solution, strength, stiffness) | {"failed_beside_pads": beside_pads(model, failed)}
     return StrengthResult(
         bone=model.bone,
         strength=strength,
@@ -223,6 +227,15 @@ def _quantities(
     return quantities
 
 
+def beside_pads(model: FEModel, failed: Array) -> float:
+    """Return the share of the failed bone elements that lie in the two layers next to pads [-]; 0 where none has failed."""
+    pad = (model.youngs_modulus > 0) & ~model.mask
+    yielded = (failed > 0) & model.mask
+    if not (pad.any() and yielded.any()):
+        return 0.0
+    return float((ndimage.binary_dilation(pad, iterations=2) & yielded).sum() / yielded.sum())
+
+
 def least_rigidity(model: FEModel) -> float:
     """Return the least axial rigidity, the sum of E dA over a section, of the middle 60 % of the bone along the load axis [N].
 
@@ -272,6 +285,11 @@ def _describe(model: FEModel, test: MechanicalTest, solution: fe.PlasticSolution
     if quantities["plateau_rise"] > PLATEAU_CAUTION:
         cautions.append(
             f"{model.bone}: the force still rises at or beyond the strength abscissa (by {100 * quantities['plateau_rise']:.0f} %): no clear plateau."
+        )
+    if quantities["failed_beside_pads"] > BESIDE_PADS:
+        cautions.append(
+            f"{model.bone}: {100 * quantities['failed_beside_pads']:.0f} % of the bone that yielded lies in the two layers of elements next to the pads "
+            f"(expected at most {100 * BESIDE_PADS:.0f} %): the pads crush it before the bone fails; look for soft tissue in the label under them."
         )
     cautions += doubt_bounds(model.bone, test.plausible, quantities)
     sentence = (
