@@ -195,6 +195,11 @@ def test_zones_read_in_grey():
     assert np.diff(level).min() > 40
 
 
+def test_ground_of_a_picture_is_the_white_of_the_paper():
+    picture = pixels(views.bone_views(report_cases.plain_case().bones[0], TEXTS)[0])
+    assert (picture[:4] == 255).all() and (picture[-2:] == 255).all()
+
+
 def test_bone_without_failure_is_drawn_by_density_alone(monkeypatch):
     monkeypatch.setattr(views, "PIXELS", 50)
     bone = report_cases.plain_case().bones[0]

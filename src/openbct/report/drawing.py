@@ -86,11 +86,20 @@ def to_png(canvas: Canvas) -> bytes:
     agg = FigureCanvasAgg(canvas)
     agg.draw()  # type: ignore[no-untyped-call]
     pixels = np.asarray(agg.buffer_rgba())  # type: ignore[no-untyped-call]
-    picture = Image.fromarray(pixels[..., :3].copy())
     # Every third pixel of every third row is enough to choose the colours by, and choosing is what takes the time.
-    colours = Image.fromarray(pixels[::3, ::3, :3].copy()).quantize(256, Image.Quantize.MEDIANCUT)
+    colours = Image.fromarray(pixels[::3, ::3, :3].copy()).quantize(255, Image.Quantize.MEDIANCUT)
+    coded = Image.fromarray(pixels[..., :3].copy()).quantize(palette=colours, dither=Image.Dither.FLOYDSTEINBERG)
+    # Colours are looked up by a few of their bits; the ground must be the white of the paper all the same.
+    index = np.array(coded)
+    index[(pixels[..., :3] == 255).all(axis=-1)] = 255
+    picture = Image.fromarray(index)
+    palette = np.full((256, 3), 255, dtype=np.uint8)
+    chosen = np.array(coded.getpalette(), dtype=np.uint8).reshape(-1, 3)
+    palette[: len(chosen)] = chosen
+    palette[255] = 255
+    picture.putpalette(palette.ravel().tolist())
     stream = io.BytesIO()
-    picture.quantize(palette=colours, dither=Image.Dither.FLOYDSTEINBERG).save(stream, "PNG", dpi=(DPI, DPI), compress_level=7)
+    picture.save(stream, "PNG", dpi=(DPI, DPI), compress_level=7)
     return stream.getvalue()
 
 
