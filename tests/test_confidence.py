@@ -97,6 +97,24 @@ def test_a_cut_through_bone_has_no_edge() -> None:
     assert found.edged < 0.75 and found.confidence < 0.85
 
 
+def test_a_leak_that_ends_at_the_next_bones_edge_is_told_by_its_thickness() -> None:
+    """A plate of 5 mm on the ball, as bright as it: the image confirms its surface all around."""
+    image, away = ball()
+    plate = np.zeros(image.shape, dtype=bool)
+    plate[30:35, 8:56, 8:62] = True
+    bright = ndimage.gaussian_filter(np.where((away < 0) | plate, 200.0, 40.0), 0.8)
+    found = weighed(image.with_array(bright.astype(np.float32)), (away < 0) | plate)
+    assert found.overlap > 0.95 and found.thin > 0.1 and found.confidence < 0.95
+    assert "thin plates or bridges" in (why_doubted("L2", Evidence(0.3, 1.0, 1.0, 1.0, 0.4)) or "")
+
+
+@pytest.mark.parametrize("by", [-3.0, 0.0, 3.0])
+def test_thick_slices_still_tell_a_mask_that_is_off(by: float) -> None:
+    image, away = ball((0.9, 0.9, 5.0), 8.0)
+    found = weighed(image, away < by).confidence
+    assert (found > 0.9) is (by == 0.0)
+
+
 def test_evidence_does_not_depend_on_the_box_that_the_mask_comes_in() -> None:
     image, away = ball()
     mask = image.with_array(away < 1.0, "mask")
@@ -119,4 +137,4 @@ def test_labels_of_a_real_femur_are_ranked_by_their_overlap(data_dir: Path) -> N
     found = [weigh("femur_right", "whole", image.with_array(mask, "mask"), image).confidence for mask in masks]
     overlaps = [dice(mask, right) for mask in masks]
     assert np.argsort(found).tolist() == np.argsort(overlaps).tolist()
-    assert found[0] > 0.93 and found[-1] < DOUBTED + 0.03
+    assert found[0] > 0.93 and found[-1] < DOUBTED

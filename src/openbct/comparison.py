@@ -24,7 +24,10 @@ the posterior height is held against the neighbours' is usual in morphometry [R]
 SIDES_CAUTION = 0.25
 """Difference of the two femora's strengths over their mean that is doubted [-] (plausibility table of our methods notes [D]): tested pairs
 differ by 17 +- 12 % at random (Eckstein 2004 [S])."""
-
+UNLIKE = {"head_radius": (1.5, "mm", "radius of the head"), "neck_shaft_angle_deg": (12.0, "°", "neck–shaft angle")}
+"""Differences of the two femora that are doubted: in 50 persons the heads' diameters differed by 0.4 +- 0.6 mm, at most by 3 mm (BMC Musculoskelet
+Disord 2021, s12891-021-04131-w [S]); in 345 the neck-shaft angles by 2.9 degrees on average (Laumonerie et al., Bone Joint J 100-B:839, 2018
+[S]), of which the limit is four times [D]."""
 
 BRIDGED = 200.0
 """Mean density between two endplates from which bone is there and no disc [mg/cm3] [D]: a disc has less than 120."""
@@ -36,7 +39,7 @@ SAMPLED_RADIUS = 8.0
 
 def compare(bones: Sequence[BoneResult]) -> list[BoneResult]:
     """Return the bones of one scan, with the doubts that only their neighbours and the other side can tell."""
-    found = (_crushed(bones), _unequal(bones), _fused(bones))
+    found = (_crushed(bones), _unequal(bones), _unlike(bones), _fused(bones))
     return [_doubted(bone, tuple(doubts[bone.bone] for doubts in found if bone.bone in doubts)) for bone in bones]
 
 
@@ -126,4 +129,23 @@ def _unequal(bones: Sequence[BoneResult]) -> dict[str, str]:
         f"the strengths of the two femora, {left:,.0f} N left and {right:,.0f} N right, differ by {100 * apart:.0f} % of their mean (expected up to "
         f"{100 * SIDES_CAUTION:.0f} %): one of them may be diseased, operated on, or badly labelled."
     )
+    return {side: f"{side}: {words}" for side in ("femur_left", "femur_right")}
+
+
+def _unlike(bones: Sequence[BoneResult]) -> dict[str, str]:
+    """Return the doubt of both femora where their heads or necks are shaped unlike."""
+    lengths = {bone.bone: bone.region.lengths for bone in bones if bone.region is not None and bone.region.kind == "femur"}
+    if "femur_left" not in lengths or "femur_right" not in lengths:
+        return {}
+    seen = []
+    for key, (limit, unit, name) in UNLIKE.items():
+        left, right = (lengths[side].get(key) for side in ("femur_left", "femur_right"))
+        if left is not None and right is not None and abs(left - right) > limit:
+            space = "" if unit == "°" else " "
+            seen.append(
+                f"the {name} is {left:.1f} left and {right:.1f}{space}{unit} right (expected within {limit:g}{space}{unit})"
+            )
+    if not seen:
+        return {}
+    words = f"{' and '.join(seen)}: one of the two masks leaks or lacks a part, or one hip is misshapen."
     return {side: f"{side}: {words}" for side in ("femur_left", "femur_right")}

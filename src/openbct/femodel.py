@@ -24,6 +24,8 @@ from .records import (
 
 CEMENT = Pads()
 PMMA_REFERENCE = Reference("PMMA pads 2500 MPa, Poisson ratio 0.3, as constants in public voxel-FE code", "code")
+TOLD = 0.0005
+"""Share of bone voxels from which the Methods text says that they were moved: 0.1 % as printed [D]."""
 FLOOR_FRACTION = 0.05
 """Share of bone voxels raised to a law's floor above which a caution is due (fe-methods plausibility table, design)."""
 FLOOR_REFUSAL = 0.20
@@ -175,11 +177,16 @@ def _describe(
             f"{specimen.bone}: {100 * outside:.0f} % of the bone voxels lie outside the density range that {law.name} was fitted to "
             f"({law.valid[0]:g} to {law.valid[1]:g} g/cm³); their stiffness is extrapolated."
         )
+    moved = [f"{100 * share:.1f} % {verb}" for share, verb in ((below, "were raised"), (above, "were lowered")) if share >= TOLD]
     sentence = (
         f"Voxels became eight-node hexahedra of {specimen.spacing:g} mm; density ({law.density}{bins}) was mapped to stiffness"
         f"{' and yield stress' if law.yield_stress else ''} by {law.name} within {low:g} to {high:g} g/cm³, "
-        f"Poisson ratio {law.poisson_ratio:g}; {materials[0]}. In {specimen.bone} {100 * below:.1f} % of the voxels were raised and {100 * above:.1f} % "
-        "lowered to these bounds."
+        f"Poisson ratio {law.poisson_ratio:g}; {materials[0]}. "
+        + (
+            f"Of the voxels of {specimen.bone} {' and '.join(moved)} to these bounds."
+            if moved
+            else f"{specimen.bone} lies within these bounds."
+        )
     )
     return Step("model", sentence, (law.reference, *references, *materials[1]), tuple(cautions))
 

@@ -20,6 +20,7 @@ from .gaps import bones_in_gaps, without_gaps
 from .linear import LinearTest, measure_linear
 from .loadcases import SidewaysFall
 from .plan import Plan, Recipe, make_plan
+from .plausibility import judged, too_doubtful
 from .quality import examine
 from .records import BoneMask, BoneMeasures, BoneResult, CalibratedVolume, Case, FEModel, Scan, Segmenter, Step, StrengthResult
 from .reuse import check_reusable, taken_over
@@ -110,6 +111,8 @@ def analyze(
             elif name in examination.refused:
                 step = examination.bones[name]
                 result = BoneResult(name, "refused", examination.refused[name], step.cautions, (step,))
+            elif doubtful := too_doubtful(mask, plan.least_confidence):
+                result = BoneResult(name, "refused", doubtful, (), ())
             else:
                 examined = examination.bones.get(name)
                 result = taken_over(earlier, mask, calibration, examined, doubts) or analyze_bone(
@@ -122,7 +125,7 @@ def analyze(
             result = BoneResult(name, "refused", f"internal error ({type(error).__name__}): a bug of the program", (), ())
         bones.append(result)
         finished(result, collect([*bones, *missing]))
-    bones = compare(bones)
+    bones = compare(judged(bones, scan.patient))
     fractures = None
     if calibration is not None and plan.fractures is not None:
         around = (scan, segmentation, calibration)
@@ -226,6 +229,9 @@ def sweep_femora(
     swept: dict[str, FallSweep | str] = {name: reason for name, reason in unusable.items() if name.startswith("femur")}
     for name, mask in segmentation.bones.items():
         if not name.startswith("femur") or name in swept:
+            continue
+        if doubtful := too_doubtful(mask, plan.least_confidence):
+            swept[name] = doubtful
             continue
         try:
             region = plan.femur.locate(mask, calibration)

@@ -72,6 +72,8 @@ class Plan:
     """Kinds of bone that the protocol is made for."""
     fractures: Mapping[str, Any] | None = field(default_factory=dict)
     """Keywords of :func:`openbct.fractures.assess_fractures`; ``None``: nobody looks for fractures."""
+    least_confidence: float = 0.0
+    """Of a mask; below, its bone is refused."""
 
     def recipe(self, bone: str) -> Recipe:
         """Return the recipe for a bone by its name."""
@@ -109,6 +111,7 @@ def make_plan(settings: Settings, *, phantom_scan: Scan | None = None) -> Plan:
         title=settings.title,
         sites=settings.about.sites,
         fractures=settings.fractures.keywords if vertebra.pose == "endplates" and "vertebra" in settings.about.sites else None,
+        least_confidence=settings.segmentation.least_confidence,
     )
 
 

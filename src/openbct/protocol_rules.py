@@ -32,6 +32,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "increment_mm": (0.005, 0.5),
     "threads": (0, 256),
     "timeout_min": (0.01, 1440.0),
+    "least_confidence": (0.0, 0.99),
     "slope_mg_cm3_per_hu": (0.3, 1.5),
     "intercept_mg_cm3": (-200.0, 200.0),
     "slope_sd_mg_cm3_per_hu": (0.0, 0.5),

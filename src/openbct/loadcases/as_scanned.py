@@ -43,7 +43,8 @@ class AsScanned:
         corner[:3, 3] += corner[:3, :3] @ np.array([axis.start for axis in box], dtype=float)
         sentence = (
             "The vertebra was loaded as it lies in the image, on the image's own voxels; the cement drawn on both ends was held along the "
-            f"load and free to slide in its plane. In {region.bone} {100 * loose:.2f} % of the voxels were loose and left out."
+            f"load and free to slide in its plane."
+            f"{f' In {region.bone} {100 * loose:.2f} % of the voxels were loose and left out.' if loose >= 5e-5 else ''}"
         )
         return Specimen(
             bone=region.bone,

@@ -154,8 +154,8 @@ class AxialCompression:
             f"The body was turned so that its axis is the load axis, and its density interpolated once to cubes of {self.voxel:g} mm "
             f"({EDGES[self.edge]}); bone cement filled each endplate's "
             f"concavity and made it flat {self.cap:g} mm beyond its most prominent voxel; the upper pad was "
-            f"{POSED[self.superior]}. In {region.bone} {100 * loose:.2f} % of the voxels "
-            f"were loose and left out, the volume changed by {100 * change:+.1f} %."
+            f"{POSED[self.superior]}. The volume of {region.bone} changed by {100 * change:+.1f} %"
+            f"{f', {100 * loose:.2f} % of its voxels were loose and left out' if loose >= 5e-5 else ''}."
         )
         return Step("loadcase", sentence, REFERENCES, tuple(cautions))
 

@@ -14,6 +14,7 @@ from .confidence import kept_of, weigh, why_doubted
 from .femora import find_femora
 from .found import FoundBones
 from .given import FEMORA, LEVELS, _wanted
+from .likeness import compared
 from .spine import find_spine
 
 Finder = Callable[[Volume, tuple[str, ...]], FoundBones]
@@ -34,7 +35,8 @@ class BuiltIn:
         """Return the bones of a scan.
 
         The confidence of a mask is the smaller of the geometric mean of what its finder says of it (``FoundBones.parts``) and of the overlap
-        with the bone that the edges of the image let expect (:mod:`.confidence`); a vertebra that the image cuts keeps half.
+        with the bone that the image lets expect (:mod:`.confidence`), less where its volume is unlike that of its neighbours or the other side
+        (:mod:`.likeness`); a vertebra that the image cuts keeps half.
 
         Raises
         ------
@@ -64,6 +66,8 @@ class BuiltIn:
                 if name in bones:
                     bones[name], said = _judged(bones[name], combined(parts.values()), scan.image)
                     doubts += said
+        bones, unlike = compared(bones)
+        doubts += unlike
         sentence = " ".join(result.sentence for result in results if result.sentence)
         references = tuple(dict.fromkeys(one for result in results for one in result.references))
         cautions = (*(caution for result in results for caution in result.cautions), *doubts)

@@ -22,6 +22,7 @@ from ..volume import Volume, bounding_box, crop, offset_in, same_grid
 from .confidence import kept_of, weigh, why_doubted
 from .counting import NOT_COUNTED, count_levels
 from .leaks import without_leaks
+from .likeness import compared
 from .mending import mend
 from .order import check_order
 
@@ -67,8 +68,9 @@ class GivenLabels:
     def __call__(self, scan: Scan) -> Segmentation:
         """Return the bones and reference tissues that the labels hold.
 
-        The confidence of a mask is the overlap with the bone that the edges of the image let expect (:mod:`.confidence`), times the
-        share of its label that was kept and that was not filled holes, halved where the border of the image cuts a vertebra.
+        The confidence of a mask is the overlap with the bone that the image lets expect (:mod:`.confidence`), times the share of its label
+        that was kept and that was not filled holes, less where its volume is unlike its neighbours' (:mod:`.likeness`), halved where the border of
+        the image cuts a vertebra.
 
         Raises
         ------
@@ -107,6 +109,8 @@ class GivenLabels:
             raise SegmentationError(
                 f"found none of {', '.join(wanted)} to use in the labels, which hold {there}; check --labels, --label-map and --bones{reasons}"
             )
+        found, unlike = compared(found)
+        cautions += unlike
         tissues = {name: volume for name, parts in TISSUES.items() if (volume := self._united(parts, places)) is not None}
         given = "; ".join(one.source for one in self.labels)
         sentence = f"Bones were taken from given labels ({given}): {', '.join(found)}.{counted}"
