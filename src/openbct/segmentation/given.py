@@ -13,7 +13,6 @@ import difflib
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool
 from scipy import ndimage
 
 from ..errors import GeometryError, SegmentationError, SettingsError
@@ -25,6 +24,7 @@ from .leaks import without_leaks
 from .likeness import compared
 from .mending import mend
 from .order import check_order
+from .surroundings import FULL_CONTRAST, contrast_of, touches_edge
 
 LEVELS = tuple(f"T{n}" for n in range(1, 14)) + tuple(f"L{n}" for n in range(1, 7))
 FEMORA = ("femur_left", "femur_right")
@@ -46,12 +46,8 @@ STRAY_CAUTION, STRAY_REFUSAL = 0.01, 0.25
 """Share of a label outside its largest piece: said, and refused as two bones or a broken label [D]."""
 HOLE_CAUTION = 0.01
 """Share of a label that were holes [D]."""
-FULL_CONTRAST = 60.0
-"""Mean of a bone above its surroundings from which a label is not doubted [HU]: osteoporotic bodies show this much [D]."""
 NOT_GIVEN = "no label of"
 """How the reason of a bone that nobody has labelled begins."""
-SHELL_MM = (2.0, 6.0)
-"""Where a bone's surroundings are sampled: distance from the label [mm] [D]."""
 
 Where = tuple[slice, slice, slice]
 Places = dict[str, list[tuple[int, int, Where]]]
@@ -277,7 +273,7 @@ def _repaired(bone: str, mask: Volume, part: str, image: Volume, *, moved: bool 
     repaired = mask.with_array(full)
     first, last = bounding_box(repaired)
     repaired = crop(repaired, first.tolist(), last.tolist())
-    contrast = _contrast(repaired, image)
+    contrast = contrast_of(repaired, image)
     if moved and contrast < FULL_CONTRAST / 2:
         raise SegmentationError(
             f"found the label of {bone}, drawn on another grid, where the image is only {contrast:.0f} {image.unit} brighter inside than around it "
@@ -289,36 +285,10 @@ def _repaired(bone: str, mask: Volume, part: str, image: Volume, *, moved: bool 
             f"{bone}: the image is only {contrast:.0f} {image.unit} brighter inside the label than around it (expected {FULL_CONTRAST:g} or more); "
             "the label may lie beside the bone."
         )
-    cut = _touches_edge(repaired, image)
+    cut = touches_edge(repaired, image)
     clear = float(np.clip(contrast / FULL_CONTRAST, 0.0, 1.0))
     evidence = weigh(bone, part, repaired, image)
     confidence = (1.0 - stray) * (1.0 - leaked) * (1.0 - holes) * clear * evidence.confidence * kept_of(bone, cut)
     doubted = None if kept_of(bone, cut) < 1.0 or cautions else why_doubted(bone, evidence)
     cautions += [doubted] if doubted else []
     return BoneMask(bone, repaired, "body" if part == "body" else "whole", confidence, cut), cautions
-
-
-def _touches_edge(mask: Volume, image: Volume) -> bool:
-    """Tell whether a mask reaches the outermost voxels of the image."""
-    start = offset_in(mask, image)
-    for axis in range(3):
-        used = np.flatnonzero(mask.array.any(axis=tuple(other for other in range(3) if other != axis)))
-        if start[axis] + used[0] <= 0 or start[axis] + used[-1] >= image.shape[axis] - 1:
-            return True
-    return False
-
-
-def _contrast(mask: Volume, image: Volume) -> float:
-    """Return how much brighter the image is inside a mask than around it: mean against median."""
-    pad = np.ceil(SHELL_MM[1] / image.spacing).astype(int)
-    start = offset_in(mask, image)
-    low, high = np.maximum(start - pad, 0), np.minimum(start + np.array(mask.shape) + pad, image.shape)
-    part = image.array[tuple(slice(int(a), int(b)) for a, b in zip(low, high))]
-    inside: Bool[np.ndarray, "i j k"] = np.zeros(part.shape, dtype=bool)
-    at = start - low
-    inside[tuple(slice(int(a), int(a) + n) for a, n in zip(at, mask.shape))] = mask.array
-    away = ndimage.distance_transform_edt(~inside, sampling=image.spacing)
-    around = part[(away > SHELL_MM[0]) & (away <= SHELL_MM[1])]
-    if around.size == 0:
-        return FULL_CONTRAST
-    return float(part[inside].mean() - np.median(around))
