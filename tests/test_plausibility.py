@@ -9,6 +9,7 @@ import pytest
 
 from openbct.plausibility import judged, too_doubtful
 from openbct.records import BoneMask, BoneMeasures, BoneRegion, BoneResult, Frame, Measure, Patient, Step
+from openbct.segmentation.builtin import of_finder
 from openbct.segmentation.likeness import compared
 from openbct.volume import Volume
 
@@ -55,6 +56,12 @@ def test_a_mask_good_enough_or_cut_by_the_image_is_left_to_its_anatomy(mask: Bon
 
 def test_a_femur_cut_below_is_refused_for_its_confidence_too() -> None:
     assert too_doubtful(mask_of("femur_left", (4, 4, 4), 0.5, cut=True), 0.70)
+
+
+def test_a_finders_doubts_take_a_quarter_at_most_and_a_levels_name_nothing() -> None:
+    assert of_finder({"wall": 1.0, "level": 0.0}) == 1.0
+    assert of_finder({"wall": 0.25, "canal": 1.0, "level": 0.7}) == pytest.approx(0.875)
+    assert of_finder({"wall": 0.0}) == pytest.approx(0.75, abs=1e-3)
 
 
 # Neighbours and sides --------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,8 @@ Finder = Callable[[Volume, tuple[str, ...]], FoundBones]
 """An image [HU] in canonical orientation, and the bones that are asked for, to the bones of one region."""
 REGIONS: tuple[tuple[tuple[str, ...], Finder], ...] = ((LEVELS, find_spine), (FEMORA, find_femora))
 """Bones and what finds them; a finder runs where one of its bones is asked for."""
+FINDERS_SHARE = 0.25
+"""Part of a confidence that the finder's own parts can take: their mean is no overlap, and of a good mask it may be a half [D]."""
 NOT_LOOKED_FOR = "this version does not look for it without labels"
 
 
@@ -34,9 +36,9 @@ class BuiltIn:
     def __call__(self, scan: Scan) -> Segmentation:
         """Return the bones of a scan.
 
-        The confidence of a mask is the smaller of the geometric mean of what its finder says of it (``FoundBones.parts``) and of the overlap
-        with the bone that the image lets expect (:mod:`.confidence`), less where its volume is unlike that of its neighbours or the other side
-        (:mod:`.likeness`); a vertebra that the image cuts keeps half.
+        The confidence of a mask is the overlap with the bone that the image lets expect (:mod:`.confidence`), less what its finder
+        doubts of it (``FoundBones.parts``), and less where its volume is unlike that of its neighbours or the other side (:mod:`.likeness`); a
+        vertebra that the image cuts keeps half.
 
         Raises
         ------
@@ -62,9 +64,9 @@ class BuiltIn:
         for result in results:
             for name, parts in result.parts.items():
                 if name in others:
-                    others[name] = _judged(others[name], combined(parts.values()), scan.image)[0]
+                    others[name] = _judged(others[name], of_finder(parts), scan.image)[0]
                 if name in bones:
-                    bones[name], said = _judged(bones[name], combined(parts.values()), scan.image)
+                    bones[name], said = _judged(bones[name], of_finder(parts), scan.image)
                     doubts += said
         bones, unlike = compared(bones)
         doubts += unlike
@@ -76,11 +78,16 @@ class BuiltIn:
 
 
 def _judged(bone: BoneMask, found: float, image: Volume) -> tuple[BoneMask, list[str]]:
-    """Return the bone with its finder's confidence, or that of the image where that is less, and what is doubted of a whole one."""
+    """Return the bone with the confidence of the image, less where its finder has doubts, and what is doubted of a whole one."""
     evidence = weigh(bone.bone, bone.part, bone.mask, image)
-    confidence = min(found, evidence.confidence * kept_of(bone.bone, bone.touches_edge))
+    confidence = found * evidence.confidence * kept_of(bone.bone, bone.touches_edge)
     doubted = None if kept_of(bone.bone, bone.touches_edge) < 1.0 else why_doubted(bone.bone, evidence)
     return replace(bone, confidence=confidence), [doubted] if doubted else []
+
+
+def of_finder(parts: Mapping[str, float]) -> float:
+    """Return what a finder's own parts leave of a confidence; how sure a level's name is says nothing about the mask."""
+    return 1.0 - FINDERS_SHARE * (1.0 - combined(value for name, value in parts.items() if name != "level"))
 
 
 def combined(parts: Iterable[float]) -> float:
