@@ -287,7 +287,7 @@ def test_contrast_is_seen_without_a_label_and_widens_the_interval() -> None:
     assert any("Contrast agent" in caution for caution in bright.step.cautions)
     wide, narrow = density_uncertainty(bright, 100.0), density_uncertainty(plain, 100.0)
     assert (
-        wide is not None and narrow is not None and wide == pytest.approx(np.hypot(narrow, np.hypot(14.75, 10.0) / 1.34), abs=1.5)
+        wide is not None and narrow is not None and wide == pytest.approx(np.hypot(narrow, np.hypot(18.1, 10.0) / 1.34), abs=1.5)
     )
     assert not any("Contrast agent" in caution for caution in plain.step.cautions)
     header = replace(torso(), acquisition=Acquisition(kvp=120.0, contrast="Omnipaque 350"))
@@ -381,7 +381,7 @@ def test_a_protocol_says_what_becomes_of_contrast(policy: str) -> None:
     left = Phantomless()(bright, labels())
     result = calibrator(bright, labels())
     taken = density_of(left, 150.0) - density_of(result, 150.0)
-    assert taken == pytest.approx(14.75 / hu_per_mineral("K2HPO4", ENERGY) if policy == "correct" else 0.0, abs=0.02)
+    assert taken == pytest.approx(18.1 / hu_per_mineral("K2HPO4", ENERGY) if policy == "correct" else 0.0, abs=0.02)
     said = " ".join(result.step.cautions)
     assert ("was taken off every density" in said) == (policy == "correct")
     wide, narrow = density_uncertainty(left, 100.0), density_uncertainty(result, 100.0)

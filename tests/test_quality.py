@@ -97,6 +97,12 @@ def cube(x: float, y: float, z: float, half: float) -> np.ndarray:
     return (np.abs(X - x) < half) & (np.abs(Y - y) < half) & (np.abs(Z - z) < half)
 
 
+def streaky(hu: float) -> Body:
+    """Return a body with metal beside its spine and a band of shadow from there past the bone."""
+    band = (np.abs(Y - 200.0) < 8) & (np.abs(X - MIDDLE) < 70) & (np.abs(Z - HEIGHT) < 20)
+    return replace(USUAL, extra=((cube(178, 180, HEIGHT, 7), 3000.0), (band & ~cube(178, 180, HEIGHT, 7), hu)))
+
+
 @pytest.mark.parametrize(
     ("key", "bone", "trips", "near"),
     [
@@ -108,6 +114,8 @@ def cube(x: float, y: float, z: float, half: float) -> np.ndarray:
          replace(USUAL, extra=((cube(178, 180, HEIGHT + 36, 7), 3000.0),))),
         ("metal_beside", "L1", replace(USUAL, extra=((cube(178, 180, HEIGHT, 7), 2900.0),)),
          replace(USUAL, extra=((cube(178, 180, HEIGHT, 7), 2200.0),))),
+        ("streaks", "L1", streaky(-160.0), streaky(-90.0)),
+        ("streaks", "L1", streaky(-160.0), replace(streaky(-160.0), extra=streaky(-160.0).extra[1:])),
         ("contrast_in_blood", None, replace(USUAL, labelled=True, aorta=110.0), replace(USUAL, labelled=True, aorta=80.0)),
         ("contrast_in_blood", None, replace(USUAL, aorta=150.0), replace(USUAL, aorta=70.0)),
         ("contrast_in_kidneys", None, replace(USUAL, kidneys=170.0, aorta=150.0), replace(USUAL, kidneys=75.0, aorta=150.0)),
@@ -117,7 +125,8 @@ def cube(x: float, y: float, z: float, half: float) -> np.ndarray:
         ("body_cut", None, replace(USUAL, field_i=slice(34, 124)), replace(USUAL, field_i=slice(22, 124))),
         ("body_size", None, replace(USUAL, width=195.0), replace(USUAL, width=170.0)),
     ],
-    ids=["noise", "motion", "metal", "metal-in-slices", "metal-or-bone", "aorta-label", "aorta-found", "kidneys", "bowel", "bowel-beside-vessels",
+    ids=["noise", "motion", "metal", "metal-in-slices", "metal-or-bone", "streaks", "streaks-of-metal", "aorta-label", "aorta-found", "kidneys", "bowel",
+         "bowel-beside-vessels",
          "band", "field", "size"],
 )  # fmt: skip
 def test_a_rule_trips_and_only_just_does_not(key: str, bone: str | None, trips: Body, near: Body) -> None:
@@ -128,7 +137,9 @@ def test_a_rule_trips_and_only_just_does_not(key: str, bone: str | None, trips: 
     assert missed is None or (missed.outcome, missed.sentence) == ("ok", "")  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("body", [replace(USUAL, noise=150.0), replace(USUAL, jump=4)], ids=["noise", "motion"])
+@pytest.mark.parametrize(
+    "body", [replace(USUAL, noise=150.0), replace(USUAL, jump=4), streaky(-320.0)], ids=["noise", "motion", "streaks"]
+)
 def test_a_bone_that_must_not_be_assessed(body: Body) -> None:
     found = examine(*body.scene())
     assert set(found.refused) == {"L1"} and found.refused["L1"] in [

@@ -177,6 +177,7 @@ RULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "noise": ("dose", ("1/16",)),
     "motion": ("motion", ("2 mm", "4 mm")),
     "metal_beside": ("metal", ("prosthesis of the other hip", "nail of the other hip")),
+    "streaks": ("metal", ("prosthesis of the other hip",)),
     "contrast_in_blood": ("contrast agent", ("arterial", "portal", "late")),
     "contrast_in_kidneys": ("contrast agent", ("arterial", "portal", "late")),
     "oral_contrast": ("contrast agent", ("oral",)),

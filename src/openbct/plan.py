@@ -11,7 +11,7 @@ import numpy as np
 
 from .anatomy import locate_femur, locate_vertebra, take_vertebra
 from .binning import Binning
-from .calibration import Fixed, Given, Phantom, Phantomless, SiteCorrected
+from .calibration import Fixed, Given, HardeningCorrected, Phantom, Phantomless, SiteCorrected
 from .cortex import Cortex
 from .errors import SettingsError
 from .linear import CRAWFORD_2003, PISTOIA_2002, SCHILEO_2014, LinearTest
@@ -162,6 +162,8 @@ def _elements(asked: MechanicalSettings) -> dict[str, Any]:
 def make_calibrator(settings: CalibrationSettings, *, phantom_scan: Scan | None = None) -> Calibrator:
     """Return the calibrator that the settings name."""
     calibrator = _method(settings, phantom_scan)
+    if settings.hardening == "correct":
+        calibrator = HardeningCorrected(calibrator)
     if settings.site_offset_mg_cm3 is None and settings.site_factor is None:
         return calibrator
     factor = 1.0 if settings.site_factor is None else settings.site_factor

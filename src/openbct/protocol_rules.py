@@ -61,6 +61,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "elasticity": ("isotropic", "transverse"),
     "mineral": ("K2HPO4", "CHA"),
     "contrast": ("caution", "correct", "refuse"),
+    "hardening": ("leave", "correct"),
     "yield_criterion": ("von_mises", "paraboloid", "mohr_coulomb"),
     "scale": ("provisional", "none"),
     "segmenter": ("auto", "builtin", "totalsegmentator", "given"),

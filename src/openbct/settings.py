@@ -45,6 +45,8 @@ class CalibrationSettings:
     """For ``"phantomless"``: fewer usable references refuse; ``None`` leaves it to the method."""
     contrast: str | None = None
     """For ``"phantomless"``: ``"caution"`` (the default), ``"correct"`` or ``"refuse"`` where there is contrast agent."""
+    hardening: str | None = None
+    """``"correct"``: take off first what rays lose in bone; ``"leave"``, the default: do not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -341,6 +343,8 @@ def _check_calibration(asked: CalibrationSettings, where: str) -> None:
         raise SettingsError(
             f"{where}: a site correction needs site_source with site_offset_mg_cm3, site_factor or both; give them"
         )
+    if asked.hardening == "correct" and asked.method == "given":
+        raise SettingsError(f'{where}: found hardening = "correct" beside an image that is density already; leave the key out')
     check_section("calibration", asdict(asked), where)
 
 

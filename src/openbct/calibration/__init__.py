@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ..records import Calibrator
 from .fixed import Fixed
 from .given import Given
+from .hardening import HardeningCorrected
 from .phantom import Phantom
 from .phantomless import Phantomless
 from .site_corrected import SiteCorrected
@@ -19,4 +20,4 @@ CALIBRATORS: dict[str, Callable[..., Calibrator]] = {
 }
 """Name to class; its fields are the settings of the method."""
 
-__all__ = ["CALIBRATORS", "Fixed", "Given", "Phantom", "Phantomless", "SiteCorrected"]
+__all__ = ["CALIBRATORS", "Fixed", "Given", "HardeningCorrected", "Phantom", "Phantomless", "SiteCorrected"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import CalibrationError
-from ..records import Acquisition, Segmentation
+from ..records import Acquisition, Reference, Segmentation
 from .attenuation import load_table
 from .outline import Outline
 from .tissues import Found
@@ -47,6 +47,12 @@ def find_contrast(outline: Outline, segmentation: Segmentation, acquisition: Acq
     else:
         return None
     return Contrast(words, phase, float(table["shift_hu"][phase]), float(table["shift_sd_hu"]))
+
+
+def contrast_reference() -> Reference:
+    """Return where the rise of enhanced marrow comes from."""
+    table = load_table("phantomless.toml")["contrast"]
+    return Reference(f"Enhanced marrow: {table['source']}", "seen")
 
 
 def refuse_contrast(contrast: Contrast) -> None:

@@ -28,7 +28,7 @@ from ..records import (
 )
 from .attenuation import attenuation_reference, effective_energy, hu_per_mineral, load_table, load_tissues
 from .body import water_equivalent
-from .contrast import POLICIES, Contrast, describe, find_contrast, refuse_contrast
+from .contrast import POLICIES, Contrast, contrast_reference, describe, find_contrast, refuse_contrast
 from .gates import (
     TYPICAL,
     check_line,
@@ -134,7 +134,8 @@ class Phantomless:
             f"HU {line.offset:+.1f}, at an effective energy of {energy:.0f} ± {energy_spread:.0f} keV ({per_mineral:.2f} HU per mg/cm³ of "
             f"{self.mineral}). Standard deviation at {TYPICAL:g} mg/cm³: {spread_at(TYPICAL, slope, intercept, covariance):.0f} mg/cm³."
         )
-        references = (MICHALSKI_2020, LEE_2017, attenuation_reference(), *_table_references(used))
+        agent = () if contrast is None else (contrast_reference(),)
+        references = (MICHALSKI_2020, LEE_2017, attenuation_reference(), *_table_references(used), *agent)
         return CalibratedVolume(
             density=scan.image.with_array(density, f"mg/cm3 {self.mineral}"),
             mineral=self.mineral,

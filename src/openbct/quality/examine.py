@@ -17,10 +17,11 @@ from .hardening import check_hardening
 from .metal import check_metal
 from .motion import check_motion
 from .noise import check_noise
+from .streaks import check_streaks
 
 Array = np.ndarray
 STAGE = "acquisition"
-BONE_SENTENCE = "Noise, metal and movement were measured around each bone."
+BONE_SENTENCE = "Noise, metal with its streaks, and movement were measured around each bone."
 
 
 def examine(scan: Scan, segmentation: Segmentation) -> Examination:
@@ -35,14 +36,15 @@ def examine(scan: Scan, segmentation: Segmentation) -> Examination:
     image, bones = scan.image, segmentation.bones
     if image.unit != "HU":
         return Examination((), Step(STAGE, "The image was density already: how it was made was not examined."), {}, {})
-    look = look_at(image)
+    look, metal = look_at(image), check_metal(image, bones)
     found = [
         *check_field(look, _slices(image, look, bones)),
         *check_contrast(image, look, segmentation, scan.acquisition),
         *check_hardening(image, look, bones),
         *check_noise(image, bones),
         *check_motion(image, bones),
-        *check_metal(image, bones),
+        *metal,
+        *check_streaks(image, bones, {one.bone for one in metal if one.bone is not None and one.value > 0}),
     ]
     whole = [one for one in found if one.bone is None]
     measured = ", ".join(dict.fromkeys(f"{rule(one.rule).title}" for one in found))
