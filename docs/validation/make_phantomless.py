@@ -3,7 +3,7 @@
 
     python docs/validation/make_phantomless.py [--cache FOLDER] [PART ...]
 
-Without parts, all of them are measured; with parts (references cohort contrast real log), only these, and the page keeps what it has of the others. The part ``cohort``
+Without parts, all of them are measured; with parts (references cohort hardening contrast real log), only these, and the page keeps what it has of the others. The part ``cohort``
 simulates 204 scans, about half an hour of one core; ``--cache`` keeps them. The parts ``real`` and ``log`` need the real data (``OPENBCT_TEST_DATA``, default
 ``../shared/data`` beside the project).
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from openbct.calibration import Phantomless
+from openbct.calibration import HardeningCorrected, Phantomless
 from openbct.calibration.attenuation import effective_energy, expected_hu, hu_per_mineral, load_tissues
 from openbct.calibration.energy_fit import fit_energy
 from openbct.density import density_uncertainty
@@ -64,12 +64,14 @@ class Case:
     bones: tuple[tuple[str, np.ndarray, float], ...]
 
 
-def cases(folder: Path | None) -> Iterator[Case]:
+def cases(folder: Path | None, every: int = 1) -> Iterator[Case]:
     """Yield bodies of other tissue, noise, kernel, voltage and size each; from the folder where it has them."""
     plain, rays = dict(drawn.TISSUES), (torso.RAY_PIXEL, torso.RAY_SLICE)
     torso.RAY_PIXEL, torso.RAY_SLICE = 5.0, 10.0  # hardening and scatter vary over centimetres
     try:
         for number, person in enumerate(cohort(SCANS, seed=SEED)):
+            if number % every:
+                continue
             file = folder / f"{number:03d}.npz" if folder else None
             if file is not None and not file.exists():
                 _simulate(number, person, plain, file)
@@ -262,6 +264,47 @@ def cohort_part(folder: Path | None) -> list[str]:
     return lines
 
 
+EVERY = 8
+"""Of the cohort, the scans on which the correction for hardening is tried."""
+
+
+def hardening_part(folder: Path | None) -> list[str]:
+    """The default, and the same with hardening in bone taken off first."""
+    errors: list[tuple[str, str, float, float]] = []
+    refused, scans = 0, 0
+    for number, case in enumerate(cases(folder, EVERY)):
+        scans = number + 1
+        for way, calibrator in (("default", Phantomless()), ("corrected", HardeningCorrected(Phantomless()))):
+            try:
+                result = calibrator(case.scan, Segmentation({}, {}, STEP))
+            except CalibrationError:
+                refused += 1
+                continue
+            errors += [
+                (str(case.drawn["part"]), way, truth, float(result.density.array[mask].mean())) for _, mask, truth in case.bones
+            ]
+    rows = []
+    for part, words in (("spine", "vertebral bodies"), ("hip", "femora")):
+        for way in ("default", "corrected"):
+            values = np.array([(t, r) for p, w, t, r in errors if (p, w) == (part, way)])
+            off, share = values[:, 1] - values[:, 0], values[:, 1] / values[:, 0] - 1
+            near = (np.abs(off) < 8.0) | (np.abs(share) < 0.05)
+            rows.append(
+                (
+                    words,
+                    way,
+                    len(values),
+                    f"{off.mean():+.1f} ± {off.std():.1f}",
+                    f"{100 * share.mean():+.1f} ± {100 * share.std():.1f} %",
+                    f"{100 * near.mean():.0f} %",
+                )
+            )
+    return [
+        f'{scans} of these scans (every {EVERY}th), by default and with `hardening = "correct"`; {refused} refusals:', "",
+        *table(("bones", "way", "number", "error, mg/cm³", "error", "within 5 % or 8 mg/cm³"), rows),
+    ]  # fmt: skip
+
+
 def contrast() -> list[str]:
     """Lumbar bodies with contrast agent, against their density without."""
     rows, rays = [], (torso.RAY_PIXEL, torso.RAY_SLICE)
@@ -294,8 +337,9 @@ def contrast() -> list[str]:
         "Two lumbar bodies of one simulated person with contrast agent, header silent, no labels: error of their mean density against the truth without agent, and the stated standard deviation at 100 mg/cm³ [mg/cm³], by what the "
         'protocol says (`contrast = "refuse"` refuses where agent is seen):', "",
         *table(("kVp", "phase", "what is seen", "caution", "correct"), rows),
-        "Agent is seen in every phase. The simulated marrow takes up 0.2 to 0.45 mg/cm³ of iodine, which is our choice: it raises density by 2 to 5 mg/cm³ here, where the published shifts that "
-        '`"correct"` takes off are 10 to 15. The table judges detection and bookkeeping, not the size of the correction; what is over-corrected lies within the stated deviation.', "",
+        "Agent is seen in every phase. The simulated marrow takes up 0.2 to 0.45 mg/cm³ of iodine, which is our choice: it raises marrow by 5 to 11 HU and density by 2 to 5 mg/cm³ here, where patients' L1 rose by "
+        '13.7 HU (arterial) and 18.1 HU (portal) against their own scans without agent (Pompe 2015, 152 patients), which is what `"correct"` takes off. That is why it over-corrects here: simulated marrow takes up too '
+        "little, not the correction too much. The table judges detection and bookkeeping, not the size of the correction; what is over-corrected lies within the stated deviation.", "",
     ]  # fmt: skip
 
 
@@ -363,6 +407,7 @@ def log() -> list[str]:
 TITLES = {
     "references": "Energies and references",
     "cohort": "Two hundred simulated bodies",
+    "hardening": "Hardening in bone taken off",
     "contrast": "Contrast agent",
     "real": "Real scans",
     "log": "The energy fit against a published log",
@@ -378,6 +423,7 @@ def main() -> None:
     makers = {
         "references": references,
         "cohort": lambda: cohort_part(given.cache),
+        "hardening": lambda: hardening_part(given.cache),
         "contrast": contrast,
         "real": real,
         "log": log,

@@ -423,11 +423,15 @@ Every model under a body is found and recognized without a hint but the one of t
 rays the truth comes back within 1 %. With beam hardening and scatter five of six phantoms read the spine 6 to 8 % low, for two reasons that add up: bone inside the body reads
 fewer HU than a water correction makes right, which no rod sees, and rods at the rim of the object are in another beam than bone (the slope of the rods, either way). A phantom with
 rods of 600 and 800 mg/cm³ bends its own line, which happens to cancel the error at the density of a vertebra. That is so on real scanners in kind: the density of one and the same
-phantom falls with its size (Bonaretti 2014), and reviews name the inhomogeneous field as the weakness of phantoms below the body; how large it is there, no scan says by itself. A
-phantom scanned inside a body of its own has part of the effect in its line (the spine phantom in another scan). We know of no published correction from the scan alone, and make none: the interval carries 4 % (one standard deviation) for it, and a site that has measured its scanner with a phantom inside a
+phantom falls with its size (Bonaretti 2014), and reviews name the inhomogeneous field as the weakness of phantoms below the body; how large it is there, depends on what the scanner corrects itself. A
+phantom scanned inside a body of its own has part of the effect in its line (the spine phantom in another scan). The interval carries 4 % (one standard deviation) for it, and a site that has measured its scanner with a phantom inside a
 body can put its own line on top (`site_offset_mg_cm3`, `site_factor`, `site_source`).
 
-The aim of 2 % or 3 mg/cm³ is met with ideal rays and not with the simulator's beam hardening.
+By name (`hardening = "correct"`) the hardening in bone is computed from the scan itself and a spectrum that shares nothing with the simulator's, and taken off ([method](../methods/calibration.md)): that leaves about 3 %, most of it
+the scatter that the simulated scanner leaves, which darkens the middle of the body by 2 HU and which the correction does not know. It is not the default: the published classes of density were set on phantoms without it, and a
+scanner that corrects for bone itself would be corrected twice.
+
+The aim of 2 % or 3 mg/cm³ is met with ideal rays; with the simulator's hardening and scatter it is not met by default, and met or missed by name as the table of the grid says.
 """
 
 
