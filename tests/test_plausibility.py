@@ -58,10 +58,10 @@ def test_a_femur_cut_below_is_refused_for_its_confidence_too() -> None:
     assert too_doubtful(mask_of("femur_left", (4, 4, 4), 0.5, cut=True), 0.70)
 
 
-def test_a_finders_doubts_take_a_quarter_at_most_and_a_levels_name_nothing() -> None:
+def test_a_finders_doubts_take_little_and_a_levels_name_nothing() -> None:
     assert of_finder({"wall": 1.0, "level": 0.0}) == 1.0
-    assert of_finder({"wall": 0.25, "canal": 1.0, "level": 0.7}) == pytest.approx(0.875)
-    assert of_finder({"wall": 0.0}) == pytest.approx(0.75, abs=1e-3)
+    assert of_finder({"wall": 0.25, "canal": 1.0, "level": 0.7}) == pytest.approx(0.925)
+    assert of_finder({"wall": 0.0}) == pytest.approx(0.85, abs=1e-3)
 
 
 # Neighbours and sides --------------------------------------------------------------------------------------------

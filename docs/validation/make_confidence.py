@@ -317,11 +317,11 @@ def main() -> None:
 
     sets: dict[str, tuple[str, Callable[[], list[tuple[str, float, float]]]]] = {
         "tuned bodies": ("bodies, tuned on", lambda: measured(persons(asked.tuning or asked.spine, (99, 100), range(6), 2))),
-        "tuned hips": ("femora, tuned on", lambda: measured(hips(asked.hips, "001", 2))),
+        "tuned hips": ("femora, tuned on", lambda: measured(hips(asked.hips, "001", 1))),
         "thin": ("simulated bodies, slices up to 2 mm", lambda: thick((6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28))),
         "middle": ("simulated bodies, slices of 2.5 and 3 mm", lambda: thick((5, 7, 11, 13, 17, 19, 23, 25, 29))),
         "thick": ("simulated bodies, slices of 5 mm", lambda: thick((9, 15, 21, 27))),
-        "hips": ("simulated femora, slices of 1 to 5 mm", lambda: measured(hips(asked.hips, "002", 6))),
+        "hips": ("simulated femora, slices of 1 to 5 mm", lambda: measured(hips(asked.hips, "002", 3))),
         "real femur": ("real femur, 0.9 mm (hip_crop)", lambda: measured(one for one in real() if "femur" in one.name)),
         "real L2": ("real L2, 1 mm (vertebra_l2)", lambda: measured(one for one in real() if "vertebra_l2" in one.name)),
         "real bodies": ("real L1 to L5, 3 mm (abdomen_pelvis)", lambda: measured(one for one in real() if "abdomen" in one.name)),

@@ -86,7 +86,8 @@ TRIALS: dict[str, tuple[Callable[[], SimulatedScan], tuple[str, ...]]] = {
 def said_of(made: SimulatedScan, bones: tuple[str, ...]) -> dict[str, dict[str, list[str]]]:
     """Return what is said of each bone, from its label and by the built-in segmenter."""
     scan = Scan(made.image, made.patient, Acquisition(kvp=120.0), "simulated", "", Step("reading", "simulated"))
-    maps = tuple(one for one in (made.labels, made.bodies) if isinstance(one, LabelMap))
+    # of the spine the bodies alone: of T12, which the image cuts, only pieces of the arch would be there
+    maps = (made.bodies,) if isinstance(made.bodies, LabelMap) and "L2" in bones else (made.labels,)
     found: dict[str, dict[str, list[str]]] = {bone: {} for bone in bones}
     for name, segmenter in (("label", GivenLabels(maps, bones)), ("built in", BuiltIn(bones))):
         try:
@@ -117,8 +118,7 @@ def results_of(scan: Scan, segmentation: Segmentation) -> list[BoneResult]:
         reason = examination.refused.get(name) or too_doubtful(mask, plan.least_confidence)
         try:
             if reason:
-                raise_refusal = BoneResult(name, "refused", reason, cautions, ())
-                found.append(raise_refusal)
+                found.append(BoneResult(name, "refused", reason, cautions, ()))
                 continue
             region = plan.recipe(name).locate(mask, calibrated)
             measures = plan.recipe(name).measure(region, calibrated)
