@@ -145,8 +145,14 @@ def test_covariance_is_that_of_repeated_readings() -> None:
 # Finding and recognizing ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", BELOW)
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("name", "turned"),
+    [
+        *((name, False) for name in BELOW),
+        (BELOW[0], True),
+        *(pytest.param(name, True, marks=pytest.mark.slow) for name in BELOW[1:]),
+    ],
+)
 def test_every_model_is_recognized_either_way_around(name: str, turned: bool) -> None:
     values = read_as(name)
     scan, places = draw_scan(values[::-1] if turned else values, spacing=min(45.0, 220.0 / (len(values) - 1)))
@@ -162,16 +168,21 @@ def test_every_model_is_recognized_either_way_around(name: str, turned: bool) ->
 @pytest.mark.parametrize(
     "how",
     [
-        {"noise": 40.0, "slices": 16},
-        {"lean": 0.05, "slices": 16},
         {"roll_deg": 5.0},
-        {"partial": (4, 12), "slices": 12},
-        {"slices": 40, "step": 1.0},
         {"kvp": None},
         {"body": False},
-        {"step": 5.0, "slices": 8},
         {"slab": 25.0},
         {"blur": 1.4},
+        *(
+            pytest.param(how, marks=pytest.mark.slow)
+            for how in (
+                {"noise": 40.0, "slices": 16},
+                {"lean": 0.05, "slices": 16},
+                {"partial": (4, 12), "slices": 12},
+                {"slices": 40, "step": 1.0},
+                {"step": 5.0, "slices": 8},
+            )
+        ),
     ],
     ids=str,
 )
