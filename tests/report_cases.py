@@ -366,6 +366,44 @@ def another_test() -> Case:
     return replace(case, bones=tuple(bones), assessment=replace(case.assessment, load_to_strength={}))
 
 
+def mapped() -> Case:
+    """Strengths on a mapped scale: classes of strength, the combined class, DXA, a level left out, soft tissue, loads, a Z-score."""
+    case = plain_case()
+    told = "fragile at 3100 N or below, normal at 4300 N or above: strengths of this recipe at the density thresholds, from 212 persons (adults of a town)"
+    own = Reference("Strength reference built from 212 persons by correspondence with density (adults of a town)", "computed")
+    hip = replace(
+        case.assessment.findings[-1], thresholds=(2900.0, 3700.0), category="fragile bone strength", against=told, reference=own
+    )
+    levels = [
+        replace(f, thresholds=(3100.0, 4300.0), against=told, reference=own)
+        for f in case.assessment.findings
+        if f.bone in ("L1", "L2")
+    ]
+    mean = replace(levels[0], bone="L1, L2", value=3560.0, category="low bone strength")
+    spine = replace(case.assessment.findings[0], z_score=-0.4)
+    assessment = replace(
+        case.assessment,
+        findings=(spine, *case.assessment.findings[1:3], *levels, mean, hip),
+        risk="high", risk_reason="fragile bone strength (2870 N, left femur)", hip_loads={"femur_left": 2103.0}, load=4870.0,
+        spine_loads={"standing": 330.0, "bending": 930.0, "lifting": 2020.0},
+        beside_dxa=(
+            "DXA (T-scores as given): total hip -1.6; lowest -1.6: low bone mass.",
+            "Found by CT and missed by DXA: fragile bone strength (2870 N, left femur). DXA alone would have said low bone mass.",
+        ),
+        left_out={"L4": "there is bone or cement of 240 mg/cm³ between it and L5 instead of a disc (below 120)."},
+    )  # fmt: skip
+    bones = []
+    for bone in case.bones:
+        assert bone.strength is not None and bone.measures is not None
+        values = dict(bone.measures.values)
+        if bone.bone == "femur_left":
+            values["trochanteric_soft_tissue"] = Measure(50.0, "mm", "sideways to the skin")
+        bones.append(
+            replace(bone, strength=replace(bone.strength, scale="mapped"), measures=replace(bone.measures, values=values))
+        )
+    return replace(case, bones=tuple(bones), assessment=assessment)
+
+
 CASES = {
     "plain": plain_case,
     "one_refused": one_refused,

@@ -13,7 +13,7 @@ from openbct.comparison import compare
 from openbct.phantoms import Fracture, as_scan, simulate_torso
 from openbct.phantoms.body import BodyShape
 from openbct.pipeline import analyze
-from openbct.records import BoneRegion, BoneResult, Frame, Step, StrengthResult
+from openbct.records import BoneMeasures, BoneRegion, BoneResult, Frame, Measure, Step, StrengthResult
 from openbct.segmentation import GivenLabels
 from openbct.settings import override, parse
 from openbct.volume import Volume
@@ -133,3 +133,37 @@ def test_a_crushed_body_of_a_simulated_scan_is_said() -> None:
     bones = {bone.bone: bone for bone in case.bones}
     assert any("a crush fracture is possible" in caution for caution in bones["L1"].cautions), bones["L1"]
     assert not any("crush" in caution for caution in bones["L2"].cautions)
+
+
+# Levels that do not stand for the spine ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("share", "unfit"), [(10.0, False), (10.1, True), (80.0, True)])
+def test_cement_makes_a_level_unfit(share: float, unfit: bool) -> None:
+    measures = BoneMeasures("L1", {"dense_share": Measure(share, "%", "ellipse")}, {}, Step("measures", ""))
+    (found,) = compare([BoneResult("L1", "ok", None, (), (), measures=measures)])
+    assert (found.unfit is not None) == unfit
+
+
+def placed(level: str, volume: Volume, frame: Frame, landmarks: dict[str, np.ndarray]) -> BoneResult:
+    region = BoneRegion(level, "vertebra", None, volume, volume, frame, landmarks, {}, Step("anatomy", ""))
+    return BoneResult(level, "ok", None, (), (), region=region)
+
+
+@pytest.mark.parametrize(("density", "unfit"), [(60.0, False), (199.0, False), (201.0, True)])
+def test_bone_between_two_levels_makes_both_unfit(density: float, unfit: bool) -> None:
+    volume = Volume(np.full((40, 40, 60), density), np.diag([1.0, 1.0, 1.0, 1.0]), "mg/cm3 K2HPO4")
+    frame = Frame(np.array([20.0, 20.0, 30.0]), np.eye(3))
+    marks = {"L1": {"inferior_endplate": np.array([20.0, 20.0, 34.0])}, "L2": {"superior_endplate": np.array([20.0, 20.0, 26.0])}}
+    other = {"L1": {"superior_endplate": np.array([20.0, 20.0, 59.0])}, "L2": {"inferior_endplate": np.array([20.0, 20.0, 1.0])}}
+    bones = [placed(level, volume, frame, {**marks[level], **other[level]}) for level in ("L1", "L2")]
+    assert [bone.unfit is not None for bone in compare(bones)] == [unfit, unfit]
+
+
+def test_labels_that_meet_are_a_doubt_and_no_ground_to_leave_a_level_out() -> None:
+    volume = Volume(np.full((40, 40, 60), 60.0), np.eye(4), "mg/cm3 K2HPO4")
+    frame, middle = Frame(np.array([20.0, 20.0, 30.0]), np.eye(3)), np.array([20.0, 20.0, 30.0])
+    ends = {"inferior_endplate": middle, "superior_endplate": middle}
+    bones = [placed(level, volume, frame, ends) for level in ("L1", "L2")]
+    found = compare(bones)
+    assert all("only 0.0 mm apart" in bone.cautions[0] and bone.unfit is None for bone in found)

@@ -12,6 +12,7 @@ from scipy import ndimage
 from openbct.anatomy import locate_femur
 from openbct.errors import SegmentationError
 from openbct.measures import measure_femur
+from openbct.measures.soft_tissue import soft_tissue
 from openbct.phantoms import femur_region
 from openbct.records import BoneMask, BoneMeasures, BoneRegion, CalibratedVolume, Step
 from openbct.volume import Volume, canonical, crop, mirrored, resample
@@ -253,3 +254,39 @@ def test_real_hip_gives_plausible_densities(data_dir: Path) -> None:
     shifted = crop(density, [1, 1, 0], list(density.shape))
     again = measure(shifted, crop(labels.with_array(labels.array == 2, "mask"), [1, 1, 0], list(density.shape)), "right")
     assert again.values["total_hip_abmd"].value == pytest.approx(total, abs=1e-3)
+
+
+def test_wards_square_is_the_least_dense_and_no_part_of_the_total() -> None:
+    measures = truth()
+    wards, neck = measures.values["wards_abmd"].value, measures.values["femoral_neck_abmd"].value
+    assert wards < neck and measures.values["wards_area"].value == pytest.approx(1.0, abs=0.08)
+    pixels, projection = measures.regions["wards"].array[:, 0], measures.regions["projection"].array[:, 0]
+    assert projection[pixels].mean() == pytest.approx(wards, rel=0.02) and projection[pixels].min() > 0
+
+
+# Soft tissue -----------------------------------------------------------------------------------------------------
+
+
+def with_skin(region: BoneRegion, depth: float, air: float = -1000.0) -> CalibratedVolume:
+    """The scan around a left femur: fat of -80 HU up to a plane beside the trochanter, air beyond, another 40 mm of image."""
+    start = region.landmarks["greater_trochanter_lateral"]
+    affine = np.diag([1.0, 1.0, 1.0, 1.0])
+    affine[:3, 3] = start - 40.0
+    x = np.arange(41 + int(depth) + 40)[:, None, None] + affine[0, 3]
+    hu = np.where(x <= start[0] + depth, -80.0, air) * np.ones((1, 81, 81))
+    volume = Volume(0.8 * hu - 4.0, affine, "mg/cm3 K2HPO4")
+    return replace(calibrated(volume), slope=0.8, intercept=-4.0)
+
+
+@pytest.mark.parametrize("depth", [12.0, 40.0, 95.0])
+def test_soft_tissue_is_the_way_to_the_skin(depth: float) -> None:
+    measure = soft_tissue(fine_region(), with_skin(fine_region(), depth))
+    assert measure is not None and measure.value == pytest.approx(depth, abs=1.0) and measure.unit == "mm"
+
+
+def test_soft_tissue_is_not_given_where_the_image_ends_before_the_skin() -> None:
+    assert soft_tissue(fine_region(), with_skin(fine_region(), 40.0, air=-85.0)) is None
+    assert soft_tissue(fine_region(), calibrated(fine()[0])) is None
+    assert soft_tissue(fine_region(), with_skin(fine_region(), 0.0)) is None, "a trochanter without skin is no measurement"
+    right = replace(fine_region(), side="right")
+    assert soft_tissue(right, with_skin(fine_region(), 40.0)) is None, "the other way lies the body, and the image ends"

@@ -163,3 +163,36 @@ def test_real_vertebra_against_its_published_density(data_dir: Path) -> None:
     density = Given()(scan, Segmentation({"L2": body}, {}, Step("segmentation", "Given.")))
     measures = measure_vertebra(locate_vertebra(body, density), density)
     assert measures.values["trabecular_vbmd"].value == pytest.approx(70.7, rel=0.03)
+
+
+def test_slab_periphery_and_cross_section_are_what_they_are_called() -> None:
+    """An ellipse of 44 x 32 mm: 1106 mm²; inside the shell of 1.5 mm all is 120 mg/cm³, the periphery holds the shell of 600."""
+    region = make_region()
+    values = measure_vertebra(region, calibration(region)).values
+    assert values["mid_area"].value == pytest.approx(np.pi / 4 * 44.0 * 32.0, rel=0.03)
+    assert values["slab_vbmd"].value == pytest.approx(120.0)
+    mask, density = region.mask.array, region.density.array
+    inner = values["inner_vbmd"].value
+    share = (values["integral_vbmd"].value - inner) / (values["peripheral_vbmd"].value - inner)
+    assert inner == pytest.approx(120.0) and 0.0 < share < 1.0
+    assert density[mask].mean() == pytest.approx(inner + share * (values["peripheral_vbmd"].value - inner))
+    assert values["dense_share"].value == 0.0
+
+
+def test_a_vein_lowers_the_slab_and_not_the_ellipse() -> None:
+    region = make_region()
+    x, y, z = (grid * 1.0 - 31.5 for grid in np.indices(region.mask.shape))
+    # A hole in the back third, at mid-height: y is posterior.
+    vein = (np.abs(x) < 5) & (y > 6.0) & (np.abs(z) < 4) & region.mask.array
+    hollow = replace(region, density=region.density.with_array(np.where(vein, 0.0, region.density.array)))
+    values = measure_vertebra(hollow, calibration(hollow)).values
+    assert values["slab_vbmd"].value < 115.0 and values["trabecular_vbmd"].value == pytest.approx(120.0)
+
+
+def test_the_share_of_cement_is_measured() -> None:
+    region = make_region()
+    x, y, _ = (grid * 1.0 - 31.5 for grid in np.indices(region.mask.shape))
+    cement = (np.abs(x) < 6) & (np.abs(y + 4) < 5) & region.mask.array
+    filled = replace(region, density=region.density.with_array(np.where(cement, 900.0, region.density.array)))
+    measures = measure_vertebra(filled, calibration(filled))
+    assert measures.values["dense_share"].value > 10.0 and any("cement" in caution for caution in measures.step.cautions)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from openbct.assessment import assess
+from openbct.assessment import Standards, assess
 from openbct.io import read_density, read_labels
 from openbct.phantoms import FemurShape, as_scan, femur_region
 from openbct.pipeline import analyze, analyze_bone
@@ -112,7 +112,9 @@ def test_stance_by_name_stands_alone() -> None:
     assert (result.strength.protocol, result.strength.scale) == ("femur-stance 1", "none")
     assert "cup on the head" in result.strength.boundary_conditions
     patient = Patient(sex="F", age=70.0, height_cm=160.0, weight_kg=60.0)
-    alone, beside = (assess(patient, [], [result.strength], scale=scale) for scale in ("none", "provisional"))
+    alone, beside = (
+        assess(patient, [], [result.strength], standards=Standards(scale=scale)) for scale in ("none", "provisional")
+    )
     assert not alone.findings[0].thresholds and "another test" in alone.findings[0].against and not alone.load_to_strength
     assert beside.findings[0].thresholds and beside.load_to_strength
 

@@ -354,6 +354,12 @@ def test_every_text_is_used():
     for name in report_cases.CASES:
         made(name)
     report.make_report(report_cases.another_test(), texts=report.Texts(Recorder(ENGLISH)), made_on=DAY)
+    report.make_report(report_cases.mapped(), texts=report.Texts(Recorder(ENGLISH)), made_on=DAY)
+    plain = report_cases.plain_case()
+    alone = replace(plain, assessment=replace(plain.assessment, risk="increased", risk_reason="T -2.0; by density alone"))
+    report.make_report(alone, texts=report.Texts(Recorder(ENGLISH)), made_on=DAY)
+    for site in ("hip", "spine", "both"):
+        report.make_sheet(site, texts=report.Texts(Recorder(ENGLISH)), made_on=DAY)
     line = np.linspace(-20.0, 40.0, 3)
     fallen = (10.0, 15.0, 4000.0)
     report.direction_map(
@@ -370,6 +376,7 @@ def test_every_text_is_used():
         "hip.",
         "short.",
         "sex.",
+        "risk.",
         "bone.",
         "site.",
         "view.",

@@ -235,7 +235,11 @@ def test_a_load_case_is_chosen_by_name_and_drops_the_former_s_keys() -> None:
     settings = parse(STANCE, "mine.toml")
     assert settings.femur.adduction_deg is None and override(settings, to_tables(settings), "again") == settings
     plan = make_plan(settings)
-    assert plan.femur.loadcase == Stance(load_angle_deg=25.0) and "cup" in plan.femur.test.criterion and plan.scale == "none"
+    assert (
+        plan.femur.loadcase == Stance(load_angle_deg=25.0)
+        and "cup" in plan.femur.test.criterion
+        and plan.standards.scale == "none"
+    )
     back = {
         "femur": {
             "loadcase": "sideways_fall",

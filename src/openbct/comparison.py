@@ -21,6 +21,8 @@ the next."""
 CRUSH_CAUTION = 0.20
 """Posterior height below that of the neighbours from which a crush is possible [-]: Genant's lower limit of a mild fracture [seen]; that
 the posterior height is held against the neighbours' is usual in morphometry [R]."""
+CEMENTED = 10.0
+"""Share of the trabecular region that is far denser than its median, from which the level leaves the spine's means [%] [D]."""
 SIDES_CAUTION = 0.25
 """Difference of the two femora's strengths over their mean that is doubted [-] (plausibility table of our methods notes [D]): tested pairs
 differ by 17 +- 12 % at random (Eckstein 2004 [S])."""
@@ -40,7 +42,9 @@ SAMPLED_RADIUS = 8.0
 def compare(bones: Sequence[BoneResult]) -> list[BoneResult]:
     """Return the bones of one scan, with the doubts that only their neighbours and the other side can tell."""
     found = (_crushed(bones), _unequal(bones), _unlike(bones), _fused(bones))
-    return [_doubted(bone, tuple(doubts[bone.bone] for doubts in found if bone.bone in doubts)) for bone in bones]
+    unfit = {**_cemented(bones), **_bridged(bones)}
+    doubted = [_doubted(bone, tuple(doubts[bone.bone] for doubts in found if bone.bone in doubts)) for bone in bones]
+    return [replace(bone, unfit=unfit.get(bone.bone)) for bone in doubted]
 
 
 def _doubted(bone: BoneResult, doubts: tuple[str, ...]) -> BoneResult:
@@ -76,18 +80,8 @@ def _crushed(bones: Sequence[BoneResult]) -> dict[str, str]:
 
 def _fused(bones: Sequence[BoneResult]) -> dict[str, str]:
     """Return the doubt of vertebrae between which there is bone instead of a disc, or no room for one."""
-    regions = {
-        bone.bone: bone.region for bone in bones if bone.region is not None and "inferior_endplate" in bone.region.landmarks
-    }
-    levels = (*ORDER, "L5")
     found: dict[str, list[str]] = {}
-    for upper, lower in pairwise(levels):
-        if upper not in regions or lower not in regions:
-            continue
-        above, below = regions[upper].landmarks["inferior_endplate"], regions[lower].landmarks["superior_endplate"]
-        up = regions[upper].frame.axes[:, 2] + regions[lower].frame.axes[:, 2]
-        gap = float((above - below) @ up / np.linalg.norm(up))
-        density = _between(regions[upper], (above + below) / 2)
+    for upper, lower, gap, density in _discs(bones):
         if gap >= LEAST_DISC and (density is None or density < BRIDGED):
             continue
         seen = (
@@ -101,6 +95,45 @@ def _fused(bones: Sequence[BoneResult]) -> dict[str, str]:
                 "fused level do not stand for the spine."
             )
     return {name: " ".join(texts) for name, texts in found.items()}
+
+
+def _bridged(bones: Sequence[BoneResult]) -> dict[str, str]:
+    """Return why levels with bone or cement instead of a disc do not stand for the spine; labels that meet are no ground for it."""
+    found: dict[str, str] = {}
+    for upper, lower, _, density in _discs(bones):
+        if density is not None and density >= BRIDGED:
+            for name, other in ((upper, lower), (lower, upper)):
+                found[name] = (
+                    f"there is bone or cement of {density:.0f} mg/cm³ between it and {other} instead of a disc (below 120)."
+                )
+    return found
+
+
+def _cemented(bones: Sequence[BoneResult]) -> dict[str, str]:
+    """Return why levels whose trabecular region holds much cement or sclerosis do not stand for the spine."""
+    found = {}
+    for bone in bones:
+        share = bone.measures.values.get("dense_share") if bone.measures is not None else None
+        if share is not None and share.value > CEMENTED:
+            found[bone.bone] = f"{share.value:.0f} % of its trabecular region is far denser than the rest: cement or sclerosis."
+    return found
+
+
+def _discs(bones: Sequence[BoneResult]) -> list[tuple[str, str, float, float | None]]:
+    """Return each pair of neighbouring levels with the gap between their endplates [mm] and the density there [mg/cm³]."""
+    regions = {
+        bone.bone: bone.region for bone in bones if bone.region is not None and "inferior_endplate" in bone.region.landmarks
+    }
+    levels = (*ORDER, "L5")
+    found = []
+    for upper, lower in pairwise(levels):
+        if upper not in regions or lower not in regions:
+            continue
+        above, below = regions[upper].landmarks["inferior_endplate"], regions[lower].landmarks["superior_endplate"]
+        up = regions[upper].frame.axes[:, 2] + regions[lower].frame.axes[:, 2]
+        gap = float((above - below) @ up / np.linalg.norm(up))
+        found.append((upper, lower, gap, _between(regions[upper], (above + below) / 2)))
+    return found
 
 
 def _between(region: BoneRegion, middle: Float[Array, "3"]) -> float | None:

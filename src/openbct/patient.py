@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,14 +10,23 @@ from .errors import SettingsError
 from .records import Patient
 
 RANGES = {"age": (0.0, 120.0), "height_cm": (40.0, 230.0), "weight_kg": (2.0, 350.0)}
+DXA_SITES = {"femoral_neck": "femoral neck", "total_hip": "total hip", "lumbar_spine": "lumbar spine"}
+DXA_RANGE = (-8.0, 6.0)
 """Beyond these a value is a typing error, not a person [design]."""
 TOLERANCE = {"age": 1.0, "height_cm": 5.0, "weight_kg": 10.0}
 """Differences between header and user that are no contradiction: birthdays, shoes, an old measurement [design]."""
+NO_DXA: Mapping[str, float] = {}
 WORDS = {"age": "age [years]", "height_cm": "height [cm]", "weight_kg": "weight [kg]", "sex": "sex"}
 
 
 def combine(
-    header: Patient, *, sex: str | None, age: float | None, height_cm: float | None, weight_kg: float | None
+    header: Patient,
+    *,
+    sex: str | None,
+    age: float | None,
+    height_cm: float | None,
+    weight_kg: float | None,
+    dxa_t: Mapping[str, float] = NO_DXA,
 ) -> tuple[Patient, tuple[str, ...]]:
     """Return the patient as known from both, and a caution for each contradiction.
 
@@ -44,7 +54,18 @@ def combine(
             )
         changes[field] = value
         sources[field] = "user"
-    return replace(header, sources=sources, **changes), tuple(cautions)
+    return replace(header, sources=sources, dxa_t={**header.dxa_t, **_dxa(dxa_t)}, **changes), tuple(cautions)
+
+
+def _dxa(given: Mapping[str, float]) -> dict[str, float]:
+    """Return T-scores by DXA, checked."""
+    low, high = DXA_RANGE
+    for site, score in given.items():
+        if not low <= score <= high:
+            raise SettingsError(
+                f"found a T-score by DXA of {score:g} for the {DXA_SITES[site]}, expected {low:g} to {high:g}; a T-score is no density"
+            )
+    return dict(given)
 
 
 def _sex(text: str | None) -> str | None:

@@ -24,6 +24,7 @@ from .plausibility import judged, too_doubtful
 from .quality import examine
 from .records import BoneMask, BoneMeasures, BoneResult, CalibratedVolume, Case, FEModel, Scan, Segmenter, Step, StrengthResult
 from .reuse import check_reusable, taken_over
+from .rigidity import with_rigidity
 from .settings import Settings, site_of, to_tables
 from .softening import SofteningTest, measure_softening
 from .strength import MechanicalTest, measure_strength
@@ -89,9 +90,10 @@ def analyze(
         refusal = f"density could not be calibrated: {error}"
 
     def collect(bones: list[BoneResult]) -> Case:
-        measures = [result.measures for result in bones if result.measures and not result.unfit]
+        measures = [result.measures for result in bones if result.measures]
         strengths = [result.strength for result in bones if result.strength]
-        assessment = assess(scan.patient, measures, strengths, scale=plan.scale)
+        unfit = {result.bone: result.unfit for result in bones if result.unfit}
+        assessment = assess(scan.patient, measures, strengths, standards=plan.standards, unfit=unfit)
         tables, cautions = to_tables(settings), (*doubts, *assessment.step.cautions)
         return Case(
             scan, segmentation, calibration, tuple(bones), assessment, settings.title, tables, versions(), dict(seconds), cautions,
@@ -183,9 +185,11 @@ def _tested(model: FEModel, recipe: Recipe, plan: Plan, measures: BoneMeasures) 
         result = measure_softening(model, test, threads=plan.threads)
     else:
         result = measure_strength(model, test, threads=plan.threads)
+    if site_of(model.bone) == "vertebra":
+        result = with_rigidity(result, model)
     if recipe.spread is not None:
         result = with_uncertainty(result, measures, recipe.spread)
-    return replace(result, protocol=plan.title, scale=plan.scale)
+    return replace(result, protocol=plan.title, scale=plan.standards.scale_of(site_of(model.bone)))
 
 
 def sweep_femora(

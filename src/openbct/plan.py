@@ -10,6 +10,7 @@ from typing import Any, get_args
 import numpy as np
 
 from .anatomy import locate_femur, locate_vertebra, take_vertebra
+from .assessment import Standards
 from .binning import Binning
 from .calibration import Fixed, Given, HardeningCorrected, Phantom, Phantomless, SiteCorrected
 from .cortex import Cortex
@@ -17,6 +18,7 @@ from .errors import SettingsError
 from .linear import CRAWFORD_2003, PISTOIA_2002, SCHILEO_2014, LinearTest
 from .loadcases import AsScanned, AxialCompression, SidewaysFall, Stance
 from .materials import MATERIALS, TRANSVERSE
+from .measured_against import standards_of
 from .measures import measure_femur, measure_vertebra, measure_whole_vertebra
 from .plugins import find, is_spec, load
 from .protocol_rules import SITES
@@ -36,6 +38,7 @@ from .records import (
 from .settings import CalibrationSettings, FemurSettings, MechanicalSettings, Settings, VertebraSettings, built_in
 from .softening import SofteningTest
 from .strength import FEMUR_TEST, STANCE_TEST, VERTEBRA_TEST, MechanicalTest
+from .strength_reference import StrengthReference
 from .uncertainty import ModelSpread, model_spread
 
 VirtualTest = MechanicalTest | LinearTest | SofteningTest
@@ -65,7 +68,6 @@ class Plan:
     vertebra: Recipe
     femur: Recipe
     threads: int | None
-    scale: str
     title: str
     """Name and version of the protocol."""
     sites: tuple[str, ...] = SITES
@@ -74,19 +76,23 @@ class Plan:
     """Keywords of :func:`openbct.fractures.assess_fractures`; ``None``: nobody looks for fractures."""
     least_confidence: float = 0.0
     """Of a mask; below, its bone is refused."""
+    standards: Standards = field(default_factory=Standards)
+    """What the numbers are held against."""
 
     def recipe(self, bone: str) -> Recipe:
         """Return the recipe for a bone by its name."""
         return self.femur if bone.startswith("femur") else self.vertebra
 
 
-def make_plan(settings: Settings, *, phantom_scan: Scan | None = None) -> Plan:
+def make_plan(settings: Settings, *, phantom_scan: Scan | None = None, reference: StrengthReference | None = None) -> Plan:
     """Return the values that a protocol names; ``phantom_scan`` holds the phantom where the scan itself does not.
+
+    ``reference`` is the content of the reference file that maps the scale of strength.
 
     Raises
     ------
     SettingsError
-        A material law, a plug-in or a calibration is unknown.
+        A material law, a plug-in or a calibration is unknown, or the reference belongs to another recipe.
     """
     vertebra, femur, usual = settings.vertebra, settings.femur, built_in()
     return Plan(
@@ -107,11 +113,11 @@ def make_plan(settings: Settings, *, phantom_scan: Scan | None = None) -> Plan:
             spread=model_spread("fall") if femur == usual.femur else None,
         ),
         threads=settings.run.threads or None,
-        scale=settings.run.scale,
         title=settings.title,
         sites=settings.about.sites,
         fractures=settings.fractures.keywords if vertebra.pose == "endplates" and "vertebra" in settings.about.sites else None,
         least_confidence=settings.segmentation.least_confidence,
+        standards=standards_of(settings, reference),
     )
 
 

@@ -45,6 +45,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "moderate_loss": (0.05, 0.90),
     "severe_loss": (0.05, 0.90),
     "left_out_from": (1, 4),
+    "neck_dxa_factor": (0.5, 2.0),
+    "neck_dxa_offset_g_cm2": (-0.5, 0.5),
+    "total_dxa_factor": (0.5, 2.0),
+    "total_dxa_offset_g_cm2": (-0.5, 0.5),
 }
 CHOICES: dict[str, tuple[str, ...]] = {
     "test": ("nonlinear", "linear", "softening"),
@@ -64,6 +68,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "hardening": ("leave", "correct"),
     "yield_criterion": ("von_mises", "paraboloid", "mohr_coulomb"),
     "scale": ("provisional", "none"),
+    "profile": ("default", "east-asian-women"),
+    "population": ("white", "chinese", "black", "hispanic"),
     "segmenter": ("auto", "builtin", "totalsegmentator", "given"),
     "device": ("auto", "cpu", "gpu", "mps"),
 }

@@ -70,6 +70,8 @@ class Patient:
     weight_kg: float | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     """Field name to where it came from: ``"image header"`` or ``"user"``."""
+    dxa_t: Mapping[str, float] = field(default_factory=dict)
+    """T-scores of a DXA: ``"femoral_neck"``, ``"total_hip"``, ``"lumbar_spine"``."""
 
 
 @dataclass(frozen=True)
@@ -403,7 +405,7 @@ class StrengthResult:
     protocol: str = ""
     """Name and version of the protocol whose newtons these are."""
     scale: str = ""
-    """What these newtons can be held against: ``"provisional"`` or ``"none"``."""
+    """What these newtons can be held against: ``"mapped"`` by a reference file, ``"provisional"`` or ``"none"``."""
     uncertainty: float | None = None
     """One standard deviation [N], of modelling choices and calibration, within the newtons of the protocol; ``None``: not known for it."""
 
@@ -442,7 +444,7 @@ class Finding:
     unit: str
     t_score: float | None
     category: str | None
-    """``"osteoporosis"``, ``"low bone mass"``, ``"normal"``; ``None`` where no class may be given."""
+    """``"osteoporosis"``, ``"low bone mass"``, ``"normal"``, or of strength ``"fragile bone strength"`` ...; ``None`` where none may be given."""
     against: str
     """The thresholds in words, or why there is no class."""
     thresholds: tuple[float, ...]
@@ -450,6 +452,8 @@ class Finding:
     reference: Reference
     t_score_sd: float | None = None
     """One standard deviation of ``t_score``, from the calibration alone; ``None`` where unknown."""
+    z_score: float | None = None
+    """Against people of that age, sex and population; ``None`` where no seen table holds them or none was asked for."""
 
 
 @dataclass(frozen=True)
@@ -466,6 +470,17 @@ class Assessment:
     load_to_strength: Mapping[str, float]
     """By femur; empty where load or strength is unknown."""
     step: Step
+    risk: str | None = None
+    """``"high"``, ``"increased"``, ``"not increased"``: the combined class of all that has a class; ``None`` where nothing has."""
+    risk_reason: str = ""
+    hip_loads: Mapping[str, float] = field(default_factory=dict)
+    """By femur: ``load`` less what the soft tissue over that hip takes off it [N]; a hip whose soft tissue is not seen is left out."""
+    spine_loads: Mapping[str, float] = field(default_factory=dict)
+    """Illustrative compression of L3 by task [N]."""
+    beside_dxa: tuple[str, ...] = ()
+    """What CT and DXA say of each other, in sentences."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Spinal levels that stand for nothing in density and strength of the spine, with the reason."""
 
 
 @dataclass(frozen=True)

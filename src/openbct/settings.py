@@ -182,6 +182,25 @@ class RunSettings:
 
 
 @dataclass(frozen=True)
+class AssessmentSettings:
+    """What the numbers are held against."""
+
+    profile: str = "default"
+    """Population whose thresholds are used; see ``data/thresholds.toml``."""
+    population: str | None = None
+    """Of the table of norms, for a Z-score of the spine; ``None``: no Z-score."""
+    reference: str | None = None
+    """File that says at which newtons of this very recipe the thresholds lie; ``None``: strength is not classified."""
+    neck_dxa_factor: float | None = None
+    """A site's line to its DXA scanner: offset + factor x areal density by CT; with ``dxa_source``."""
+    neck_dxa_offset_g_cm2: float | None = None
+    total_dxa_factor: float | None = None
+    total_dxa_offset_g_cm2: float | None = None
+    dxa_source: str | None = None
+    """Where the lines come from, as the report is to say it."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """One protocol."""
 
@@ -194,6 +213,7 @@ class Settings:
     about: AboutSettings = AboutSettings()
     segmentation: SegmentationSettings = SegmentationSettings()
     fractures: FractureSettings = FractureSettings()
+    assessment: AssessmentSettings = AssessmentSettings()
 
     @property
     def title(self) -> str:
@@ -284,6 +304,7 @@ _SECTIONS: dict[str, type] = {
     "femur": FemurSettings,
     "fractures": FractureSettings,
     "run": RunSettings,
+    "assessment": AssessmentSettings,
 }
 
 
@@ -314,6 +335,14 @@ def _check_whole(settings: Settings, where: str) -> None:
     limits = settings.fractures.limits
     if not limits[0] < limits[1] < limits[2]:
         raise SettingsError(f"{where}: found the losses {limits} of the grades 1, 2, 3 under [fractures], expected rising ones")
+    asked = settings.assessment
+    lines = (asked.neck_dxa_factor, asked.neck_dxa_offset_g_cm2, asked.total_dxa_factor, asked.total_dxa_offset_g_cm2)
+    if any(number is not None for number in lines) != (asked.dxa_source is not None):
+        raise SettingsError(
+            f"{where}: a line to DXA needs dxa_source with the factor or the offset of neck or total hip; give them"
+        )
+    if settings.run.scale == "none" and asked.reference is not None:
+        raise SettingsError(f'{where}: found reference beside scale = "none", expected one of the two; a reference maps a scale')
     if settings.vertebra.bin_shift and settings.vertebra.bins < 2:
         raise SettingsError(f"{where}: found bin_shift beside bins = {settings.vertebra.bins}, expected at least 2 bins to shift")
     if settings.vertebra.pose == "as_scanned":

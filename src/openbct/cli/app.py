@@ -11,7 +11,28 @@ import typer
 from typer.core import TyperGroup
 
 from . import Interrupted
-from .app_options import Certificate, Models, PhantomName, PhantomScan, Reuse, SegmenterName
+from .app_lookup import doctor, protocols
+from .app_options import (
+    Age,
+    Certificate,
+    DxaNeck,
+    DxaSpine,
+    DxaTotal,
+    Height,
+    LabelMapFile,
+    Labels,
+    Models,
+    PatientFile,
+    PhantomName,
+    PhantomScan,
+    Reference,
+    Reuse,
+    SegmenterName,
+    Sex,
+    Weight,
+)
+from .app_reference import reference_app
+from .app_sheet import protocol_sheet
 from .app_simulate import simulate
 from .fe_app import Json, Out, fe_app
 
@@ -41,28 +62,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(fe_app, name="fe")
+app.add_typer(reference_app, name="reference")
 
 ScanPath = Annotated[Path, typer.Argument(metavar="SCAN", help="DICOM folder, DICOM zip, or NIfTI file.")]
-Labels = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--labels",
-        help="Label map (NIfTI, NRRD, DICOM SEG, RTSTRUCT) or folder of one-structure files; may be given more than once.",
-    ),
-]
-LabelMapFile = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--label-map",
-        help="Table from label numbers to structures (TOML, ITK-SNAP, Slicer, or total, verse, ogo ...): one for all --labels, or one for each (auto).",
-    ),
-]
 Bones = Annotated[str, typer.Option("--bones", help="auto, or names: L1,L2,femur_left.")]
 Protocol = Annotated[str, typer.Option("--protocol", help="Name of a built-in protocol, or a .toml file.")]
-Sex = Annotated[str | None, typer.Option("--sex", help="F or M; wins over the header.")]
-Age = Annotated[float | None, typer.Option("--age", help="Age at the scan, in years.")]
-Height = Annotated[float | None, typer.Option("--height-cm", help="Body height, in cm.")]
-Weight = Annotated[float | None, typer.Option("--weight-kg", help="Body weight, in kg.")]
 Series = Annotated[str | None, typer.Option("--series", help="Which series, as `openbct inspect` names it.")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Skip report.html and report.pdf.")]
 Anonymous = Annotated[bool, typer.Option("--anonymous", help="Leave names, numbers, dates and UIDs out of every file.")]
@@ -97,6 +101,7 @@ def demo(
 
 
 app.command()(simulate)
+app.command("protocol-sheet")(protocol_sheet)
 
 
 @app.command()
@@ -112,6 +117,11 @@ def analyze(
     age: Age = None,
     height_cm: Height = None,
     weight_kg: Weight = None,
+    patient: PatientFile = None,
+    dxa_t_fn: DxaNeck = None,
+    dxa_t_th: DxaTotal = None,
+    dxa_t_ls: DxaSpine = None,
+    reference: Reference = None,
     series: Series = None,
     phantom: PhantomName = None,
     phantom_certificate: Certificate = None,
@@ -130,6 +140,7 @@ def analyze(
         scan=scan, out=out, labels=tuple(labels or ()), label_maps=tuple(label_map or ()), bones=bones, protocol=protocol,
         segmenter=segmenter, reuse=reuse, sex=sex, age=age, height_cm=height_cm, weight_kg=weight_kg, series=series, report=not no_report,
         anonymous=anonymous, models=named(models), phantom=phantom, certificate=phantom_certificate, phantom_scan=phantom_scan,
+        patient=patient, dxa=(dxa_t_fn, dxa_t_th, dxa_t_ls), reference=reference,
     )  # fmt: skip
     run_analyze(request, as_json=json)
 
@@ -150,6 +161,11 @@ def strength(
     age: Age = None,
     height_cm: Height = None,
     weight_kg: Weight = None,
+    patient: PatientFile = None,
+    dxa_t_fn: DxaNeck = None,
+    dxa_t_th: DxaTotal = None,
+    dxa_t_ls: DxaSpine = None,
+    reference: Reference = None,
     json: Json = False,
     no_report: NoReport = False,
     anonymous: Anonymous = False,
@@ -162,7 +178,8 @@ def strength(
     request = Request(
         scan=density, out=out, labels=tuple(labels or ()), label_maps=tuple(label_map or ()), bones=bones, protocol=protocol,
         sex=sex, age=age, height_cm=height_cm, weight_kg=weight_kg, report=not no_report, mineral=mineral,
-        calibrated=True, anonymous=anonymous, models=named(models),
+        calibrated=True, anonymous=anonymous, models=named(models), patient=patient, dxa=(dxa_t_fn, dxa_t_th, dxa_t_ls),
+        reference=reference,
     )  # fmt: skip
     run_analyze(request, as_json=json)
 
@@ -220,6 +237,7 @@ def batch(
     json: Json = False,
     no_report: NoReport = False,
     anonymous: Anonymous = False,
+    reference: Reference = None,
 ) -> None:
     """The same for many scans; an interrupted batch goes on where it stopped."""
     from .batch import run_batch
@@ -228,6 +246,7 @@ def batch(
     base = Request(
         scan=folder, out=out, protocol=protocol, bones=bones, report=not no_report, anonymous=anonymous,
         phantom=phantom, certificate=phantom_certificate, phantom_scan=phantom_scan,
+        reference=reference,
     )  # fmt: skip
     run_batch(base, jobs=jobs, as_json=json)
 
@@ -296,20 +315,5 @@ def report(
     run_report(out, as_json=json)
 
 
-@app.command()
-def protocols(
-    show: Annotated[str | None, typer.Option("--show", help="Print one protocol as TOML.")] = None,
-    json: Json = False,
-) -> None:
-    """List and explain protocols and material laws, or print one protocol to start from."""
-    from .stages import run_protocols
-
-    run_protocols(show, as_json=json)
-
-
-@app.command()
-def doctor(json: Json = False) -> None:
-    """Say what this installation can do: versions, image decoders, report engine, first solve."""
-    from .doctor import run_doctor
-
-    run_doctor(as_json=json)
+app.command()(protocols)
+app.command()(doctor)

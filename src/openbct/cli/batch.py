@@ -2,8 +2,8 @@
 
 FOLDER holds one scan per entry: a DICOM folder ``NAME/``, a zip ``NAME.zip`` or an image ``NAME.nii.gz``. The labels of a scan
 are found beside it as ``NAME.labels.nii.gz`` or ``NAME.labels/``. Instead of a folder, a CSV table may be given with the columns
-``name, scan, labels, label_map, bones, sex, age, height_cm, weight_kg, phantom, phantom_certificate, phantom_scan`` (only ``scan`` is
-required; paths relative to the table; the last three win over the options of the same names).
+``name, scan, labels, label_map, bones, sex, age, height_cm, weight_kg, dxa_t_fn, dxa_t_th, dxa_t_ls, phantom, phantom_certificate,
+phantom_scan`` (only ``scan`` is required; paths relative to the table; the last three win over the options of the same names).
 
 The name of a row, of its folder and in messages is the user's own: that of the entry, or of the column ``name``. It stays where
 ``--anonymous`` is given; files that a table names are never quoted.
@@ -39,8 +39,10 @@ DONE = "done.json"
 """Written last into a scan's folder; holds the digest of what was asked, so that a changed request runs again."""
 TABLE = "batch.csv"
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".zip")
+DXA = ("dxa_t_fn", "dxa_t_th", "dxa_t_ls")
 COLUMNS = (
-    "name", "scan", "labels", "label_map", "bones", "sex", "age", "height_cm", "weight_kg", "phantom", "phantom_certificate", "phantom_scan",
+    "name", "scan", "labels", "label_map", "bones", "sex", "age", "height_cm", "weight_kg", *DXA, "phantom", "phantom_certificate",
+    "phantom_scan",
 )  # fmt: skip
 BAD_NAME = re.compile(r"[\\/:*?\"<>|\x00-\x1f]|^\.|[. ]$")
 """What a folder's name must not hold: ways out of the output folder, and what some systems cannot write."""
@@ -53,7 +55,7 @@ share: list[int] = []
 def run_batch(base: Request, *, jobs: int, as_json: bool) -> None:
     """Run every scan of the folder or table that ``base`` names; a failed scan is a row with its reason."""
     from ..io import prepare_folder, write_table
-    from ..plan import make_plan
+    from .planning import planned
 
     folder, out = base.scan, base.out
     requests = list(plan(folder, out, base))
@@ -61,7 +63,7 @@ def run_batch(base: Request, *, jobs: int, as_json: bool) -> None:
         raise InputError("found no scan in the given folder, expected DICOM folders, zips or NIfTI images, one per entry")
     _check_names(requests, out)
     check_phantom_scan(base.phantom_scan)
-    make_plan(make_settings(base))  # a wrong protocol stops the batch before the first scan
+    planned(make_settings(base))  # a wrong protocol stops the batch before the first scan
     prepare_folder(out)
     progress = Progress()
     rows: dict[str, Rows] = {}
@@ -176,13 +178,14 @@ def _from_table(table: Path, out: Path, base: Request) -> Iterator[Request]:
 def _numbers(cells: dict[str, str], where: str) -> dict[str, Any]:
     """Return the cells that are numbers."""
     numbers: dict[str, Any] = {}
-    for key in ("age", "height_cm", "weight_kg"):
+    for key in ("age", "height_cm", "weight_kg", *DXA):
         if key in cells:
             try:
                 numbers[key] = float(cells[key])
             except ValueError as error:
                 raise SettingsError(f"{where}: found {key} {cells[key]!r}, expected a number with a decimal point") from error
-    return numbers
+    scores = tuple(numbers.pop(key, None) for key in DXA)
+    return {**numbers, "dxa": scores}
 
 
 def _check_names(requests: list[Request], out: Path) -> None:
@@ -285,7 +288,8 @@ def _digest(request: Request) -> str:
     names = (settings.calibration.method, settings.vertebra.material, settings.femur.material)
     plugins = [Path(name.rpartition(":")[0]) for name in names if is_spec(name)]
     others = () if request.phantom_scan is None else (request.phantom_scan,)  # a certificate's values are in the settings
-    stamps = list(_stamps((request.scan, *request.labels, *request.label_maps, *plugins, *others)))
+    kept = [Path(settings.assessment.reference)] if settings.assessment.reference else []
+    stamps = list(_stamps((request.scan, *request.labels, *request.label_maps, *plugins, *others, *kept)))
     return hashlib.sha256(json.dumps([__version__, asked, stamps, repr(settings)], sort_keys=True).encode()).hexdigest()
 
 

@@ -49,6 +49,12 @@ class Request:
     """That of the phantom."""
     phantom_scan: Path | None = None
     """Where the phantom lies in another scan."""
+    patient: Path | None = None
+    """JSON file that tells who was scanned."""
+    dxa: tuple[float | None, float | None, float | None] = (None, None, None)
+    """T-scores by DXA of femoral neck, total hip, lumbar spine."""
+    reference: Path | None = None
+    """File that maps the strength scale; ``None``: as the protocol says."""
 
 
 def named(text: str) -> tuple[str, ...]:
@@ -89,6 +95,8 @@ def make_settings(request: Request) -> Settings:
         if request.mineral is not None:
             raise SettingsError("found --mineral beside a phantom, which has its own, expected one of them; leave --mineral out")
         changes["calibration"] = phantom_settings(request.phantom, request.certificate)
+    if request.reference is not None:
+        changes["assessment"] = {"reference": str(request.reference)}
     return override(settings, changes, "command line")
 
 
@@ -114,6 +122,9 @@ def _read_protocol(path: Path) -> Settings:
         "vertebra": {"material": beside(settings.vertebra.material)},
         "femur": {"material": beside(settings.femur.material)},
     }
+    asked = settings.assessment.reference
+    if asked is not None and not Path(asked).exists() and (path.parent / asked).is_file():
+        changes["assessment"] = {"reference": str(path.parent / asked)}
     return override(settings, changes, path.name)
 
 
@@ -160,6 +171,7 @@ def read_inputs(request: Request, settings: Settings) -> tuple[Scan, Segmenter]:
     """
     from ..io import read_density, read_labels, read_scan
     from ..patient import combine
+    from .patient_request import told
     from .segmenters import GivenLabels, choose, without_labels
 
     check_request(request)
@@ -169,9 +181,7 @@ def read_inputs(request: Request, settings: Settings) -> tuple[Scan, Segmenter]:
         scan = read_density(request.scan, mineral=mineral)
     else:
         scan = read_scan(request.scan, series=request.series)
-    patient, cautions = combine(
-        scan.patient, sex=request.sex, age=request.age, height_cm=request.height_cm, weight_kg=request.weight_kg
-    )
+    patient, cautions = combine(scan.patient, **told(request))
     step = replace(scan.step, cautions=(*scan.step.cautions, *cautions, *doubt_mineral(request, settings)))
     scan = replace(scan, patient=patient, step=step)
     if choice != "given":

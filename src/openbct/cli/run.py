@@ -21,17 +21,21 @@ from .tell import Progress, print_json, print_summary, summary
 def run_analyze(request: Request, *, as_json: bool) -> Case:
     """Do the main job and tell what came out; exits with a status where nothing could be assessed."""
     from ..io.models import check_formats
-    from ..plan import make_plan
+    from .planning import planned
 
     progress = Progress()
     settings = make_settings(request)
     check_formats(request.models)
-    make_plan(settings)  # an unknown law or a broken plug-in stops the run before the scan is read
+    planned(settings)  # an unknown law or a broken plug-in stops the run before the scan is read
     progress("reading the scan and its labels")
     scan, segmenter = read_inputs(request, settings)
     outcome = analyze_to_files(scan, segmenter, settings, request, progress)
     tell(outcome, as_json=as_json)
     return outcome.case
+
+
+KEPT_REFERENCE = "strength-reference.toml"
+"""Name under which a reference file is kept with the results."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
     from ..io import anonymise, prepare_folder, read_case, start_folder, write_bone, write_case, write_models, write_tables
     from ..io.case_file import as_stored
     from ..pipeline import analyze
-    from ..plan import make_plan
+    from .planning import planned
 
     prepare_folder(request.out)
     earlier = read_case(request.reuse) if request.reuse is not None else None
@@ -105,7 +109,7 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
         bugs.append(error)
 
     phantom = read_phantom_scan(request.phantom_scan)
-    plan, kept = make_plan(settings, phantom_scan=phantom), keep_plugins(settings, request.out)
+    plan, kept = planned(settings, phantom_scan=phantom), keep_plugins(settings, request.out)
     case = analyze(
         scan, segmenter, settings=kept, plan=plan, observe=progress, finished=finished, on_bug=collect, earlier=earlier
     )
@@ -156,6 +160,12 @@ def keep_plugins(settings: Settings, out: Path) -> Settings:
             if not copy.exists() or not copy.samefile(source):
                 write_bytes(copy, Path(source).read_bytes())
             tables[section][key] = f"{copy.name}:{attribute}"
+    reference = settings.assessment.reference
+    if reference is not None:
+        copy = out / KEPT_REFERENCE
+        if not copy.exists() or not copy.samefile(reference):
+            write_bytes(copy, Path(reference).read_bytes())
+        tables["assessment"]["reference"] = copy.name
     return override(settings, tables, "protocol")
 
 

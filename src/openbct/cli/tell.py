@@ -126,10 +126,15 @@ def print_summary(case: Case, written: dict[str, str]) -> None:
     if any(bone.strength for bone in case.bones):
         scales = {bone.strength.scale for bone in case.bones if bone.strength}
         words = "no published threshold is meant for its test" if scales == {"none"} else "its scale provisional"
+        words = "its scale mapped by a reference" if scales == {"mapped"} else words
         say(f"strength: newtons of protocol {case.protocol}, {words}: compare within this protocol only")
     say(f"BMD class: {case.assessment.category or 'none'} — {case.assessment.reason}")
     for line in fracture_lines(case):
         say(line)
+    if case.assessment.risk is not None:
+        say(f"combined class: {case.assessment.risk} risk — {case.assessment.risk_reason}")
+    for text in case.assessment.beside_dxa:
+        say(text)
     for reason, bones in _grouped((bone.bone, bone.reason) for bone in case.bones if bone.reason).items():
         say(f"refused: {_named(reason, bones)}")
     for reason, names in _grouped((name, _blank(reason, name)) for name, reason in not_assessed(case).items()).items():

@@ -10,6 +10,7 @@ from .files import prepare_folder, write_bytes, write_json, write_table, write_v
 from .inspect import SeriesSummary, inspect_path
 from .label_write import drawn_labels, write_labels
 from .labels import check_grid, read_label_image, read_labels
+from .reference_file import read_reference, write_reference
 from .scan import read_density, read_scan
 from .seg_write import segmentation_bytes
 from .store import (
@@ -46,6 +47,7 @@ __all__ = [
     "read_density",
     "read_label_image",
     "read_labels",
+    "read_reference",
     "read_result",
     "read_scan",
     "result_schema",
@@ -61,6 +63,7 @@ __all__ = [
     "write_label_map",
     "write_labels",
     "write_models",
+    "write_reference",
     "write_table",
     "write_tables",
     "write_volume",

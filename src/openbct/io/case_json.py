@@ -111,6 +111,7 @@ def _patient_to_table(patient: Patient) -> dict[str, Any]:
     table = asdict(replace(patient, sources={}))
     del table["sources"]
     table["age_years"] = table.pop("age")
+    table["dxa_t"] = dict(patient.dxa_t)
     table["sources"] = dict(patient.sources)
     return table
 
@@ -225,6 +226,12 @@ def _assessment_to_table(case: Case) -> dict[str, Any]:
         "reason": assessment.reason,
         "fall_load_n": assessment.load,
         "load_to_strength": dict(assessment.load_to_strength),
+        "risk": assessment.risk,
+        "risk_reason": assessment.risk_reason,
+        "hip_loads_n": dict(assessment.hip_loads),
+        "spine_loads_n": dict(assessment.spine_loads),
+        "beside_dxa": list(assessment.beside_dxa),
+        "left_out": dict(assessment.left_out),
         "findings": [{**asdict(finding), "thresholds": list(finding.thresholds)} for finding in assessment.findings],
     }
 
@@ -258,6 +265,7 @@ def _csv_row(case: Case, result: BoneResult) -> dict[str, Any]:
         **fracture_columns(case.fractures, result.bone),
         "load_to_strength": case.assessment.load_to_strength.get(result.bone),
         "case_category": case.assessment.category,
+        "case_risk": case.assessment.risk,
         "sex": case.scan.patient.sex,
         "age_years": case.scan.patient.age,
         "height_cm": case.scan.patient.height_cm,

@@ -28,6 +28,7 @@ from ..mirror import mirror_image
 from ..records import Array, BoneMeasures, BoneRegion, CalibratedVolume, Measure, Reference, Step
 from ..volume import Affine, Volume, mirrored, resample, to_index, to_patient
 from .hip_volumes import volumes_of
+from .soft_tissue import soft_tissue
 
 PIXEL = 0.5
 """Edge of a pixel of the projection [mm]; DXA scanners have 0.5 to 1 mm [R, D]."""
@@ -35,6 +36,10 @@ DEPTH_STEP = 1.0
 """Step of the sum from front to back [mm] [D]."""
 NECK_WIDTH = 15.0
 """Width of the neck region along the neck axis [mm]: that of fan-beam DXA analysis [R]."""
+WARDS_EDGE = 10.0
+"""Edge of Ward's square, along the neck and across it [mm]: about a square centimetre is customary [R, D]."""
+WARDS_REACH = 12.0
+"""How far lateral of the neck region its centre may lie [mm] [D]."""
 BELOW_TROCHANTER = 10.0
 """Lower border of the total hip below the apex of the lesser trochanter [mm] [R for "just below", D for the number]."""
 RIM, GROUND = 1.5, 4.0
@@ -50,6 +55,9 @@ REFERENCES = (
         "Cann CE et al. PLoS One 9:e91904 (2014): CT and DXA at the hip agree with r 0.95 to 0.97, SEE 0.044 g/cm2", "seen"
     ),
 )
+
+WARDS_STRIDE = 4
+"""Every so many pixels are tried as the middle of Ward's square [D]."""
 
 Pixels = Bool[Array, "u v"]
 
@@ -73,7 +81,7 @@ class _Projection:
 def measure_femur(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMeasures:
     """Return DXA-equivalent and volumetric densities of a proximal femur.
 
-    ``"femoral_neck_abmd"``, ``"trochanteric_abmd"``, ``"intertrochanteric_abmd"``, ``"total_hip_abmd"`` [g/cm² of K2HPO4
+    ``"femoral_neck_abmd"``, ``"trochanteric_abmd"``, ``"intertrochanteric_abmd"``, ``"total_hip_abmd"``, ``"wards_abmd"`` [g/cm² of K2HPO4
     equivalent], each with ``..._bmc`` [g] and ``..._area`` [cm²]; ``"integral_vbmd"`` [mg/cm³] and ``"volume"`` [cm³] of the bone
     from the head to the lower border of the total hip. Of neck, trochanter and intertrochanteric region also ``..._vbmd`` and
     ``..._cortex_thickness`` [mm]: see :mod:`.hip_volumes`. ``regions`` holds the pictures, and the bone's voxels of each region under
@@ -90,6 +98,7 @@ def measure_femur(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMeasu
     if not region.mask.array.any():
         raise SegmentationError(f"found no voxel in the mask of {region.bone}, expected a proximal femur; check the labels")
     left = region.side == "left"
+    tissue = soft_tissue(region, calibrated)
     if left:
         region = mirror_image(region)
     bone_density, cautions = _mineral_density(region, calibrated)
@@ -99,6 +108,7 @@ def measure_femur(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMeasu
     for name, pixels in regions.items():
         values |= _areal_measures(name, pixels, projection, calibrated)
     values |= _volumetric_measures(region, calibrated)
+    values |= {} if tissue is None else {"trochanteric_soft_tissue": tissue}
     bodies, more = volumes_of(region, regions, projection.affine, calibrated)
     values |= more
     pictures = {"projection": Volume(projection.areal[:, None, :], projection.affine, "g/cm2")}
@@ -202,12 +212,29 @@ def _regions(region: BoneRegion, projection: _Projection) -> tuple[dict[str, Pix
             f"{region.bone}: found {int(trochanteric.sum())} pixels of trochanter and {int(intertrochanteric.sum())} below it, expected both; "
             "the label is no whole proximal femur: check it in three planes"
         )
-    return {
+    regions = {
         "femoral_neck": neck,
         "trochanteric": trochanteric,
         "intertrochanteric": intertrochanteric,
         "total_hip": neck | body,
-    }, doubts
+    }
+    wards = _wards((neck | body) & (t >= -NECK_WIDTH / 2 - WARDS_REACH), projection, (t, across))
+    return regions | ({"wards": wards} if wards is not None else {}), doubts
+
+
+def _wards(where: Pixels, projection: _Projection, place: tuple[Float[Array, "u v"], Float[Array, "u v"]]) -> Pixels | None:
+    """Return the square of least density, all of it on the bone, its centre among the given pixels; ``None`` where none fits."""
+    bone = projection.thickness > 0.0
+    t, across = place
+    best: tuple[float, Pixels] | None = None
+    for i, j in np.argwhere(where)[::WARDS_STRIDE]:
+        square = (np.abs(t - t[i, j]) <= WARDS_EDGE / 2) & (np.abs(across - across[i, j]) <= WARDS_EDGE / 2)
+        if not bone[square].all():
+            continue
+        mean = float(projection.gathered[square].mean())
+        if best is None or mean < best[0]:
+            best = (mean, square)
+    return None if best is None else best[1]
 
 
 def _piece_at(bone: str, pixels: Pixels, place: Float[Array, "2"]) -> Pixels:

@@ -56,14 +56,20 @@ class _Region:
     """[mm]"""
     slab: float
     """Thickness [mm]."""
+    slab_inner: Bool[Array, "i j k"]
+    """All of ``inner`` in the slab."""
+    area: float
+    """Cross-section of the body in the slab [mm²]."""
 
 
 def measure_vertebra(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMeasures:
     """Return density and size of a vertebral body.
 
     ``"trabecular_vbmd"`` [mg/cm³] is the mean of an ellipse in the front of the body, in a slab at mid-height, inside the
-    cortex; ``"inner_vbmd"`` [mg/cm³] of the whole body that far inside its surface; ``"integral_vbmd"`` [mg/cm³] of all its voxels,
-    cortex included; ``"trabecular_hu"`` [HU] is the first before calibration; ``"volume"`` [cm³]; ``"mean_area"`` [mm²]; ``"cortex_thickness"`` and
+    cortex; ``"slab_vbmd"`` [mg/cm³] of all that is inside the cortex in that slab, the vein too; ``"inner_vbmd"`` [mg/cm³] of the whole
+    body that far inside its surface; ``"peripheral_vbmd"`` [mg/cm³] of the outer layer that it leaves out; ``"integral_vbmd"`` [mg/cm³]
+    of all its voxels. ``"trabecular_hu"`` [HU] is the first before calibration; ``"dense_share"`` [%] its part that is far denser than
+    its median. ``"volume"`` [cm³]; ``"mean_area"`` and ``"mid_area"`` [mm²], the latter at mid-height; ``"cortex_thickness"`` and
     ``"endplate_thickness"`` [mm], equivalents of a given density: see :mod:`.shell`.
 
     Raises
@@ -97,15 +103,26 @@ def measure_vertebra(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMe
         if calibrated.method != UNCALIBRATED:
             density = values["trabecular_vbmd"].value
             values["trabecular_hu"] = Measure((density - calibrated.intercept) / calibrated.slope, "HU", words)
-        cautions += _dense_spots(region, roi.trabecular)
+        share, doubts = _dense_spots(region, roi.trabecular)
+        values["dense_share"] = Measure(
+            100.0 * share, "%", f"of the trabecular region, more than {SPOT:g} mg/cm³ above its median"
+        )
+        cautions += doubts
         if volume < SMALL_CAUTION:
             cautions.append(
                 f"{region.bone}: the trabecular region holds only {volume:.1f} cm³ (expected {SMALL_CAUTION:g} cm³ or more); its density is noisy."
             )
     if roi.inner.any():
         add_density("inner_vbmd", roi.inner, f"whole body, {roi.inset:.1f} mm inside the surface")
+        if (roi.slab_inner).any():
+            add_density(
+                "slab_vbmd", roi.slab_inner, f"all inside the cortex in the {roi.slab:.0f} mm slab at mid-height, vein included"
+            )
+        outer = mask.array & ~roi.inner
+        add_density("peripheral_vbmd", outer, f"outer {roi.inset:.1f} mm of the body, cortex and endplates included")
     add_density("integral_vbmd", mask.array, "whole body with its cortex")
     values["volume"] = Measure(float(mask.array.sum()) * mask.voxel_volume / 1000.0, "cm3", "vertebral body")
+    values["mid_area"] = Measure(roi.area, "mm2", f"cross-section of the body, mean over the {roi.slab:.0f} mm at mid-height")
     values["mean_area"] = Measure(region.lengths["mean_area"], "mm2", "volume of the body over its height")
     shell = measure_shell(mask, region.density, ASSUMED)
     values |= _thickness(region, shell)
@@ -163,20 +180,24 @@ def _trabecular_region(region: BoneRegion) -> _Region:
     local = (to_patient(mask.affine, index.astype(float)) - frame.origin) @ frame.axes
     height = region.lengths["height"]
     half = min(SLAB_HALF, SLAB_SHARE * height)
-    inside = _in_ellipse(local, np.abs(local[:, 2] - _mid_height(region)) <= half)
-    trabecular = np.zeros(mask.shape, dtype=bool)
-    trabecular[tuple(index[inside].T)] = True
-    return _Region(trabecular, inner, inset, 2 * half)
+    slab = np.abs(local[:, 2] - _mid_height(region)) <= half
+    trabecular, whole = np.zeros(mask.shape, dtype=bool), np.zeros(mask.shape, dtype=bool)
+    trabecular[tuple(index[_in_ellipse(local, slab)].T)] = True
+    whole[tuple(index[slab].T)] = True
+    body = (to_patient(mask.affine, np.argwhere(mask.array).astype(float)) - frame.origin) @ frame.axes
+    # Voxels are counted by their centres: a slab of this height holds their volume, less what its faces cut on average.
+    count = int((np.abs(body[:, 2] - _mid_height(region)) <= half).sum())
+    return _Region(trabecular, inner, inset, 2 * half, whole, count * mask.voxel_volume / (2 * half))
 
 
-def _dense_spots(region: BoneRegion, where: Bool[Array, "i j k"]) -> list[str]:
-    """Return a caution where sclerosis, a bone island or cement raises the trabecular mean."""
+def _dense_spots(region: BoneRegion, where: Bool[Array, "i j k"]) -> tuple[float, list[str]]:
+    """Return the share of dense spots, and a caution where sclerosis, a bone island or cement raises the trabecular mean."""
     density = region.density.array[where]
     spots = density > np.median(density) + SPOT
     share = float(spots.mean())
     if share <= SPOT_CAUTION:
-        return []
-    return [
+        return share, []
+    return share, [
         f"{region.bone}: {100 * share:.0f} % of the trabecular region is more than {SPOT:g} mg/cm³ above its median (bone island, "
         f"sclerosis or cement); without these voxels its density is {float(density[~spots].mean()):.0f} instead of {float(density.mean()):.0f} mg/cm³."
     ]

@@ -12,11 +12,12 @@ from .html import to_html
 from .pdf import to_pdf
 from .references import Numbering, methods, provenance, references
 from .results import OVERVIEW_SHARE, adequacy, cautions, interpretation, results
+from .sheet import make_sheet, sheet_text
 from .summary import shorten, summary
 from .texts import ENGLISH
 from .wording import Texts, clean, person
 
-__all__ = ["case_overview", "direction_map", "make_report", "to_html", "to_pdf"]
+__all__ = ["case_overview", "direction_map", "make_report", "make_sheet", "sheet_text", "to_html", "to_pdf"]
 
 
 def make_report(case: Case, *, texts: Texts = Texts(ENGLISH), made_on: date | None = None) -> Report:  # noqa: B008  frozen

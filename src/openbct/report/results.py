@@ -7,6 +7,7 @@ from typing import Final
 from ..acquisition import rule
 from ..records import BoneResult, Case, Finding, Measure
 from .content import Block, Figure, Notice, Pair, Paragraph, Section, Signature, Table
+from .loads import beside, spine_loads, tissue
 from .references import Numbering
 from .scales import load_unverified, unverified
 from .summary import STATUS_KEYS, bone_title, grouped_cautions, refusals
@@ -17,6 +18,8 @@ OVERVIEW_SHARE: Final = 0.46
 MANY_ROWS: Final = 18
 MANY_BONES: Final = 3
 """Longer tables are set smaller, so that both stay on one page where they can [design]."""
+DETAILS: Final = ("slab_vbmd", "peripheral_vbmd", "mid_area", "dense_share", "trochanteric_soft_tissue")
+"""Measures for those who look: in ``result.json``; the soft tissue stands beside the load."""
 MAIN_HIP: Final = ("femoral_neck_abmd", "total_hip_abmd")
 """Areal densities that a class may rest on; the others stand in the table of regions."""
 
@@ -98,16 +101,29 @@ def results(case: Case, texts: Texts, numbering: Numbering) -> Section:
             )
         )
         blocks += [Paragraph(note, "note") for note in notes.lines]
-        blocks.append(Paragraph(texts("results.note_alone" if _stands_alone(case) else "results.note"), "note"))
+        blocks.append(Paragraph(texts(_note(case)), "note"))
     else:
         blocks.append(Paragraph(texts("results.none")))
+    blocks += beside(case, texts)
     blocks += _load(case, texts)
+    blocks += spine_loads(case, texts)
     return Section("results", texts("section.results"), tuple(blocks))
 
 
 def _stands_alone(case: Case) -> bool:
     """Tell whether no published threshold is meant for the strengths of the case."""
-    return {bone.strength.scale for bone in case.bones if bone.strength is not None} == {"none"}
+    return _scales(case) == {"none"}
+
+
+def _scales(case: Case) -> set[str]:
+    return {bone.strength.scale for bone in case.bones if bone.strength is not None}
+
+
+def _note(case: Case) -> str:
+    """Return the key of what is said of strengths below the table."""
+    if _stands_alone(case):
+        return "results.note_alone"
+    return "results.note_mapped" if "mapped" in _scales(case) else "results.note"
 
 
 class Notes:
@@ -182,13 +198,15 @@ def _row(key: str, measure: Measure, finding: Finding | None, texts: Texts, note
     t_score = texts.number(finding.t_score, 1) if finding.t_score is not None else ""
     if t_score and finding.t_score_sd is not None:
         t_score = texts("value.sd", value=t_score, sd=texts.number(finding.t_score_sd, 1))
+    if finding.z_score is not None:
+        t_score = texts("results.z", value=texts.number(finding.z_score, 1))
     category = texts.find(f"class.{finding.category}", clean(finding.category)) if finding.category else texts("scale.no_class")
     return (name, value, t_score, category, notes.letter(finding))
 
 
 def _is_detail(key: str, bone: BoneResult) -> bool:
     """Tell whether a measure stands in the table of hip regions only, or in the result file."""
-    if key.endswith("_thickness"):
+    if key.endswith("_thickness") or key in DETAILS:
         return True
     if not bone.bone.startswith("femur"):
         return False
@@ -210,23 +228,24 @@ def _load(case: Case, texts: Texts) -> list[Block]:
             else []
         )
     strengths = {bone.bone: bone.strength.strength for bone in case.bones if bone.strength is not None}
-    load = case.assessment.load
+    load, bones = case.assessment.load, {bone.bone: bone for bone in case.bones}
     rows = tuple(
         (
             texts.bone(name),
-            texts.force(load) if load is not None else texts("unknown"),
+            tissue(bones.get(name), texts),
+            texts.force(case.assessment.hip_loads.get(name, load)) if load is not None else texts("unknown"),
             texts.force(strengths[name]) if name in strengths else texts("unknown"),
             texts.number(ratio, 2),
         )
         for name, ratio in ratios.items()
     )
-    heads = ("results.load_hip", "results.load_force", "results.load_strength", "results.load_ratio")
+    heads = ("results.load_hip", "results.load_tissue", "results.load_force", "results.load_strength", "results.load_ratio")
     return [
         Table(
             texts("results.load_caption") + (f" ({texts('unverified')})" if load_unverified(case) else ""),
             tuple(texts(head) for head in heads),
-            "lrrr",
-            (2, 1, 1, 1),
+            "lrrrr",
+            (2, 1, 1, 1, 1),
             rows,
             texts("results.load_note"),
         )

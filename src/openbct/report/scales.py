@@ -29,8 +29,11 @@ def load_unverified(case: Case) -> bool:
 def scale_bars(case: Case, texts: Texts) -> tuple[ScaleBar, ...]:
     """Return one scale for each kind of quantity that has thresholds, all bones of that kind on it."""
     groups: dict[tuple[object, ...], list[Finding]] = {}
+    means = {(finding.quantity, finding.bone): finding for finding in case.assessment.findings if ", " in finding.bone}
     for finding in case.assessment.findings:
-        if not finding.thresholds:
+        # A single level behind a mean is drawn as part of that mean.
+        part = any(kind == finding.quantity and finding.bone in bone.split(", ") for kind, bone in means)
+        if not finding.thresholds or (part and ", " not in finding.bone):
             continue
         if finding.t_score is not None:
             key: tuple[object, ...] = ("t", finding.thresholds)
@@ -41,11 +44,12 @@ def scale_bars(case: Case, texts: Texts) -> tuple[ScaleBar, ...]:
     bars = [_scale(group, case, texts) for group in order]
     ratios = case.assessment.load_to_strength
     if ratios and not any("load" in finding.quantity for finding in case.assessment.findings):
-        bars.append(_load_scale(ratios, texts, load_unverified(case)))
+        soft = any(name in case.assessment.hip_loads for name in ratios)
+        bars.append(_load_scale(ratios, texts, load_unverified(case), soft=soft))
     return tuple(bars)
 
 
-def _load_scale(ratios: Mapping[str, float], texts: Texts, doubtful: bool) -> ScaleBar:
+def _load_scale(ratios: Mapping[str, float], texts: Texts, doubtful: bool, *, soft: bool) -> ScaleBar:
     """Return load-to-strength on a scale with the band in which it decides nothing."""
     worst = max(ratios, key=lambda name: ratios[name])
     headline = texts.number(ratios[worst], 2)
@@ -54,7 +58,7 @@ def _load_scale(ratios: Mapping[str, float], texts: Texts, doubtful: bool) -> Sc
     return ScaleBar(
         title=_marked(texts("scale.load"), doubtful, texts),
         headline=headline,
-        verdict=texts("scale.load_verdict"),
+        verdict=texts("scale.load_verdict_soft" if soft else "scale.load_verdict"),
         unit="",
         low=0.0,
         high=2.0,
@@ -95,7 +99,7 @@ def _scale(group: Sequence[Finding], case: Case, texts: Texts) -> ScaleBar:
     strength = "strength" in first.quantity
     verdict = texts.find(f"class.{first.category}", clean(first.category)) if first.category is not None else ""
     if not verdict:
-        verdict = texts("scale.unclassified") if strength else texts("scale.no_class")
+        verdict = texts("scale.unclassified") if strength and not _is_mapped(first) else texts("scale.no_class")
     return ScaleBar(
         title=_marked(_title(first, by_t, texts), any(unverified(finding.reference) for finding in group), texts),
         headline=headline,
@@ -105,7 +109,7 @@ def _scale(group: Sequence[Finding], case: Case, texts: Texts) -> ScaleBar:
         high=high,
         thresholds=thresholds,
         threshold_texts=tuple(texts.quantity(value, unit) for value in thresholds),
-        zones=_zones(len(thresholds), strength, texts),
+        zones=_zones(len(thresholds), strength, texts, mapped=_is_mapped(first)),
         markers=tuple(
             Marker(_label(finding, texts, by_t), value, texts.quantity(value, unit), None if by_t else _deviation(finding, case))
             for finding, value in zip(group, values)
@@ -113,6 +117,11 @@ def _scale(group: Sequence[Finding], case: Case, texts: Texts) -> ScaleBar:
         + tuple(marker for finding in group for marker in _parts(finding, case, texts)),
         classified=classified,
     )
+
+
+def _is_mapped(finding: Finding) -> bool:
+    """Tell whether a strength stands beside thresholds of its own recipe: those of a reference are computed, published ones seen."""
+    return finding.quantity == "strength" and finding.reference.mark == "computed"
 
 
 def _range(values: Sequence[float], thresholds: Sequence[float], by_t: bool) -> tuple[float, float]:
@@ -124,8 +133,10 @@ def _range(values: Sequence[float], thresholds: Sequence[float], by_t: bool) -> 
     return 0.0, nice_ceiling(top)
 
 
-def _zones(n_thresholds: int, strength: bool, texts: Texts) -> tuple[str, ...]:
-    # Cut values of strength belong to another program's newtons: their zones have no names here.
+def _zones(n_thresholds: int, strength: bool, texts: Texts, *, mapped: bool) -> tuple[str, ...]:
+    # Cut values of strength belong to another program's newtons: their zones have no names, but for a recipe that was mapped to them.
+    if n_thresholds == 2 and strength and mapped:
+        return tuple(texts(f"zone.{name}") for name in ("fragile", "low", "normal"))
     if n_thresholds == 2 and not strength:
         return tuple(texts(f"zone.{name}") for name in ("osteoporosis", "low", "normal"))
     return ("",) * (n_thresholds + 1)
@@ -149,6 +160,11 @@ def _label(finding: Finding, texts: Texts, by_t: bool) -> str:
 def _parts(finding: Finding, case: Case, texts: Texts) -> tuple[Marker, ...]:
     """Return the single bones behind a finding that is a mean over several."""
     names = finding.bone.split(", ")
+    if finding.quantity == "strength" and len(names) > 1:
+        tested = [bone.strength for bone in case.bones if bone.bone in names and bone.strength is not None]
+        return tuple(
+            Marker(texts.short_bone(one.bone), one.strength, texts.quantity(one.strength, "N"), main=False) for one in tested
+        )
     measured = {bone.bone: bone.measures for bone in case.bones if bone.bone in names and bone.measures is not None}
     if len(names) < 2:
         return ()

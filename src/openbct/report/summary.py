@@ -29,6 +29,7 @@ SOURCE_LENGTH: Final = 24
 SOURCED: Final = ("sex", "age", "height_cm", "weight_kg")
 """Facts that a result rests on: where they came from is said."""
 STANDINGS: Final[dict[str, Standing]] = {"osteoporosis": "high", "low bone mass": "increased", "normal": "not_increased"}
+RISK_STANDINGS: Final[dict[str, Standing]] = {"high": "high", "increased": "increased", "not increased": "not_increased"}
 STATUS_KEYS: Final = {"ok": "status.ok", "caution": "status.caution", "refused": "status.refused"}
 
 
@@ -143,13 +144,24 @@ def _verdict(case: Case, texts: Texts) -> Verdict:
     name = texts.find(f"class.{category}", clean(category)) if category else texts("verdict.none")
     deciding = [finding for finding in case.assessment.findings if category and finding.category == category]
     doubtful = any(unverified(finding.reference) for finding in deciding)
-    return Verdict(
-        texts("verdict.label") + (f" ({texts('unverified')})" if doubtful else ""),
-        name,
-        STANDINGS.get(category or "", "none"),
-        shorten(texts.sentence(case.assessment.reason), REASON_LENGTH),
-        _analysed(case, texts),
-    )
+    label = texts("verdict.label") + (f" ({texts('unverified')})" if doubtful else "")
+    reason = shorten(texts.sentence(case.assessment.reason), REASON_LENGTH)
+    standing, risk = STANDINGS.get(category or "", "none"), case.assessment.risk
+    notes = [shorten(texts.sentence(text), REASON_LENGTH) for text in case.assessment.beside_dxa]
+    if risk is not None:
+        why = shorten(clean(case.assessment.risk_reason), REASON_LENGTH)
+        if any(finding.category and finding.quantity == "strength" for finding in case.assessment.findings):
+            # Strength has a class: the combined one leads, and that of density stands below it.
+            notes.insert(0, texts("verdict.density_note", category=name, reason=reason))
+            label, name, standing, reason = (
+                texts("verdict.combined"),
+                texts(f"risk.{risk}"),
+                RISK_STANDINGS[risk],
+                texts.sentence(why),
+            )
+        else:
+            notes.insert(0, texts("verdict.risk_note", risk=texts(f"risk.{risk}").lower(), reason=why))
+    return Verdict(label, name, standing, reason, (*notes, *_analysed(case, texts)))
 
 
 def _analysed(case: Case, texts: Texts) -> tuple[str, ...]:

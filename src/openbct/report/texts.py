@@ -65,6 +65,16 @@ ENGLISH: Final[Mapping[str, str]] = {
     "class.osteoporosis": "Osteoporosis",
     "class.low bone mass": "Low bone mass (osteopenia)",
     "class.normal": "Normal",
+    "class.fragile bone strength": "Fragile bone strength",
+    "class.low bone strength": "Low bone strength",
+    "class.normal bone strength": "Normal bone strength",
+    "risk.high": "High risk",
+    "risk.increased": "Increased risk",
+    "risk.not increased": "Risk not increased",
+    "verdict.combined": "Combined class of density and strength",
+    "verdict.risk_note": "Combined class: {risk}; {reason}",
+    "verdict.density_note": "Bone density class: {category}; {reason}",
+    "zone.fragile": "fragile",
     "zone.osteoporosis": "osteoporosis",
     "zone.low": "low",
     "zone.normal": "normal",
@@ -77,6 +87,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "scale.vbmd": "Trabecular density, spine",
     "scale.load": "Load-to-strength, sideways fall",
     "scale.load_verdict": "Without soft tissue, provisional: estimated load over simulated strength",
+    "scale.load_verdict_soft": "With the soft tissue seen over the hip, provisional: estimated load over simulated strength",
     "zone.load_below": "load below strength",
     "zone.load_undecided": "undecided",
     "zone.load_above": "load reaches strength",
@@ -100,6 +111,18 @@ ENGLISH: Final[Mapping[str, str]] = {
         "development; they must not be used alone to diagnose or to treat."
     ),
     "research.unread": "This report was made by software and has not yet been interpreted by a physician.",
+    # Acquisition sheet
+    "sheet.title": "CT for bone density and strength: what to ask the scanner for",
+    "sheet.for_hip": "hip",
+    "sheet.for_spine": "spine",
+    "sheet.for_both": "hip and spine",
+    "sheet.table": "Acquisition",
+    "sheet.lead": "For a CT made for this purpose, ask for the second column. A CT made for another reason is accepted within the third.",
+    "sheet.what": "What",
+    "sheet.ask": "Ask for",
+    "sheet.accept": "Accepted",
+    "sheet.source": "Source",
+    "sheet.statement": "Research use only: OpenBCT is not a cleared medical device. Dose and indication are the radiologist’s.",
     # Adequacy
     "adequacy.caption": "Each bone that was asked for or expected",
     "adequacy.bone": "Bone",
@@ -136,8 +159,23 @@ ENGLISH: Final[Mapping[str, str]] = {
         "calibration alone. Strength is from a simulated test; no published threshold is meant for this "
         "test, so that it stands alone."
     ),
+    "results.note_mapped": (
+        "± is one standard deviation: of strength, from modelling choices and calibration; of all else, from the "
+        "calibration alone. Strength is from a simulated test; a reference file says at which newtons of this recipe the "
+        "thresholds of density lie, and its classes rest on that."
+    ),
     "results.mean_of": "{bones}: mean",
     "results.none": "No measure was obtained.",
+    "results.dxa": "Beside DXA",
+    "results.left_out": "Left out of the spine’s means",
+    "results.spine_loads": (
+        "Loads on L3, illustrative: {loads}. Compression by our own balance of moments (bent by 30°, and by 90° to lift); no published limit belongs to it."
+    ),
+    "task.standing": "standing",
+    "task.bending": "bending forwards",
+    "task.lifting": "lifting 10 kg",
+    "results.z": "Z-score {value}",
+    "results.load_tissue": "Soft tissue",
     "results.load_caption": "Load-to-strength in a sideways fall",
     "results.load_hip": "Hip",
     "results.load_force": "Load",
@@ -146,7 +184,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "results.load_note": (
         "The load is estimated from height and weight. A ratio of 1 or more means that the estimated load reaches the simulated strength; "
         "between 0.8 and 1.2 it decides nothing. Soft tissue "
-        "over the hip is not counted, and on a provisional strength scale the ratio is provisional too."
+        "over the hip lowers the load where it is seen in the image; on a provisional strength scale the ratio is provisional too."
     ),
     "results.load_unknown": "Load-to-strength was not computed: height, weight or a femoral strength is not known.",
     "results.load_foreign": "Load-to-strength was not computed: the protocol's strength is not one that a load in a fall may be set against.",
@@ -154,7 +192,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "quantity.integral_vbmd": "Integral vBMD",
     "quantity.inner_vbmd": "Inner vBMD",
     "quantity.whole_vbmd": "vBMD with the arch",
-    "quantity.trabecular_hu": "Trabecular attenuation",
+    "quantity.trabecular_hu": "Attenuation of the same (HU; opportunistic, no density)",
+    "hip.wards": "Ward’s",
     "quantity.mean_area": "Mean cross-section",
     "quantity.femoral_neck_abmd": "Femoral-neck aBMD",
     "quantity.total_hip_abmd": "Total-hip aBMD",
@@ -228,6 +267,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "bone.protocol": "Protocol",
     "bone.protocol_text": "{protocol}; {scale}",
     "bone.scale_provisional": "its scale is provisional, compare within it only",
+    "bone.scale_mapped": "its scale is mapped by a reference file",
     "bone.scale_none": "no published threshold is meant for its test, compare within it only",
     "bone.site": "Predicted fracture site",
     "bone.site_text": "{site}, where {share} % of the plastic work is done (design rule, not validated)",

@@ -1,0 +1,153 @@
+"""Simulated hips with known areal density, for make_density.py: drawn sharp, turned, blurred, put on coarse slices, measured.
+
+The truth is taken from the drawing in its own frame, where shaft, neck and trochanter lie where they were drawn: neither the
+landmarks nor the projection of the program have a part in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from openbct.anatomy import locate_femur
+from openbct.measures import measure_femur
+from openbct.measures.hip import BELOW_TROCHANTER, NECK_WIDTH
+from openbct.phantoms import FemurShape, femur_region
+from openbct.phantoms.femur import femur
+from openbct.records import BoneMask, BoneMeasures, CalibratedVolume, Step
+from openbct.volume import Volume, canonical, resample, to_patient
+
+FINE = 0.75
+"""Edge of the drawing's voxels [mm]."""
+BLUR = 1.0
+"""Full width at half maximum of the scanner's point spread in the plane [mm]; along the table it is 0.8 slices."""
+NOISE = 25.0
+"""Standard deviation [mg/cm³] in slices of 1 mm; it falls with the root of the slice."""
+SLICES = (1.0, 2.0, 3.0)
+INPLANE = 0.8
+TURNS = {
+    "as drawn": (0.0, 0.0, 0.0),
+    "flexed 10°": (10.0, 0.0, 0.0), "extended 10°": (-10.0, 0.0, 0.0),
+    "adducted 10°": (0.0, 10.0, 0.0), "abducted 10°": (0.0, -10.0, 0.0),
+    "turned in 10°": (0.0, 0.0, 10.0), "turned out 10°": (0.0, 0.0, -10.0),
+}  # fmt: skip
+SHAPES = {
+    "usual": FemurShape(),
+    "weak": FemurShape(head_density=140.0, neck_density=50.0, trochanter_density=80.0, shaft_cortex=3.0, neck_cortex=0.8, seed=7),
+    "upright, turned forwards": FemurShape(neck_shaft_angle_deg=136.0, anteversion_deg=26.0, seed=5),
+}  # fmt: skip
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Hip:
+    """One measured scan."""
+
+    shape: str
+    turn: str
+    slice_mm: float
+    truth: tuple[float, float]
+    """Femoral neck and total hip [g/cm²]."""
+    found: tuple[float, float]
+
+
+def drawn(shape: FemurShape) -> tuple[Volume, Volume, tuple[float, float]]:
+    """Return density and mask of a right femur in fine voxels, and its true areal densities of neck and total hip."""
+    bone = femur_region(shape, side="right", spacing=FINE)
+    return bone.density, bone.mask, true_areal(shape)
+
+
+def true_areal(shape: FemurShape, step: float = 0.5) -> tuple[float, float]:
+    """Return the areal density of neck and total hip from the drawing alone [g/cm²]."""
+    thigh = femur(shape)
+    neck, origin = thigh.neck_axis, thigh.crossing
+    across = np.array([neck[0], neck[1], 0.0]) / np.hypot(neck[0], neck[1])
+    depth = np.cross([0.0, 0.0, 1.0], across)
+    u, d, v = (np.arange(low, high, step) for low, high in ((-35.0, 75.0), (-45.0, 45.0), (-60.0, 75.0)))
+    areal, silhouette = (np.zeros((len(u), len(v))) for _ in range(2))
+    for number, along in enumerate(v):
+        grid = np.meshgrid(u, d, indexing="ij")
+        points = origin[:, None] + across[:, None] * grid[0].ravel() + depth[:, None] * grid[1].ravel()
+        points[2] += along
+        field = thigh.field(tuple(row.astype(np.float32) for row in points))
+        inside, inner = (np.clip(0.5 - distance / step, 0.0, 1.0) for distance in (field.distance, field.distance + field.shell))
+        density = ((inside - inner) * field.compact + inner * field.cancellous).reshape(grid[0].shape)
+        areal[:, number] = density.sum(axis=1) * step / 1e4
+        silhouette[:, number] = inside.reshape(grid[0].shape).max(axis=1) >= 0.5
+    uu, vv = np.meshgrid(u, v, indexing="ij")
+    n = np.array([neck @ across, neck[2]]) / np.hypot(neck @ across, neck[2])
+    along_neck = uu * n[0] + vv * n[1]
+    t = along_neck - narrowest(silhouette > 0, along_neck, thigh.neck_length)
+    box = _middle((silhouette > 0) & (np.abs(t) <= NECK_WIDTH / 2))
+    lowest = thigh.landmarks["lesser_trochanter"][2] - origin[2] - BELOW_TROCHANTER
+    whole = box | ((silhouette > 0) & (t < -NECK_WIDTH / 2) & (vv >= lowest))
+    return float(areal[box].mean()), float(areal[whole].mean())
+
+
+def narrowest(silhouette: Array, along: Array, length: float) -> float:
+    """Return where along the neck the silhouette is narrowest [mm from the shaft's axis]: least area of a strip of 2 mm."""
+    places = np.arange(0.3 * length, 0.75 * length, 0.5)
+    areas = [float(_middle(silhouette & (np.abs(along - place) <= 1.0)).sum()) for place in places]
+    return float(places[int(np.argmin(ndimage.uniform_filter1d(areas, 5)))])
+
+
+def _middle(pixels: Array) -> Array:
+    """Return the largest piece."""
+    labels, _ = ndimage.label(pixels)
+    return np.asarray(labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:])))
+
+
+def scanned(density: Volume, mask: Volume, turn: tuple[float, float, float], slice_mm: float, seed: int) -> tuple[Volume, Volume]:
+    """Return the bone turned about its head, blurred, on slices, with noise; and the label that half-filled voxels make."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
+    affine = matrix @ density.affine
+    sigma = np.array([BLUR, BLUR, max(BLUR, 0.8 * slice_mm)]) / 2.355
+    corners = to_patient(
+        affine, np.array(np.meshgrid(*[(0, n - 1) for n in density.shape], indexing="ij")).reshape(3, -1).T.astype(float)
+    )
+    spacing = np.array([INPLANE, INPLANE, slice_mm])
+    low = corners.min(axis=0) + 0.37 * spacing
+    # The image ends in the shaft, above where the turned drawing ends.
+    shaft = to_patient(affine, np.argwhere(mask.array[:, :, :1]).astype(float))
+    low[2] = float(shaft[:, 2].max()) + 1.0 if len(shaft) else low[2]
+    counts = np.ceil((corners.max(axis=0) - low) / spacing).astype(int)
+    shape = (int(counts[0]), int(counts[1]), int(counts[2]))
+    target = np.diag([*spacing, 1.0])
+    target[:3, 3] = low
+    fat = float(np.percentile(density.array, 1))
+    # Blur on the fine grid along the scanner's axes: the drawing is brought onto them first.
+    fine = np.diag([FINE, FINE, FINE, 1.0])
+    fine[:3, 3] = low
+    many = np.ceil(counts * spacing / FINE).astype(int)
+    upright = resample(density, (int(many[0]), int(many[1]), int(many[2])), fine, order=1, fill=fat)
+    blurred = upright.with_array(ndimage.gaussian_filter(upright.array.astype(np.float32), sigma / FINE))
+    image = resample(blurred, shape, target, order=1, fill=fat)
+    noise = np.random.default_rng(seed).normal(0.0, NOISE / np.sqrt(slice_mm), shape)
+    turned = Volume(mask.array.astype(np.float32), affine, "share")
+    share = resample(turned, (int(many[0]), int(many[1]), int(many[2])), fine, order=1)
+    box = ndimage.uniform_filter(share.array, np.maximum(spacing / FINE, 1.0).round().astype(int))
+    label = resample(share.with_array(box), shape, target, order=1).array >= 0.5
+    return image.with_array((image.array + noise).astype(np.float32)), Volume(label, target, "mask")
+
+
+def measured(density: Volume, mask: Volume) -> BoneMeasures:
+    """Return what the program measures."""
+    calibrated = CalibratedVolume(density, "K2HPO4", "given", 1.0, 0.0, np.zeros((2, 2)), (), Step("calibration", "truth"))
+    return measure_femur(locate_femur(BoneMask("femur_right", canonical(mask), "whole", 1.0, True), calibrated), calibrated)
+
+
+def hips() -> list[Hip]:
+    """Return every shape on three slice thicknesses, and turned by 10° each way about each axis on slices of 2 mm."""
+    rows = []
+    for name, shape in SHAPES.items():
+        density, mask, truth = drawn(replace(shape, shaft_length=60.0))
+        for turn, slice_mm in [("as drawn", edge) for edge in SLICES] + [(turn, 2.0) for turn in TURNS if turn != "as drawn"]:
+            values = measured(*scanned(density, mask, TURNS[turn], slice_mm, seed=len(rows))).values
+            rows.append(Hip(name, turn, slice_mm, truth, (values["femoral_neck_abmd"].value, values["total_hip_abmd"].value)))
+            print(rows[-1], flush=True)
+    return rows
