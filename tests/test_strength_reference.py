@@ -166,7 +166,7 @@ CHEATS = {
     "another version of it": (lambda: parse('name = "default"\nversion = "2"', "mine"), {}),
     "one number under its name": (lambda: parse('name = "default"\nversion = "1"\n[vertebra]\nvoxel_mm = 1.5', "mine"), {}),
     "another law under its name": (
-        lambda: parse('name = "default"\nversion = "1"\n[femur]\nmaterial = "morgan2003-neck"', "mine"),
+        lambda: parse('name = "default"\nversion = "1"\n[femur]\nmaterial = "keyak1994"', "mine"),
         {},
     ),
     "a digest that is not this recipe's": (built_in, {"recipes": {"vertebra": "0" * 64, "femur": "0" * 64}}),

@@ -141,13 +141,11 @@ def measured(density: Volume, mask: Volume) -> BoneMeasures:
     return measure_femur(locate_femur(BoneMask("femur_right", canonical(mask), "whole", 1.0, True), calibrated), calibrated)
 
 
-def hips() -> list[Hip]:
-    """Return every shape on three slice thicknesses, and turned by 10° each way about each axis on slices of 2 mm."""
-    rows = []
-    for name, shape in SHAPES.items():
-        density, mask, truth = drawn(replace(shape, shaft_length=60.0))
-        for turn, slice_mm in [("as drawn", edge) for edge in SLICES] + [(turn, 2.0) for turn in TURNS if turn != "as drawn"]:
-            values = measured(*scanned(density, mask, TURNS[turn], slice_mm, seed=len(rows))).values
-            rows.append(Hip(name, turn, slice_mm, truth, (values["femoral_neck_abmd"].value, values["total_hip_abmd"].value)))
-            print(rows[-1], flush=True)
+def hips(name: str) -> list[Hip]:
+    """Return a shape on three slice thicknesses, and turned by 10° each way about each axis on slices of 2 mm."""
+    rows: list[Hip] = []
+    density, mask, truth = drawn(replace(SHAPES[name], shaft_length=60.0))
+    for turn, slice_mm in [("as drawn", edge) for edge in SLICES] + [(turn, 2.0) for turn in TURNS if turn != "as drawn"]:
+        values = measured(*scanned(density, mask, TURNS[turn], slice_mm, seed=len(rows))).values
+        rows.append(Hip(name, turn, slice_mm, truth, (values["femoral_neck_abmd"].value, values["total_hip_abmd"].value)))
     return rows
