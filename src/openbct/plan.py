@@ -85,9 +85,7 @@ class Plan:
 
 
 def make_plan(settings: Settings, *, phantom_scan: Scan | None = None, reference: StrengthReference | None = None) -> Plan:
-    """Return the values that a protocol names; ``phantom_scan`` holds the phantom where the scan itself does not.
-
-    ``reference`` is the content of the reference file that maps the scale of strength.
+    """Return the values that a protocol names; ``phantom_scan`` holds the phantom where the scan itself does not, ``reference`` maps strengths.
 
     Raises
     ------
