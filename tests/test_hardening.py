@@ -23,15 +23,17 @@ from openbct.settings import parse
 from openbct.volume import Volume
 
 
-def test_a_disc_comes_back() -> None:
-    between = Reprojection((80, 70), 0.5)
-    i, j = np.meshgrid(np.arange(80) - 39.5, np.arange(70) - 34.5, indexing="ij")
+@pytest.mark.parametrize("narrow", [1, 2])
+def test_a_disc_comes_back(narrow: int) -> None:
+    """Also in pixels half as wide as they are long."""
+    between = Reprojection((80, 70 * narrow), (0.5, 0.5 / narrow))
+    i, j = np.meshgrid(np.arange(80) - 39.5, (np.arange(70 * narrow) + 0.5) / narrow - 35, indexing="ij")
     disc = (np.hypot(i - 4, j) < 24).astype(float).reshape(-1, 1)
     integrals = between.project(disc)
     # Of every view: the disc's area over the pixel, and never much more than its diameter.
-    assert integrals.reshape(90, -1).sum(axis=1) * 0.5 == pytest.approx(disc.sum() * 0.25, rel=1e-4)
-    back = between.reconstruct(integrals).reshape(80, 70)
-    assert back[30:58, 22:48].mean() == pytest.approx(1.0, abs=0.01)
+    assert integrals.reshape(90, -1).sum(axis=1) * 0.5 == pytest.approx(disc.sum() * 0.25 / narrow, rel=1e-4)
+    back = between.reconstruct(integrals).reshape(i.shape)
+    assert back[np.hypot(i - 4, j) < 20].mean() == pytest.approx(1.0, abs=0.01)
     assert abs(back[np.hypot(i - 4, j) > 30].mean()) < 0.02
 
 

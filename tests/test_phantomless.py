@@ -182,7 +182,11 @@ def test_settings_out_of_range_are_refused(fields: dict) -> None:
 
 @pytest.mark.parametrize(
     "slope, offset",
-    [(1.0, 0.0), (1.015, -6.0), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((1.02, 0.0), (0.98, 0.0), (1.0, 8.0), (1.0, -8.0)))],
+    [
+        (1.0, 0.0),
+        (1.015, -6.0),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in ((1.02, 0.0), (0.98, 0.0), (1.0, 8.0), (1.0, -8.0))),
+    ],
 )
 def test_a_distorted_scale_is_put_right(slope: float, offset: float) -> None:
     result = Phantomless()(torso(slope=slope, offset=offset), labels(aorta=aorta()))
@@ -356,7 +360,8 @@ def test_references_that_disagree_are_said() -> None:
 
 
 @pytest.mark.parametrize(
-    "slope, refused", [(0.84, True), (1.14, False), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((0.86, False), (1.16, True)))]
+    "slope, refused",
+    [(0.84, True), (1.14, False), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((0.86, False), (1.16, True)))],
 )
 def test_an_implausible_line_refuses(slope: float, refused: bool) -> None:
     line = Line(slope, 0.0, np.zeros((2, 2)))

@@ -283,7 +283,7 @@ def hardening_part(folder: Path | None) -> list[str]:
             try:
                 result = calibrator(case.scan, Segmentation({}, {}, STEP))
             except CalibrationError:
-                refused += 1
+                refused += way == "default"
                 continue
             errors += [
                 (str(case.drawn["part"]), way, truth, float(result.density.array[mask].mean())) for _, mask, truth in case.bones
@@ -305,7 +305,7 @@ def hardening_part(folder: Path | None) -> list[str]:
                 )
             )
     return [
-        f'{scans} of these scans (every {EVERY}th), by default and with `hardening = "correct"`; {refused} refusals:', "",
+        f'{scans} of these scans (every {EVERY}th), by default and with `hardening = "correct"`; {refused} refused:', "",
         *table(("bones", "way", "number", "error, mg/cm³", "error", "within 5 % or 8 mg/cm³"), rows),
     ]  # fmt: skip
 

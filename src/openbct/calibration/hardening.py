@@ -112,8 +112,8 @@ def hardening_error(image: Volume, kvp: float, energy: float) -> tuple[Float[Arr
         mineral = np.where(hu > BONE_HU, hu / per_mineral / 1000.0, 0.0)  # g/cm³
         plain = np.where(hu > BONE_HU, 1.0 - displaced * mineral, np.maximum(1.0 + hu / 1000.0, 0.0))
         water[:, :, k], apatite[:, :, k] = _blocks(plain, wide, shape[:2]), _blocks(mineral, wide, shape[:2])
-    edges = [float(edge * size) / 10.0 for edge, size in zip(image.spacing[:2], step)]
-    rays = Reprojection((shape[0], shape[1]), float(np.mean(edges)))
+    edges = image.spacing[:2] * step[:2] / 10.0
+    rays = Reprojection((shape[0], shape[1]), (float(edges[0]), float(edges[1])))
     lengths = [rays.project(part.reshape(-1, shape[2])) for part in (water, apatite)]
     wrong = misread(lengths[0], lengths[1], kvp, energy)
     return (1000.0 * rays.reconstruct(wrong)).reshape(shape).astype(np.float32), step

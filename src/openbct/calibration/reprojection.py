@@ -17,22 +17,28 @@ VIEWS = 90
 
 @dataclass(frozen=True)
 class Reprojection:
-    """Parallel rays through square pixels; slices are ``(i j)``, flattened, one a column."""
+    """Parallel rays through pixels; slices are ``(i j)``, flattened, one a column."""
 
     shape: tuple[int, int]
-    pixel: float
-    """Edge [cm]."""
+    edges: tuple[float, float]
+    """Of a pixel, along i and j [cm]."""
     views: int = VIEWS
+
+    @property
+    def apart(self) -> float:
+        """Distance of the rays [cm]."""
+        return max(self.edges)
 
     @property
     def n_places(self) -> int:
         """Rays of a view: as many as pixels along the diagonal."""
-        return int(np.ceil(np.hypot(*self.shape))) + 3
+        return int(np.ceil(np.hypot(self.shape[0] * self.edges[0], self.shape[1] * self.edges[1]) / self.apart)) + 3
 
     @cached_property
     def matrix(self) -> sparse.csr_matrix:
         """Rays by pixels [cm]: each pixel is shared between its two nearest rays."""
-        i, j = np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in self.shape), indexing="ij")
+        middle = [edge / self.apart * (np.arange(n) - (n - 1) / 2) for n, edge in zip(self.shape, self.edges)]
+        i, j = np.meshgrid(*middle, indexing="ij")
         pixels = np.arange(i.size)
         rows, columns, values = [], [], []
         for view, angle in enumerate(self.angles):
@@ -42,7 +48,7 @@ class Reprojection:
             for place, weight in ((low, 1 - share), (low + 1, share)):
                 rows.append(view * self.n_places + place)
                 columns.append(pixels)
-                values.append(weight * self.pixel)
+                values.append(weight * self.edges[0] * self.edges[1] / self.apart)
         entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
         return sparse.csr_matrix(entries, shape=(self.views * self.n_places, i.size), dtype=np.float32)
 
@@ -66,4 +72,4 @@ class Reprojection:
         views = integrals.reshape(self.views, self.n_places, -1)
         filtered = fft.irfft(fft.rfft(views, count, axis=1) * window[None, :, None], count, axis=1)[:, : self.n_places]
         smeared = self.matrix.T @ filtered.reshape(integrals.shape).astype(np.float32)
-        return np.asarray(smeared * (np.pi / self.views / self.pixel**2))
+        return np.asarray(smeared * (np.pi / self.views / (self.edges[0] * self.edges[1])))
