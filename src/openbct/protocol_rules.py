@@ -156,7 +156,8 @@ def check_value(label: str, key: str, value: Any, where: str) -> Any:
         if key in _WHOLE and value != int(value):
             raise SettingsError(f"{where}: found {label} = {value!r}, expected a whole number from {low:g} to {high:g}")
         return int(value) if key in _WHOLE else float(value)
-    if key in CHOICES and value not in CHOICES[key]:
+    own = key == "segmenter" and isinstance(value, str) and ".py:" in value  # a plug-in
+    if key in CHOICES and value not in CHOICES[key] and not own:
         raise SettingsError(f"{where}: found {label} = {value!r}, expected one of {', '.join(CHOICES[key])}")
     expected = _TYPES.get(key, str)
     if not isinstance(value, expected):

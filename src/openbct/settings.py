@@ -137,7 +137,7 @@ class SegmentationSettings:
     """Who finds the bones."""
 
     segmenter: str = "auto"
-    """``"auto"``: labels where they are given, else built in; ``"builtin"``, ``"totalsegmentator"``, ``"given"``."""
+    """``"auto"``: labels where they are given, else built in; ``"builtin"``, ``"totalsegmentator"``, ``"given"``, or ``file.py:OBJECT``."""
     fast: bool = False
     """TotalSegmentator's 3 mm model."""
     device: str = "auto"

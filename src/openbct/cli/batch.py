@@ -285,7 +285,7 @@ def _digest(request: Request) -> str:
     """Return a digest of what was asked: program, protocol with its plug-ins, and the files' sizes and times."""
     asked = {key: str(value) for key, value in asdict(request).items() if key not in ("out", "protocol")}
     settings = make_settings(request)
-    names = (settings.calibration.method, settings.vertebra.material, settings.femur.material)
+    names = (settings.calibration.method, settings.vertebra.material, settings.femur.material, settings.segmentation.segmenter)
     plugins = [Path(name.rpartition(":")[0]) for name in names if is_spec(name)]
     others = () if request.phantom_scan is None else (request.phantom_scan,)  # a certificate's values are in the settings
     kept = [Path(settings.assessment.reference)] if settings.assessment.reference else []

@@ -119,6 +119,7 @@ def _read_protocol(path: Path) -> Settings:
 
     changes = {
         "calibration": {"method": beside(settings.calibration.method)},
+        "segmentation": {"segmenter": beside(settings.segmentation.segmenter)},
         "vertebra": {"material": beside(settings.vertebra.material)},
         "femur": {"material": beside(settings.femur.material)},
     }

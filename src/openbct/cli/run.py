@@ -152,7 +152,12 @@ def keep_plugins(settings: Settings, out: Path) -> Settings:
     from ..io import write_bytes
 
     tables = to_tables(settings)
-    for section, key in (("vertebra", "material"), ("femur", "material"), ("calibration", "method")):
+    for section, key in (
+        ("vertebra", "material"),
+        ("femur", "material"),
+        ("calibration", "method"),
+        ("segmentation", "segmenter"),
+    ):
         name = tables[section][key]
         if is_spec(name):
             source, _, attribute = name.rpartition(":")

@@ -36,6 +36,9 @@ SHELL = 0.25
 """From the middle of a cortex or endplate to its surface [mm]: half of 0.3 to 0.5 mm [R]."""
 EDGE_HU = 60.0
 """Slope that counts as one unit of gain [HU/mm] [D]."""
+SEEN = (-50.0, 900.0)
+"""Range of the image in which falls count [HU]: what falls from muscle to fat or to lung is no border of bone; 0 HU costs porous bodies
+beside fat a thousandth of their overlap [C]; [D]."""
 GAIN_CAP = 3.0
 """Most that one edge may count: calcified or metallic neighbours must not pull [-] [D]."""
 BEND_WALL, BEND_ENDPLATE = (0.25, 0.35), (0.12, 0.12)
@@ -145,7 +148,7 @@ def _voxel(image: Volume, direction: Float[Array, "3"]) -> float:
 
 def _blurred(values: Float[Array, "... h"], step: float, voxel: float) -> Float[Array, "... h"]:
     deviation = max(BLUR, BLUR_OF_VOXEL * voxel)
-    return np.asarray(ndimage.gaussian_filter1d(np.clip(values, -150.0, 900.0), deviation / step, axis=-1, mode="nearest"))
+    return np.asarray(ndimage.gaussian_filter1d(np.clip(values, *SEEN), deviation / step, axis=-1, mode="nearest"))
 
 
 def _drop(smooth: Float[Array, "... h"], step: float) -> Float[Array, "... h"]:

@@ -26,13 +26,17 @@ BODY_LIMITS, DISC_LIMITS = (9, 44), (2, 20)
 """Heights that are tried at all [mm] [D]."""
 PRIOR_CAP = 6.0
 """Most that a height may cost: a crushed body costs no more than a missing one [-] [D]."""
-WEIGHTS = {"wall": 0.18, "core": 0.12, "inside": 0.04, "edge": 2.2, "dip": 1.5, "pedicle": 0.7, "prior": 1.0, "neighbour": 16.0}
+WEIGHTS = {"wall": 0.18, "core": 0.12, "inside": 0.04, "edge": 2.2, "dip": 1.5, "pedicle": 2.2, "prior": 1.0, "neighbour": 16.0}
 """Of the evidence per millimetre, per endplate and per body, against one unit of the heights' prior [D]."""
 LOCAL, NEAR = 35.0, 8.0
 """Deviation over which a signal is scaled, and over which the wall is compared with itself [mm]: thoracic bodies are narrow and dark in their
 middle beside their rims [D]."""
 SLIM = (26.0, 31.0)
 """Depth of bodies up to which the wall says nothing, and from which it says all: upper thoracic discs are so thin that rims hide them [mm] [D]."""
+
+STOUT, RIBBED = (28.0, 33.0), 0.3
+"""Depth of bodies up to which the pedicles say only the second number's share [-], and from which they say all: higher up ribs join beside
+them [mm] [D]."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,12 @@ def read_signals(image: Volume, column: Column) -> Signals:
         pedicle[rows] = np.minimum(left, right)
     fine = ndimage.gaussian_filter1d(middle, 1.0)
     edge = fine - ndimage.gaussian_filter1d(middle, 5.0)
-    trust = np.clip((column.depth - SLIM[0]) / (SLIM[1] - SLIM[0]), 0.0, 1.0)
+    trust, stout = (np.clip((column.depth - low) / (high - low), 0.0, 1.0) for low, high in (SLIM, STOUT))
     return Signals(
         trust * _local(wall - ndimage.gaussian_filter1d(wall, NEAR, mode="nearest")),
         _local(middle),
         _local(edge),
-        _local(ndimage.gaussian_filter1d(pedicle, 2.0)),
+        (RIBBED + (1.0 - RIBBED) * stout) * _local(ndimage.gaussian_filter1d(pedicle, 2.0)),
     )
 
 
@@ -154,7 +158,8 @@ def _traced(disc: Array, body_from: Array, disc_from: Array, heights: Array, sig
         end, state = start - int(heights[state]), int(body_from[start, state])
     discs.reverse()
     dark = [float(signals.wall[a:b].mean()) for a, b in discs]
-    found = [Segment(0, discs[0][0], False, 0.0)] if discs[0][0] >= 4 else []
+    # Below the lowest disc there is always something, also where the canal, and with it the axis, is lost in the sacrum just there.
+    found = [Segment(0, max(discs[0][0], 1), False, 0.0)]
     for (below, above), (low, high) in zip(pairwise(discs), pairwise(dark), strict=True):
         lower, upper = below[1], above[0]
         found.append(Segment(lower, upper, True, float(signals.wall[lower:upper].mean()) - max(low, high)))

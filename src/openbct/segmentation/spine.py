@@ -12,17 +12,29 @@ from ..errors import GeometryError
 from ..records import BoneMask
 from ..volume import Volume, bounding_box, crop, offset_in
 from .body_surface import BodySurface, Start, body_mask, fit_body
-from .canal import Canal, find_canal
+from .canal import LEAST_ENCLOSED, LEAST_IN_POROUS, Canal, find_canal
 from .coarse import coarsen
 from .column import Column, find_column
 from .discs import Segment, find_bodies, read_signals
 from .found import FoundBones
 from .given import LEVELS
 from .levels import Naming, name_levels
+from .metal import without_metal
 from .smooth_surface import SEMI_GLOBAL
 
 LEAST_MM = 30.0
 """Extent of an image that can hold a vertebra [mm] [D]."""
+LEAST_FOLLOWED = 3
+"""Whole vertebrae in a row that a second look must find: what is in an image without a spine has not been seen to have two [C]; [D]."""
+SHORT_SHARE = 0.6
+"""Of the image's height, less than which a canal is said to have been lost [-] [D]."""
+POROUS = (
+    "The bone around the spinal canal is so porous or thin that the canal was found only at a second, less demanding look (bone in {enclosed:.0f} % of "
+    "all directions on average, usually 60 to 90 %); look at the bones in three planes."
+)
+NO_DISC, DISC_LEVELS = -0.4, ("T11", "T12", "L1", "L2", "L3", "L4", "L5", "L6")
+"""Contrast of the discs, in deviations, below which one of them is said not to be seen: fused levels have -1.7 to -0.7, others -0.1 and more
+[C]; and where discs are high enough for that [D]."""
 METAL, METAL_SHARE = 2000.0, 0.002
 """HU that no bone has, and their share of a body that is said [D]."""
 SENTENCE = (
@@ -52,11 +64,12 @@ def find_spine(image: Volume, wanted: Sequence[str] = LEVELS) -> FoundBones:
     if min(np.array(image.shape) * image.spacing) < LEAST_MM or min(image.shape) < 4:
         size = " x ".join(f"{edge:.0f}" for edge in np.array(image.shape) * image.spacing)
         return _nothing(levels, f"the image is too small for a vertebra ({size} mm)")
-    spine = _trace(image)
+    clean = without_metal(image)
+    spine = _trace(clean)
     if isinstance(spine, str):
-        if isinstance(_trace(turned := image.with_array(image.array[:, ::-1])), str):
+        if isinstance(_trace(clean.with_array(clean.array[:, ::-1])), str):
             return _nothing(levels, spine)
-        return _turned_back(find_spine(turned, wanted), image)
+        return _turned_back(find_spine(image.with_array(image.array[:, ::-1]), wanted), image)
     names, cautions = _named(spine, levels)
     bones: dict[str, BoneMask] = {}
     parts: dict[str, dict[str, float]] = {}
@@ -73,7 +86,7 @@ def find_spine(image: Volume, wanted: Sequence[str] = LEVELS) -> FoundBones:
             absent[name] = f"{name} is cut by the {'lower' if number == 0 else 'upper'} edge of the image"
             continue
         try:
-            bones[name], parts[name], said = _body(image, name, spine, number)
+            bones[name], parts[name], said = _body(image, clean, name, spine, number)
             cautions += said
         except GeometryError:
             absent[name] = f"no body could be shaped at the place of {name}"
@@ -104,16 +117,40 @@ def _turned_back(found: FoundBones, image: Volume) -> FoundBones:
 
 
 def _trace(image: Volume) -> _Spine | str:
-    """Return the column with its segments and their names, or why there is none."""
+    """Return the column with its segments and their names, or why there is none.
+
+    Where nothing can be named, bone may be so porous that the canal was lost: a second look asks for less bone around it. It is believed
+    only where several whole vertebrae follow one another and can be counted.
+    """
     coarse = coarsen(image)
-    canal = find_canal(coarse)
+    first = _followed(image, coarse, LEAST_ENCLOSED)
+    if isinstance(first, _Spine) and any(first.naming.names):
+        return first
+    second = _followed(image, coarse, LEAST_IN_POROUS)
+    if isinstance(second, _Spine) and any(second.naming.names) and sum(one.complete for one in second.segments) >= LEAST_FOLLOWED:
+        seen = POROUS.format(enclosed=100 * float(np.median(second.canal.enclosed)))
+        return replace(second, naming=replace(second.naming, cautions=(*second.naming.cautions, seen)))
+    return first
+
+
+def _followed(image: Volume, coarse: Volume, least: float) -> _Spine | str:
+    """Return the column behind which a canal is enclosed at least so far, or why there is none."""
+    canal = find_canal(coarse, least)
     if canal is None:
         return "no spinal canal was found in the image"
     column = find_column(image, canal)
     segments = find_bodies(read_signals(image, column), column.depth)
     if not segments:
         return "no vertebral bodies and discs were found in front of the spinal canal"
-    return _Spine(column, segments, name_levels(coarse, column, segments), canal)
+    naming = name_levels(coarse, column, segments)
+    length, height = float(np.ptp(canal.points[:, 2])), image.shape[2] * image.spacing[2]
+    if not any(naming.names) and length < SHORT_SHARE * height:
+        lost = (
+            f"the spinal canal was followed over {length:.0f} mm of the image's {height:.0f} mm: the bone around it is too porous or too thin, or little of "
+            f"the spine is in view; {naming.ground}"
+        )
+        naming = replace(naming, ground=lost)
+    return _Spine(column, segments, naming, canal)
 
 
 def _named(spine: _Spine, wanted: Sequence[str]) -> tuple[list[str | None], list[str]]:
@@ -143,10 +180,10 @@ def _why_not(name: str, names: Sequence[str | None], naming: Naming) -> str:
     return f"{name} was not found between its neighbours"
 
 
-def _body(image: Volume, name: str, spine: _Spine, number: int) -> tuple[BoneMask, dict[str, float], list[str]]:
-    """Return one body, what speaks for it, and the doubts."""
+def _body(image: Volume, clean: Volume, name: str, spine: _Spine, number: int) -> tuple[BoneMask, dict[str, float], list[str]]:
+    """Return one body, shaped in the image without metal, what speaks for it, and the doubts."""
     start = _start(spine, number)
-    surface = fit_body(image, start)
+    surface = fit_body(clean, start)
     mask = body_mask(image, surface)
     first, last = bounding_box(mask)
     mask = crop(mask, first.tolist(), last.tolist())
@@ -155,6 +192,11 @@ def _body(image: Volume, name: str, spine: _Spine, number: int) -> tuple[BoneMas
     inside = image.array[tuple(slice(int(a), int(a) + n) for a, n in zip(at, mask.shape))][mask.array]
     metal = float((inside > METAL).mean())
     cautions = []
+    if name in DISC_LEVELS and spine.segments[number].contrast < NO_DISC:
+        cautions.append(
+            f"{name}: beside it a disc is not seen, there is bone where it should be: grown together with its neighbour, bridged, or an endplate taken "
+            "wrongly; look at it from the side. A fused level does not stand for the spine."
+        )
     if metal > METAL_SHARE:
         cautions.append(
             f"{name}: {100 * metal:.1f} % of the body is above {METAL:g} HU, which no bone is: a screw, cement or another implant lies in it."
