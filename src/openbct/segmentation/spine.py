@@ -80,7 +80,7 @@ def find_spine(image: Volume, wanted: Sequence[str] = LEVELS) -> FoundBones:
             continue
         if name not in levels:
             with contextlib.suppress(GeometryError):
-                others[name], parts[name], _ = _body(image, name, spine, number)
+                others[name], parts[name], _ = _body(image, clean, name, spine, number)
             continue
         if not segment.complete:
             absent[name] = f"{name} is cut by the {'lower' if number == 0 else 'upper'} edge of the image"
