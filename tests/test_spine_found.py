@@ -93,7 +93,7 @@ def drawn_signals(fused: tuple[int, ...]) -> tuple[Signals, list[tuple[int, int]
         wall[lower:upper] = 1.0
         pedicle[(lower + upper) // 2 : upper] = 1.2
     for number in fused:
-        wall[bodies[number][0] - 10 : bodies[number][0]] = 1.3
+        wall[bodies[number][0] - 10 : bodies[number][0]] = 1.9
     for lower, upper in bodies:
         for end in (lower, upper - 1):
             edge = np.maximum(edge, 2.2 * np.exp(-0.5 * ((at - end) / 1.5) ** 2))
