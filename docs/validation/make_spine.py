@@ -139,7 +139,7 @@ def line(number: int, settings: TorsoSettings, words: str, found: dict[str, Any]
 
 SIGNS = {
     "metal": "above 2000 HU", "dense": "denser than", "implant near": "screws, rods or a cage", "no disc": "a disc is not seen", "fused": "fused, bridged",
-    "fracture": "a fracture is possible", "crush": "a crush", "porous": "second, less demanding look", "count": "The last rib was found",
+    "fracture": "a fracture is possible", "crush": "a crush", "porous": "second, less demanding look", "count": "The last rib was found", "few": "whole vertebrae were found",
     "light end": "one end of the labelled body", "refused": "refused",
 }  # fmt: skip
 """What is said, in short, and by which words it is known."""
@@ -232,7 +232,7 @@ above its upper endplate.
 
 {cases} persons of seed {special_seed}, one for each thing that a spine can have; the method was changed with {tuned} scans of seed 300 in view. None of these was looked at
 before the table had been made once; then the limit above which a voxel is taken for metal was raised from 1500 to 2000 HU, because with sharp kernels the hip bones' cortex was taken away and the sacrum with it, and no other change was made. What the tool says of the bodies, in short, is the last column: *metal* and *no disc* are said by the finder, *count* where ribs and sacrum disagree, *porous*
-after a second look, the others by the later stages, on an image whose density is 0.8 times its HU. Where persons have four or six lumbar vertebrae the true names go
+after a second look, *few* where the canal was lost, the others by the later stages, on an image whose density is 0.8 times its HU. Where persons have four or six lumbar vertebrae the true names go
 from L1 below the last rib to L4 or L6; with the sacrum in view names are counted from it and are then one off, which is said.
 
 | scan | voxels [mm] | true density [mg/cm³] | about | named right | median Dice | lowest Dice | what is said |
@@ -273,7 +273,8 @@ The six bodies with the lowest Dice of all simulated scans above: found in red, 
 """
 WRONG = """- Slices of 5 mm: a body's end is known to about a slice; endplates that curve are cut straight. Every plain body below 0.90 but one, L5 of no. 24, comes from such a scan.
 - Three levels grown together (19): bodies are lost and names go one off; it is said, but with bodies at 0.04 to 0.59 nothing of it is of use. Two levels are found.
-- Below 25 mg/cm³ (23) the canal can be lost for most of the spine; the two bodies that are left were named from a rib, one off, and nothing is said.
+- Below 25 mg/cm³ (23) the canal can be lost for most of the spine; the two bodies that are left were named from a rib, one off;
+  that few were found is said since this was seen.
 - A curve of 45° (11): the column is lost below L3, and L3, which is said to be doubtful, has 0.55. With one of 40° the last rib seems to be at L2, because simulated ribs stay where they are: a caution.
 - Four or six lumbar vertebrae: with the sacrum in view names are one off by our count and the caution says so; without it (7) a sixth lumbar vertebra is not known of.
 - Metal and cement: bodies are found, their walls are less sure (L3 of 15 has 0.86), and the bodies with them are refused later.
@@ -316,7 +317,9 @@ def of_bad(special: dict[int, dict[str, Any]]) -> str:
 
     def doubted(found: dict[str, Any], bone: str) -> bool:
         own = any(text.startswith(f"{bone}:") for text in found["cautions"]) or bool(found["told"].get(bone))
-        return own or any(words in text for text in found["cautions"] for words in (SIGNS["porous"], SIGNS["count"]))
+        return own or any(
+            words in text for text in found["cautions"] for words in (SIGNS["porous"], SIGNS["count"], SIGNS["few"])
+        )
 
     every = [(found, row) for found in special.values() for row in found["rows"]]
     bad = [(found, row) for found, row in every if row["dice"] < 0.9]

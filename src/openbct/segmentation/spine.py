@@ -144,12 +144,17 @@ def _followed(image: Volume, coarse: Volume, least: float) -> _Spine | str:
         return "no vertebral bodies and discs were found in front of the spinal canal"
     naming = name_levels(coarse, column, segments)
     length, height = float(np.ptp(canal.points[:, 2])), image.shape[2] * image.spacing[2]
-    if not any(naming.names) and length < SHORT_SHARE * height:
+    whole = sum(one.complete for one in segments)
+    if length < SHORT_SHARE * height and whole < LEAST_FOLLOWED:
         lost = (
             f"the spinal canal was followed over {length:.0f} mm of the image's {height:.0f} mm: the bone around it is too porous or too thin, or little of "
-            f"the spine is in view; {naming.ground}"
+            "the spine is in view"
         )
-        naming = replace(naming, ground=lost)
+        doubt = f"Few whole vertebrae were found ({whole}), because {lost}; their names may be off by one and more."
+        if any(naming.names):
+            naming = replace(naming, cautions=(*naming.cautions, doubt))
+        else:
+            naming = replace(naming, ground=f"{lost}; {naming.ground}")
     return _Spine(column, segments, naming, canal)
 
 
