@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from openbct.fe import PlasticSolution, force_at, offset_yield, solve_plastic
+from openbct.fe import Orthotropy, PlasticSolution, force_at, offset_yield, solve_plastic
 from openbct.fe.plastic_model import PlasticModel
 from openbct.fe.plastic_points import Material
 from openbct.fe.system import build_system
@@ -17,6 +17,8 @@ from openbct.fe.yield_criteria import Criterion, MohrCoulomb, Paraboloid, VonMis
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+BONE = Orthotropy((0.4, 0.6, 1.0), (0.25, 0.12, 0.2), (0.21, 0.16, 0.13))
+"""Anisotropic elasticity with von Mises yielding."""
 
 
 def nodes_of(voxels: BoolArray) -> BoolArray:
@@ -139,15 +141,17 @@ def test_cantilever_of_the_faim_manual() -> None:
 
 
 @pytest.mark.parametrize("bbar", [True, False])
-@pytest.mark.parametrize("criterion", [VonMises(), Paraboloid(0.6), MohrCoulomb(1.0), MohrCoulomb(0.6)], ids=str)
-def test_tangent_product_is_the_derivative_of_the_force(criterion: Criterion, bbar: bool) -> None:
+@pytest.mark.parametrize("criterion", [VonMises(), Paraboloid(0.6), MohrCoulomb(1.0), MohrCoulomb(0.6), BONE], ids=str)
+def test_tangent_product_is_the_derivative_of_the_force(criterion: Criterion | Orthotropy, bbar: bool) -> None:
     """V16 on a random heterogeneous body with plastic history: K_t v = d f(u + h v) / d h, and symmetric."""
     rng = np.random.default_rng(8)
     modulus = 1000.0 * np.exp(rng.normal(size=(4, 5, 6)))
     fixed = np.zeros((5, 6, 7, 3), dtype=bool)
     fixed[:, :, 0] = True
-    elastic = build_system(modulus, fixed, spacing=(1.0, 0.8, 1.3), bbar=bbar)
-    material = Material.of(elastic, 0.01 * modulus, 0.3, criterion)
+    symmetry = criterion if isinstance(criterion, Orthotropy) else None
+    elastic = build_system(modulus, fixed, spacing=(1.0, 0.8, 1.3), bbar=bbar, orthotropy=symmetry)
+    surface = VonMises() if isinstance(criterion, Orthotropy) else criterion
+    material = Material.of(elastic, 0.01 * modulus, 0.3, surface, symmetry)
     model = PlasticModel(elastic, material, (1.0, 0.8, 1.3), bbar=bbar)
     first, second, v, w = (elastic.pack(scale * rng.normal(size=(elastic.grid.n_nodes, 3))) for scale in (0.01, 0.02, 1.0, 1.0))
     model.force(first)

@@ -13,10 +13,6 @@ from openbct.fe import FREE, Orthotropy, RigidFace, reaction, solve, solve_plast
 from openbct.fe.hex8 import orthotropic_stiffness
 from openbct.fe.orthotropic_points import DEVIATOR, joint_basis
 from openbct.fe.orthotropic_state import return_point
-from openbct.fe.plastic_model import PlasticModel
-from openbct.fe.plastic_points import Material
-from openbct.fe.system import build_system
-from openbct.fe.yield_criteria import VonMises
 from test_fe_plasticity import STRENGTH, YOUNG, press, random_bone
 
 BONE = Orthotropy((0.4, 0.6, 1.0), (0.25, 0.12, 0.2), (0.21, 0.16, 0.13))
@@ -105,29 +101,6 @@ def test_returned_stress_is_the_closest_point_of_the_surface() -> None:
         assert stress @ DEVIATOR @ stress == pytest.approx(limit, rel=1e-10)
         back = np.linalg.solve(YOUNG * stiffness, YOUNG * stiffness @ strain - stress)
         np.testing.assert_allclose(back, x / YOUNG * DEVIATOR @ stress, atol=1e-9 * size)
-
-
-@pytest.mark.parametrize("bbar", [True, False])
-def test_tangent_product_is_the_derivative_of_the_force(bbar: bool) -> None:
-    rng = np.random.default_rng(8)
-    modulus = 1000.0 * np.exp(rng.normal(size=(4, 5, 6)))
-    fixed = np.zeros((5, 6, 7, 3), dtype=bool)
-    fixed[:, :, 0] = True
-    elastic = build_system(modulus, fixed, spacing=(1.0, 0.8, 1.3), bbar=bbar, orthotropy=BONE)
-    material = Material.of(elastic, 0.01 * modulus, 0.3, VonMises(), BONE)
-    model = PlasticModel(elastic, material, (1.0, 0.8, 1.3), bbar=bbar)
-    first, second, v, w = (elastic.pack(scale * rng.normal(size=(elastic.grid.n_nodes, 3))) for scale in (0.01, 0.02, 1.0, 1.0))
-    model.force(first)
-    model.commit(first, np.zeros_like(first))
-    step = 1e-8
-    difference = (model.force(second + step * v) - model.force(second - step * v)) / (2 * step)
-    model.force(second)
-    y, other, zero = np.zeros_like(v), np.zeros_like(v), np.zeros(v.size, np.float32)
-    energy = model.product(zero, 1.0, v, y)
-    model.product(zero, 1.0, w, other)
-    np.testing.assert_allclose(y, difference, atol=2e-6 * np.abs(y).max())
-    assert energy == pytest.approx(float(v @ y), rel=1e-6)
-    assert float(w @ y) == pytest.approx(float(v @ other), abs=1e-6 * np.abs(w * y).sum())
 
 
 # Platens that tilt ----------------------------------------------------------------------------------------------------

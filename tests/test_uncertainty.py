@@ -47,7 +47,7 @@ def test_parts_add_in_the_square(value: float, sd: float | None, relative: float
 
 
 def test_the_packaged_table_is_plausible() -> None:
-    for test in ("vertebra", "fall"):
+    for test in ("vertebra", "fall", "stance"):
         spread = model_spread(test)
         assert 0.03 < spread.relative < 0.5
         assert (
@@ -62,7 +62,9 @@ def test_only_the_recipe_that_was_studied_has_a_spread() -> None:
         assert make_plan(built_in(name)).vertebra.spread == usual.vertebra.spread
     coarse = make_plan(override(built_in(), {"vertebra": {"voxel_mm": 2.0}}, "test"))
     assert coarse.vertebra.spread is None and coarse.femur.spread is not None
-    assert make_plan(built_in("femur-stance")).femur.spread is None
+    assert make_plan(built_in("femur-stance")).femur.spread == model_spread("stance")
+    for change in ({"head": "bonded"}, {"load_angle_deg": 10.0}, {"voxel_mm": 1.5}):
+        assert make_plan(override(built_in("femur-stance"), {"femur": change}, "test")).femur.spread is None
 
 
 def test_a_case_of_another_recipe_states_none() -> None:
@@ -75,6 +77,7 @@ def test_a_case_of_another_recipe_states_none() -> None:
 
 def test_the_page_states_the_packaged_numbers() -> None:
     page = (Path(__file__).resolve().parents[1] / "docs" / "methods" / "strength.md").read_text(encoding="utf-8")
-    vertebra, fall = model_spread("vertebra"), model_spread("fall")
-    assert f"{100 * vertebra.relative:.1f} % for a vertebra, {100 * fall.relative:.1f} % for a fall" in page
-    assert f"({vertebra.density_power:.2f} and {fall.density_power:.2f}, same study)" in page
+    vertebra, fall, stance = (model_spread(test) for test in ("vertebra", "fall", "stance"))
+    shares = f"{100 * vertebra.relative:.1f} % for a vertebra, {100 * fall.relative:.1f} % for a fall"
+    assert shares in page and f"{100 * stance.relative:.1f} % for stance" in page
+    assert f"({vertebra.density_power:.2f}, {fall.density_power:.2f} and {stance.density_power:.2f}, same study)" in page

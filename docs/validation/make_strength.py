@@ -1,9 +1,10 @@
 """Write docs/validation/strength.md and its pictures: what every modelling choice is worth, and how far the defaults have converged.
 
-    python docs/validation/make_strength.py --cache FOLDER
+    python docs/validation/make_strength.py --cache FOLDER [--only stance]
 
-``FOLDER`` keeps each solved variant, so that a broken-off run goes on where it stopped; empty it when the program has changed. Needs the
-real bones (``OPENBCT_TEST_DATA``, default ``../shared/data`` beside the project). About half an hour of one core.
+``FOLDER`` keeps each solved variant, so that a broken-off run goes on where it stopped; empty it when the program has changed. ``--only``
+makes the sections, pictures and packaged numbers of some tests anew and leaves the others as they stand. Needs the real bones
+(``OPENBCT_TEST_DATA``, default ``../shared/data`` beside the project). About fifty minutes of one core.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from openbct.cortex import Cortex
 from openbct.errors import OpenBCTError
 from openbct.femodel import build_model
 from openbct.io import read_density, read_labels
-from openbct.linear import CRAWFORD_2003, LinearTest, measure_linear
 from openbct.loadcases import AxialCompression, SidewaysFall, Stance
 from openbct.materials import MATERIALS, TRANSVERSE
 from openbct.phantoms import FemurShape, VertebraShape, femur_region, vertebra_region
@@ -42,8 +42,6 @@ DATA = Path(os.environ.get("OPENBCT_TEST_DATA", HERE.parents[2] / "shared" / "da
 TABLE = HERE.parents[1] / "src" / "openbct" / "data" / "model_uncertainty.toml"
 DENSITIES = {"low": 0.6, "middle": 1.0, "high": 1.5}
 """Trabecular density of the simulated bones over that of the default shape; cortical thickness goes with its square root [D]."""
-LINEAR = LinearTest("height", "0.0068 times stiffness times height", CRAWFORD_2003)
-"""For the stiffness of anisotropic elements."""
 PART = ("voxel", "steps", "element", "supports", "caps and pads", "alignment", "asymmetry", "shaft")
 """Groups that make the model's part of the uncertainty; the others are the bone's input or the recipe's scale."""
 
@@ -60,7 +58,6 @@ class Variant:
     change: Callable[[BoneRegion], BoneRegion] = lambda region: region
     cortex: Cortex | None = None
     symmetry: ElasticSymmetry | None = None
-    """Solved linearly, and held against the linear base."""
 
 
 Answer = dict[str, Any]
@@ -248,10 +245,11 @@ def vertebral(base: Variant, with_case: Callable[..., Variant], with_change: Cal
             test=unequal(base.test),
         ),
         with_case("supports", "loaded cap bonded", superior="bonded"),
+        with_case("supports", "loaded cap tilting", superior="tilting"),
         with_case("supports", "other cap sliding", inferior="sliding"),
         with_case("caps and pads", "caps 2 mm", cap=2.0),
         with_case("caps and pads", "caps 10 mm", cap=10.0),
-        replace(base, group="anisotropy", title="transverse isotropy (stiffness)", symmetry=TRANSVERSE),
+        replace(base, group="anisotropy", title="transverse isotropy", symmetry=TRANSVERSE),
     ]
     tilts = [(axis, word, d) for axis, word in ((0, "forward"), (1, "sideways")) for d in (-5, 5)]
     return found + [with_change("alignment", f"axis {d:+d}° {word}", tilted(axis, d)) for axis, word, d in tilts]
@@ -310,12 +308,6 @@ def _solve(variant: Variant, region: BoneRegion) -> Answer:
     specimen = variant.case.mount(region)
     boundary = variant.case.constrain(specimen)
     model = build_model(specimen, boundary, variant.law, cortex=variant.cortex, symmetry=variant.symmetry)
-    if variant.symmetry is not None:
-        plain = replace(model, symmetry=None)
-        return {
-            "stiffness": measure_linear(model, LINEAR, threads=1).stiffness,
-            "isotropic": measure_linear(plain, LINEAR, threads=1).stiffness,
-        }
     result = measure_strength(model, variant.test, threads=1)
     return {
         "strength": result.strength,
@@ -328,13 +320,13 @@ def _solve(variant: Variant, region: BoneRegion) -> Answer:
 Results = dict[str, dict[str, dict[str, Answer]]]
 
 
-def solve_all(folder: Path) -> Results:
+def solve_all(folder: Path, kinds: tuple[str, ...]) -> Results:
     """Every variant of every bone: kind, bone, title of the variant."""
     folder.mkdir(parents=True, exist_ok=True)
     found: Results = {}
-    for kind, names in BONES.items():
+    for kind in kinds:
         found[kind] = {}
-        for name in names:
+        for name in BONES[kind]:
             found[kind][name] = {variant.title: solved(kind, name, variant, folder) for variant in variants(kind)}
             print(f"{kind}, {name}: {sum(a['seconds'] for a in found[kind][name].values()):.0f} s of processor time", flush=True)
     return found
@@ -344,10 +336,8 @@ def solve_all(folder: Path) -> Results:
 
 
 def change(answers: dict[str, Answer], variant: Variant) -> float:
-    """Change of the strength (of the stiffness, where the variant is linear) [-]; NaN where it has no answer."""
+    """Change of the strength [-]; NaN where it has no answer."""
     answer, base = answers[variant.title], answers["base"]
-    if variant.symmetry is not None:
-        return float(answer["stiffness"] / answer["isotropic"] - 1.0) if "stiffness" in answer else float("nan")
     return float(answer["strength"] / base["strength"] - 1.0) if "strength" in answer and "strength" in base else float("nan")
 
 
@@ -449,7 +439,7 @@ def tornado(kind: str, found: Results) -> bytes:
         handlelength=1.0,
         columnspacing=1.2,
     )
-    return drawing.to_png(canvas, dpi=150)
+    return drawing.to_png(canvas)
 
 
 def convergence(kind: str, found: Results) -> list[str]:
@@ -462,16 +452,17 @@ def convergence(kind: str, found: Results) -> list[str]:
             values = [float(answer.get(key, np.nan)) for answer in answers]
             limit = richardson((sizes[0], sizes[1], sizes[2]), (values[0], values[1], values[2]))
             at = values[sizes.index(1.0)]
-            words = (
-                f"{limit[1]:,.0f} (order {limit[0]:.1f}; 1 mm is {100 * (at / limit[1] - 1):+.1f} %)" if limit else "not monotone"
-            )
+            rises = np.diff(values[:3])
+            words = "no order between 0.3 and 4" if rises[0] * rises[1] > 0 else "not monotone"
+            if limit:
+                words = f"{limit[1]:,.0f} (order {limit[0]:.1f}; 1 mm is {100 * (at / limit[1] - 1):+.1f} %)"
             rows.append((f"`{name}`", f"{key}, {unit}", *(f"{value:,.0f}" for value in values), words.replace("-", "−")))
     return markdown(("bone", "quantity", *(f"{size:g} mm" for size in sizes), "extrapolated to 0 mm"), rows)
 
 
 EXCLUDED = {
     "law": "scale of the recipe: common to all bones of one preset, ± 40 % until it is regressed on specimens",
-    "anisotropy": "option of the recipe, linear only so far",
+    "anisotropy": "option of the recipe",
     "edge": "option of the recipe",
     "cortex": "option of the recipe",
     "calibration": "input: its own part of the interval",
@@ -487,35 +478,33 @@ is provisional.
 """
 
 
-def page(found: Results) -> str:
-    """The whole page."""
+def section(kind: str, found: Results) -> str:
+    """What the page says of one test."""
+    parts, total = model_part(kind, found)
+    lines = [f"![Bars of the change of strength by each choice](strength_{kind}.png)", "", *sensitivity(kind, found)]
+    refused = [
+        f"- `{name}`, {variant.title}: {found[kind][name][variant.title]['error']}"
+        for name in BONES[kind] for variant in variants(kind) if "error" in found[kind][name][variant.title]
+    ]  # fmt: skip
+    lines += ["Refused:", "", *refused, ""] if refused else []
+    lines += ["### Voxel size", "", *convergence(kind, found)]
+    lines += ["### Model part of the uncertainty", ""]
+    rows = [*((group, f"{100 * value:.1f} %") for group, value in parts.items()), ("**together**", f"**{100 * total:.1f} %**")]
+    return "\n".join([*lines, *markdown(("choice", "relative standard deviation"), rows)]).strip()
+
+
+def page(found: Results, before: str) -> str:
+    """The whole page; sections of tests that were not made anew as they stand in ``before``."""
     lines = []
     for kind, title in TITLES.items():
-        parts, total = model_part(kind, found)
-        lines += [
-            f"## {title}",
-            "",
-            f"![Bars of the change of strength by each choice](strength_{kind}.png)",
-            "",
-            *sensitivity(kind, found),
-        ]
-        refused = [
-            f"- `{name}`, {variant.title}: {found[kind][name][variant.title]['error']}"
-            for name in BONES[kind] for variant in variants(kind) if "error" in found[kind][name][variant.title]
-        ]  # fmt: skip
-        lines += ["Refused:", "", *refused, ""] if refused else []
-        lines += ["### Voxel size", "", *convergence(kind, found)]
-        lines += ["### Model part of the uncertainty", ""]
-        lines += markdown(
-            ("choice", "relative standard deviation"),
-            [*((group, f"{100 * value:.1f} %") for group, value in parts.items()), ("**together**", f"**{100 * total:.1f} %**")],
-        )
+        words = section(kind, found) if kind in found else before.split(f"## {title}\n")[1].split("\n## ")[0].strip()
+        lines += [f"## {title}", "", words, ""]
     lines += [
         "## How the model part is made", "",
-        "The largest swing of a group of choices is taken as the half-width of a uniform spread (divided by √3), then averaged in the square over the four",
-        "bones; groups are added in the square, as if independent (design). Voxel sizes count up to 2 mm. Every strength of the default",
-        "protocol carries it, together with the calibration's error (`src/openbct/data/model_uncertainty.toml`, written by this script).",
-        "The femur's is for the most part that of bonded pads, which are worth ten times as much on the simulated femora as on the real one.",
+        "The largest swing of a group of choices is taken as the half-width of a uniform spread (divided by √3), then averaged in the square over the bones",
+        "of its table; groups are added in the square, as if independent (design). Voxel sizes count up to 2 mm. Every strength of the default protocol and",
+        "of `femur-stance` carries it, together with the calibration's error (`src/openbct/data/model_uncertainty.toml`, written by this script).",
+        "The fall's is for the most part that of bonded pads, which are worth ten times as much on the simulated femora as on the real one.",
         "Not in it:", "",
         *[f"- {group}: {reason}" for group, reason in EXCLUDED.items()], "",
     ]  # fmt: skip
@@ -531,12 +520,15 @@ def density_power(kind: str, found: Results) -> float:
     return float(np.mean(powers))
 
 
-def uncertainty_table(found: Results) -> str:
-    """The packaged table of the model's part."""
+def uncertainty_table(found: Results, before: str) -> str:
+    """The packaged table of the model's part; tests that were not made anew as they stand in ``before``."""
     lines = [
-        "# Model part of the uncertainty of a strength of the default protocol; written by docs/validation/make_strength.py. mark: computed."
+        "# Model part of the uncertainty of a strength: default protocol, femur-stance. By docs/validation/make_strength.py. mark: computed."
     ]
     for kind in BONES:
+        if kind not in found:
+            lines += ["", f"[{kind}]", *before.split(f"[{kind}]\n")[1].split("\n\n")[0].splitlines()]
+            continue
         parts, total = model_part(kind, found)
         lines += ["", f"[{kind}]", f"relative = {total:.3f}", f"density_power = {density_power(kind, found):.2f}"]
         lines += ["# " + ", ".join(f"{group} {100 * value:.1f} %" for group, value in parts.items())]
@@ -547,14 +539,17 @@ def main() -> None:
     """Solve what is not yet solved, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, required=True, help="folder of solved variants")
-    folder = parser.parse_args().cache
+    parser.add_argument("--only", nargs="+", choices=tuple(BONES), default=tuple(BONES), help="tests to make anew")
+    asked = parser.parse_args()
     if not DATA.is_dir():
         raise SystemExit("no real scans here: set OPENBCT_TEST_DATA to their folder")
-    found = solve_all(folder)
-    for kind in BONES:
+    kinds = tuple(asked.only)
+    found = solve_all(asked.cache, kinds)
+    for kind in kinds:
         (HERE / f"strength_{kind}.png").write_bytes(tornado(kind, found))
-    (HERE / "strength.md").write_text(page(found), encoding="utf-8")
-    TABLE.write_text(uncertainty_table(found), encoding="utf-8")
+    old = (HERE / "strength.md").read_text(encoding="utf-8"), TABLE.read_text(encoding="utf-8")
+    (HERE / "strength.md").write_text(page(found, old[0]), encoding="utf-8")
+    TABLE.write_text(uncertainty_table(found, old[1]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -92,7 +92,8 @@ def make_plan(settings: Settings, *, phantom_scan: Scan | None = None, reference
     SettingsError
         A material law, a plug-in or a calibration is unknown, or the reference belongs to another recipe.
     """
-    vertebra, femur, usual = settings.vertebra, settings.femur, built_in()
+    vertebra, femur, stands = settings.vertebra, settings.femur, settings.femur.loadcase == "stance"
+    studied = built_in("femur-stance" if stands else "default").femur
     return Plan(
         calibrator=make_calibrator(settings.calibration, phantom_scan=phantom_scan),
         vertebra=Recipe(
@@ -100,7 +101,7 @@ def make_plan(settings: Settings, *, phantom_scan: Scan | None = None, reference
             _compression(vertebra),
             *_law_and_test(vertebra, VERTEBRA_TEST, _SPANS[vertebra.pose]),
             elements=_elements(vertebra),
-            spread=model_spread("vertebra") if vertebra == usual.vertebra else None,
+            spread=model_spread("vertebra") if vertebra == built_in().vertebra else None,
         ),
         femur=Recipe(
             locate_femur,
@@ -108,7 +109,7 @@ def make_plan(settings: Settings, *, phantom_scan: Scan | None = None, reference
             _hip_test(femur),
             *_law_and_test(femur, *_FEMORAL[femur.loadcase]),
             elements=_elements(femur),
-            spread=model_spread("fall") if femur == usual.femur else None,
+            spread=model_spread("stance" if stands else "fall") if femur == studied else None,
         ),
         threads=settings.run.threads or None,
         title=settings.title,
@@ -265,10 +266,8 @@ def _try_law(law: MaterialLaw) -> None:
 
 
 def _test(default: MechanicalTest, asked: MechanicalSettings, span: str) -> MechanicalTest:
-    """Return the default test with the protocol's abscissa; the words follow the numbers."""
-    assert (
-        asked.strength_strain is not None and asked.strains is not None and asked.yield_criterion is not None
-    )  # settings saw to it
+    """Return the default test with the protocol's abscissa, which the settings saw to; the words follow the numbers."""
+    assert asked.strength_strain is not None and asked.strains is not None and asked.yield_criterion is not None
     soft = asked.strain_between == "endplates"
     strained = "strain of the bone between its pads" if soft else f"apparent strain of {span}"
     names = {"von_mises": "von Mises", "paraboloid": "paraboloid", "mohr_coulomb": "Mohr–Coulomb"}

@@ -18,7 +18,7 @@ from .records import BoneMeasures, StrengthResult
 
 @dataclass(frozen=True)
 class ModelSpread:
-    """What a study found for one test of the default protocol."""
+    """What a study found for one test of a studied protocol."""
 
     relative: float
     """One standard deviation over the strength [-], from modelling choices."""
@@ -28,7 +28,7 @@ class ModelSpread:
 
 @cache
 def model_spread(test: str) -> ModelSpread:
-    """Return the spread of ``"vertebra"`` (compression) or ``"fall"``.
+    """Return the spread of ``"vertebra"`` (compression), ``"fall"`` or ``"stance"``.
 
     References
     ----------
