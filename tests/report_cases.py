@@ -16,6 +16,7 @@ from openbct.records import (
     CalibratedVolume,
     Case,
     Finding,
+    FractureAssessment,
     Frame,
     Measure,
     Patient,
@@ -26,6 +27,7 @@ from openbct.records import (
     Specimen,
     Step,
     StrengthResult,
+    VertebraGrade,
 )
 from openbct.volume import Volume, bounding_box, crop, to_patient
 
@@ -348,7 +350,53 @@ def doubted() -> Case:
     bones = tuple(replace(b, status="caution", cautions=(side,)) if b.bone == "femur_left" else b for b in case.bones)
     whole = tuple(f"Doubt {n} about the scan, whose sentence is not cut." for n in range(1, 4))
     assessment = replace(case.assessment, findings=kept, step=step_)
-    return replace(case, bones=bones, cautions=(*whole, CLASS_DOUBT), assessment=assessment)
+    return replace(case, bones=bones, cautions=(*whole, CLASS_DOUBT), assessment=assessment, fractures=unbroken().fractures)
+
+
+def fractured() -> Case:
+    """Both vertebrae of the scene and two between them, one of each grade; one level not graded."""
+    case = plain_case()
+    found = []
+    for n, (level, grade, shape) in enumerate((("T12", 0, None), ("L1", 1, "wedge"), ("L2", 2, "biconcave"), ("L3", 3, "crush"))):
+        lost = (0.05, 0.22, 0.31, 0.46)[grade]
+        losses = {"anterior": lost, "middle": lost / 2, "posterior": 0.0}
+        heights = {place: 25.0 * (1 - share) for place, share in losses.items()}
+        points = {
+            f"{end}_{place}": np.array([0.0, 20.0 + 10.0 * (m - 1), 470.0 - 34.0 * n + sign * heights[place] / 2])
+            for m, place in enumerate(heights)
+            for end, sign in (("superior", 1), ("inferior", -1))
+        }
+        chances = tuple(1.0 if g == grade else 0.0 for g in range(4))
+        found.append(
+            VertebraGrade(
+                level,
+                heights,
+                dict.fromkeys(heights, 25.0),
+                {"anterior_posterior": 1 - lost},
+                losses,
+                lost,
+                0.05,
+                grade,
+                shape,
+                chances,
+                points,
+            )  # type: ignore[arg-type]
+        )
+    left_out = {"L2": "moderate biconcave fracture (grade 2)", "L3": "severe crush fracture (grade 3)"}
+    said = step("fractures", "Heights of 4 vertebral bodies were compared.", SEEN)
+    return replace(
+        case,
+        fractures=FractureAssessment(tuple(found), {"T11": "T11 is cut by the upper edge of the image"}, left_out, 1.5, said),
+    )
+
+
+def unbroken() -> Case:
+    """No fracture found."""
+    case = fractured()
+    assert case.fractures is not None
+    return replace(
+        case, fractures=replace(case.fractures, vertebrae=case.fractures.vertebrae[:1], ungraded={}, left_out={}, index=0.0)
+    )
 
 
 def another_test() -> Case:
@@ -415,4 +463,5 @@ CASES = {
     "no_bone": no_bone,
     "numbers_without_scale": numbers_without_scale,
     "doubted": doubted,
+    "fractured": fractured,
 }

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from make_path import DATA
+from make_spine import scan_of, settings_of
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
@@ -30,8 +31,8 @@ from openbct.phantoms import ScannerSettings, TorsoSettings, as_scan, simulate_t
 from openbct.phantoms import torso as torso_module
 from openbct.phantoms.column import LEVELS as DRAWN
 from openbct.phantoms.column import Fracture
-from openbct.phantoms.spine import VertebraShape, vertebra
-from openbct.records import BoneMask, BoneRegion, CalibratedVolume, Scan, Segmentation, Step
+from openbct.phantoms.spine import Vertebra, VertebraShape
+from openbct.records import Acquisition, BoneMask, BoneRegion, CalibratedVolume, LabelMap, Patient, Scan, Segmentation, Step
 from openbct.segmentation import BuiltIn, GivenLabels
 from openbct.volume import Volume
 
@@ -43,7 +44,7 @@ Array = np.ndarray
 TUNED, SHOWN = 0, 1
 """Seeds: spines that served to choose limits, and those of the tables."""
 SLICES = (1.0, 2.0, 3.0, 5.0)
-N_DRAWN = 16
+N_DRAWN = 8
 ABOVE = {"T9": (36.0, 28.0, 22.5, 3.0), "T8": (34.5, 27.0, 21.8, 3.0), "T7": (33.0, 26.0, 21.0, 3.0)}
 """Levels above the simulator's: width, depth, height [mm], lower in front [degrees] [D]."""
 KINDS = ("wedge", "biconcave", "crush")
@@ -57,14 +58,17 @@ def main() -> None:
     KEPT.mkdir(parents=True, exist_ok=True)
     if not DATA.is_dir():
         raise SystemExit("no real scans here: set OPENBCT_TEST_DATA to their folder")
-    if "tuned" in PARTS:
-        _drawn(TUNED)
-    if "drawn" in PARTS:
-        _drawn(SHOWN)
-    if "found" in PARTS:
-        _found()
-    if "real" in PARTS:
-        _real()
+    for part in PARTS:
+        name, _, number = part.partition(":")
+        only = int(number) if number else None
+        if name in ("tuned", "drawn"):
+            _drawn(TUNED if name == "tuned" else SHOWN, only)
+        elif name == "cohort":
+            _cohort(only)
+        elif name == "found":
+            _found(only)
+        else:
+            _real()
 
 
 # Bodies drawn without a scan ------------------------------------------------------------------------------------
@@ -106,7 +110,8 @@ def _voxels(shape: VertebraShape, slices: float, random: np.random.Generator) ->
     size = np.ceil(2 * reach / spacing).astype(int) + 3
     index = np.stack(np.meshgrid(*(np.arange(n) for n in size), indexing="ij"), axis=-1).reshape(-1, 3)
     x, y, z = ((index * spacing + first) @ turn).T.astype(np.float32)
-    distance = np.maximum(vertebra(shape).body((x, y, z))[0], y - np.float32(shape.depth / 2 - 0.5)).reshape(size)
+    bone = Vertebra(shape, np.zeros((1, 1, 1)))  # a label needs no texture
+    distance = np.maximum(bone.body((x, y, z))[0], y - np.float32(shape.depth / 2 - 0.5)).reshape(size)
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = first
     return Volume(distance < 0, affine, "mask")
@@ -121,9 +126,11 @@ def _filled(mask: Volume) -> CalibratedVolume:
     )
 
 
-def _drawn(seed: int) -> None:
+def _drawn(seed: int, only: int | None) -> None:
     """Measure the bodies of all drawn spines."""
-    for number in range(N_DRAWN if seed == SHOWN else N_DRAWN // 2):
+    for number in range(N_DRAWN):
+        if only not in (None, number):
+            continue
         shapes, fractures = _person(seed, number)
         for slices in SLICES:
             path = KEPT / f"drawn_{seed}_{number}_{slices:g}.json"
@@ -176,8 +183,8 @@ def _cases() -> Iterator[Case]:
     """Yield the scans: every kind, slice and density with one to three fractures of 15 to 50 % of T12 to L4."""
     random = np.random.default_rng(5)
     levels = ("T12", "L1", "L2", "L3", "L4")
-    for number in range(16):
-        count = (1, 2, 2, 3)[number // 4 % 4]
+    for number in range(12):
+        count = (2, 3, 1)[number // 4]
         start = int(random.integers(0, len(levels) - count + 1))
         where = levels[start : start + count] if number % 5 == 4 else tuple(random.choice(levels, count, replace=False))
         fractures = {
@@ -187,14 +194,16 @@ def _cases() -> Iterator[Case]:
         yield Case(fractures, SLICES[number % 4], (60.0, 100.0)[number // 2 % 2])
 
 
-def _found() -> None:
+def _found(only: int | None) -> None:
     """Simulate, segment and measure every scan."""
     for number, case in enumerate(_cases()):
+        if only not in (None, number):
+            continue
         path = KEPT / f"found_{number}.json"
         if path.exists():
             continue
         settings = TorsoSettings(
-            spacing=(1.2, 1.2, case.slices), field_of_view=190.0, centre=(0.0, 55.0), bottom=40.0, top=346.0,
+            spacing=(1.5, 1.5, case.slices), field_of_view=190.0, centre=(0.0, 55.0), bottom=40.0, top=346.0,
             trabecular_density=case.density, scanner=ScannerSettings(seed=number),
         )  # fmt: skip
         settings = replace(settings, body=replace(settings.body, fractures=dict(case.fractures)))
@@ -230,6 +239,23 @@ def _measured(found: Segmentation, scan: Scan) -> dict[str, Row]:
             bodies[level] = {"refused": str(error)}
     bodies |= {level: {"refused": reason} for level, reason in found.absent.items() if level in LEVELS}
     return bodies
+
+
+def _cohort(only: int | None) -> None:
+    """Segment and measure the scans of docs/validation/spine.md that were not looked at; some of their persons have fractures."""
+    for number in range(5, 30):
+        path = KEPT / f"cohort_{number}.json"
+        if path.exists() or number == 13 or only not in (None, number):
+            continue
+        body, (image, truth, names) = settings_of(200, number).body, scan_of(200, number, KEPT)
+        scan = Scan(image, Patient(), Acquisition(), "simulated", "", Step("reading", "simulated"))
+        true = {level: [fracture.kind, fracture.loss] for level, fracture in body.fractures.items()}
+        row: Row = {"slices": float(image.spacing[2]), "true": true, "metal": sorted(body.implants)}
+        drawn = LabelMap(
+            Volume(truth, image.affine, "label"), {n: f"vertebral_body_{name}" for n, name in names.items()}, "drawn"
+        )
+        segmenters = {"bodies": BuiltIn(("T12", "L1", "L2", "L3", "L4")), "given": GivenLabels((drawn,), ("L1", "L2", "L3"))}
+        _write(path, row | {key: _bodies(segmenter, scan) for key, segmenter in segmenters.items()})
 
 
 # Real spines -----------------------------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ HEIGHTS_REFERENCE = Reference(
 )
 NEAR = 3.0
 """Around the place of a height, where the ends of columns are read [mm] [D]."""
+LINE = (0.75, 2.0)
+"""Stretch of distances for the middle height: columns within 4 mm across and 1.5 mm along, because an endplate may be sunk to a groove there [D]."""
 SMOOTH = 1.5
 """Deviation over which the ends of columns are smoothed before their slope is taken [mm]: slices of 3 mm make steps [D]."""
 STEEPEST = 1.0
@@ -201,7 +203,7 @@ def measure_body(endplates: Endplates, mask: Volume) -> tuple[dict[str, Array], 
             z = points[f"{name}_endplate"][2] + slope * (y - at[1])
             points[f"{name}_plane_{end}"] = np.array([at[0], y, float(z)])
     for name, share in HEIGHT_AT.items():
-        upper, lower = _ends_at(columns, middle, front + share * (back - front))
+        upper, lower = _ends_at(columns, middle, front + share * (back - front), LINE if name == "middle" else (1.0, 1.0))
         points[f"superior_{name}"], points[f"inferior_{name}"] = upper, lower
         lengths[f"{name}_height"] = float(upper[2] - lower[2])
     across = columns.x[columns.footprint.any(axis=1)]
@@ -241,10 +243,13 @@ def _midline(columns: Columns) -> tuple[float, float, float]:
     return float(along[0]), float(along[-1]), middle
 
 
-def _ends_at(columns: Columns, x: float, y: float) -> tuple[Array, Array]:
-    """Return the upper and the lower endplate point at (x, y): the mean of the columns within 3 mm of it that end at the endplate."""
+def _ends_at(columns: Columns, x: float, y: float, stretch: tuple[float, float]) -> tuple[Array, Array]:
+    """Return the upper and the lower endplate point at (x, y): the mean of the columns within 3 mm of it that end at the endplate.
+
+    ``stretch`` multiplies distances across and along the depth.
+    """
     gx, gy = np.meshgrid(columns.x, columns.y, indexing="ij")
-    away = np.where(columns.footprint, np.hypot(gx - x, gy - y), np.inf)
+    away = np.where(columns.footprint, np.hypot(stretch[0] * (gx - x), stretch[1] * (gy - y)), np.inf)
     ends = []
     for heights in (columns.upper, columns.lower):
         there = np.where(_on_endplate(heights), away, np.inf)

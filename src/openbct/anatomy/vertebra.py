@@ -11,6 +11,7 @@ from scipy import ndimage
 from ..errors import SegmentationError
 from ..records import Array, BoneMask, BoneRegion, CalibratedVolume, Reference, Step
 from ..volume import Volume, bounding_box, crop, offset_in, place_into
+from .endplate_hollows import hollows
 from .endplates import HEIGHT_AT, HEIGHTS_REFERENCE, Endplates, end_over_middle, fit_endplates, measure_body, orthonormal
 from .vertebral_body import BodyCut, faces_front, isolate_body
 
@@ -59,7 +60,8 @@ def locate_vertebra(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRe
     A whole vertebra is cut at the posterior wall first. ``lengths`` holds ``"height"`` (mean endplate distance over the central
     half of the footprint), ``"anterior_height"``, ``"middle_height"``, ``"posterior_height"`` (on the midline at 15, 50 and 85 %
     of the depth), ``"width"``, ``"depth"`` [mm], ``"mean_area"`` (volume over height) [mm²], ``"tilt_deg"`` (between load axis
-    and image axis) and ``"wedge_deg"`` (between the endplates).
+    and image axis), ``"wedge_deg"`` (between the endplates), ``"superior_hollow"`` and ``"inferior_hollow"`` (deepest spot below an
+    endplate's bowl) [mm].
 
     Raises
     ------
@@ -80,6 +82,7 @@ def locate_vertebra(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRe
     first, last = bounding_box(body.mask)
     mask = place_into(crop(body.mask, first.tolist(), last.tolist()), density, fill=False)
     landmarks, lengths = measure_body(endplates, mask)
+    lengths |= hollows(endplates.columns)
     cautions = (
         *body.cautions,
         *_voxel_cautions(bone, calibrated.density),

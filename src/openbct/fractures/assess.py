@@ -11,6 +11,7 @@ import numpy as np
 from ..records import BoneRegion, FractureAssessment, Reference, Step, VertebraGrade
 from .doubts import NODES, SCHEUERMANN, SCOLIOSIS, mask_doubt, shape_doubts, slice_doubt, spine_doubts
 from .expected import PLACES, Body, Expected, expected_heights
+from .facing import facing_alike
 from .grading import GENANT, LIMITS, SHAPES, chances_of, grade_of, shape_of
 from .proportions import LEVELS, sources
 
@@ -56,7 +57,7 @@ def assess_fractures(
         for level in LEVELS
         if level in regions and confidence.get(level, 1.0) < UNTRUSTED
     }
-    usable = {level: regions[level] for level in LEVELS if level in regions and level not in doubtful}
+    usable = facing_alike({level: regions[level] for level in LEVELS if level in regions and level not in doubtful})
     bodies = {level: _body(region) for level, region in usable.items()}
     expected = expected_heights(bodies, sex) if bodies else {}
     grades = [_graded(level, bodies, expected[level], usable[level], limits) for level in bodies]

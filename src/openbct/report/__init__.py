@@ -8,6 +8,7 @@ from ..records import Case
 from .bones import bone_section, calibration, has_pictures, overview_figure
 from .content import Figure, Report
 from .directions import direction_map
+from .fractures import fracture_section
 from .html import to_html
 from .pdf import to_pdf
 from .references import Numbering, methods, provenance, references
@@ -34,6 +35,8 @@ def make_report(case: Case, *, texts: Texts = Texts(ENGLISH), made_on: date | No
     done = methods(case, texts, numbering)
     overview = overview_figure(case, texts, OVERVIEW_SHARE - 0.02, 62.0)
     sections = [summary(case, texts), adequacy(case, texts, overview), results(case, texts, numbering)]
+    broken = fracture_section(case, texts)
+    sections += [broken] if broken is not None else []
     # Bones without results come last: they need little room and share a page.
     shown = sorted((bone for bone in case.bones if has_pictures(bone, case)), key=lambda bone: bone.region is None)
     sections += [bone_section(bone, case, texts) for bone in shown]

@@ -10,7 +10,7 @@ from ..records import Case, Reference, Step
 from .content import Block, Fact, Facts, Listing, Paragraph, Section, Table
 from .wording import Texts, clean
 
-SCAN_STAGES: Final = ("input", "reading", "segmentation", "calibration", "assessment")
+SCAN_STAGES: Final = ("input", "reading", "segmentation", "calibration", "fractures", "assessment")
 """Stages that are done once for the scan: a bone that they name is no value of that bone."""
 SHORT_SETTINGS: Final = 2500
 """Settings with fewer letters stay on one page [design]."""

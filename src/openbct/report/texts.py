@@ -142,6 +142,36 @@ ENGLISH: Final[Mapping[str, str]] = {
     "adequacy.check.caution": "▲ caution",
     "adequacy.check.refused": "✗ refused",
     "adequacy.scan_only": "Doubts about the scan as a whole apply; see “Cautions”.",
+    # Fractures
+    "section.fractures": "Vertebral fractures",
+    "fractures.title": "Heights speak for a fracture",
+    "fractures.item": "{level}: {what}; {loss} ± {sd} % of the height lost",
+    "fractures.left_out": "Left out of the means of density and strength: {levels}. Their own values are given.",
+    "fractures.none_title": "No vertebral fracture of grade 1 or more",
+    "fractures.none": "{count} vertebrae, {first} to {last}, were looked at.",
+    "fractures.grade_0": "none",
+    "fractures.grade_1": "grade 1, possible: to be confirmed by a physician",
+    "fractures.grade_2": "grade 2, moderate",
+    "fractures.grade_3": "grade 3, severe",
+    "fractures.wedge": "wedge",
+    "fractures.biconcave": "biconcave",
+    "fractures.crush": "crush",
+    "fractures.caption": "Heights of the vertebral bodies in mm (expected without a fracture)",
+    "fractures.col_level": "Level",
+    "fractures.col_anterior": "Front",
+    "fractures.col_middle": "Middle",
+    "fractures.col_posterior": "Back",
+    "fractures.col_loss": "Loss, %",
+    "fractures.col_grade": "Grade",
+    "fractures.note": (
+        "Heights are those at 15, 50 and 85 % of the depth of each body; what was to be expected follows from the level and from this person’s other "
+        "vertebrae. Loss: the greatest of the three, ± one standard deviation. Grade after Genant: 1 from 20 %, 2 from 25 %, 3 from 40 % (limits of the "
+        "protocol), with the chance that it is this one. Heights alone do not tell a fracture from Scheuermann’s disease, Schmorl’s nodes or a vertebra "
+        "short by nature: see “Cautions”."
+    ),
+    "fractures.ungraded": "Not graded: {reasons}",
+    "fractures.picture": "The spine from the side, cut along its curve, with the three heights of each vertebral body; grades by colour, line and number.",
+    "fractures.picture_alt": "Sagittal picture of the spine with heights drawn. Found: {found}",
     # Results
     "results.caption": "Measures of each bone",
     "results.measure": "Measure",

@@ -1,0 +1,85 @@
+"""Vertebral fractures: the spine from the side beside the heights of every vertebra."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..records import Case, FractureAssessment, VertebraGrade
+from .content import Block, Figure, Notice, Pair, Paragraph, Section, Table
+from .spine_side import ORDER, spine_side
+from .wording import Texts
+
+SHARE: Final = 0.36
+"""Part of the line that the picture takes."""
+HIGHEST: Final = 185.0
+"""Of the picture, on paper [mm] [design]."""
+
+
+def fracture_section(case: Case, texts: Texts) -> Section | None:
+    """Return what was found of vertebral fractures; ``None`` where no vertebra was looked at."""
+    found = case.fractures
+    if found is None or not (found.vertebrae or found.ungraded):
+        return None
+    notes = [Paragraph(texts("fractures.note"), "note")] if found.vertebrae else []
+    if found.ungraded:
+        reasons = "; ".join(
+            f"{texts.inline_bone(level)}: {texts.sentence(reason, level)}" for level, reason in found.ungraded.items()
+        )
+        notes.append(Paragraph(texts("fractures.ungraded", reasons=reasons), "note"))
+    blocks: tuple[Block, ...] = tuple(notes)
+    if found.vertebrae:
+        beside = (_lead(found, texts), _table(found, texts), *notes)
+        blocks = (Pair((_figure(case, found, texts),), beside, SHARE),)
+    return Section("fractures", texts("section.fractures"), blocks, new_page=len(found.vertebrae) > 4)
+
+
+def _lead(found: FractureAssessment, texts: Texts) -> Block:
+    """Return the finding in one box."""
+    broken = [one for one in found.vertebrae if one.grade]
+    first, last = (texts.inline_bone(found.vertebrae[n].level) for n in (0, -1))
+    if not broken:
+        return Notice(
+            "ok", texts("fractures.none_title"), (texts("fractures.none", count=len(found.vertebrae), first=first, last=last),)
+        )
+    items = tuple(_item(one, texts) for one in broken)
+    left_out = ", ".join(texts.inline_bone(level) for level in found.left_out)
+    items += (texts("fractures.left_out", levels=left_out),) if left_out else ()
+    return Notice("caution", texts("fractures.title"), items)
+
+
+def _item(one: VertebraGrade, texts: Texts) -> str:
+    """Return one fracture in words."""
+    loss, deviation = texts.number(100 * one.loss), texts.number(100 * one.loss_sd)
+    return texts("fractures.item", level=texts.inline_bone(one.level), what=_words(one, texts), loss=loss, sd=deviation)
+
+
+def _words(one: VertebraGrade, texts: Texts) -> str:
+    """Return grade and shape in words."""
+    words = texts(f"fractures.grade_{one.grade}")
+    return f"{words}, {texts(f'fractures.{one.shape}')}" if one.shape else words
+
+
+def _table(found: FractureAssessment, texts: Texts) -> Table:
+    rows = []
+    for one in found.vertebrae:
+        heights = [f"{texts.number(one.heights[place], 1)} ({texts.number(one.expected[place], 1)})" for place in ORDER]
+        loss = texts("value.sd", value=texts.number(100 * one.loss), sd=texts.number(100 * one.loss_sd))
+        certain = texts.number(100 * one.chances[one.grade])
+        rows.append((texts.inline_bone(one.level), *heights, loss, f"{one.grade} ({certain} %)"))
+    heads = tuple(texts(f"fractures.col_{key}") for key in ("level", *ORDER, "loss", "grade"))
+    return Table(texts("fractures.caption"), heads, "lrrrrl", (0.7, 1.35, 1.35, 1.35, 1.0, 1.05), tuple(rows), compact=True)
+
+
+def _figure(case: Case, found: FractureAssessment, texts: Texts) -> Figure:
+    names = {
+        one.level: texts.inline_bone(one.level) + (f"  {_short(one, texts)}" if one.grade else "") for one in found.vertebrae
+    }
+    data = spine_side(case.scan.image, found, names, SHARE - 0.02, HIGHEST)
+    broken = "; ".join(f"{one.level} {_words(one, texts)}" for one in found.vertebrae if one.grade) or texts(
+        "fractures.none_title"
+    )
+    return Figure(data, "image/png", texts("fractures.picture"), texts("fractures.picture_alt", found=broken))
+
+
+def _short(one: VertebraGrade, texts: Texts) -> str:
+    return f"{one.grade} {texts(f'fractures.{one.shape}')}"
