@@ -8,10 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from openbct.anatomy.endplate_hollows import hollows
+from openbct.anatomy.endplates import Columns
 from openbct.errors import SettingsError
 from openbct.fracture_search import doubts_beside, with_fracture
 from openbct.fractures import LIMITS, assess_fractures
 from openbct.fractures.expected import PLACES
+from openbct.fractures.facing import _turned
 from openbct.fractures.grading import chances_of, grade_of, shape_of
 from openbct.fractures.proportions import LEVELS, proportions
 from openbct.io.fracture_tables import fracture_columns, fracture_rows, fractures_to_table
@@ -195,6 +198,9 @@ def test_what_is_not_graded() -> None:
     found = assess_fractures(regions, ungraded={"T3": "T3 is cut"}, confidence={"L1": 0.02, "L2": 0.3})
     assert set(found.ungraded) == {"T3", "T1", "L1"} and "confidence of 0.02" in found.ungraded["L1"]
     assert any("confidence of 0.30" in text for text in next(one for one in found.vertebrae if one.level == "L2").cautions)
+    half = {**spine({}), "T12": body("T12", (0.6, 0.6, 0.6))}
+    half["T12"] = replace(half["T12"], lengths={**half["T12"].lengths, "end_density_ratio": 0.53})
+    assert "does not end at an endplate" in assess(half).ungraded["T12"]
     nobody = assess_fractures({}, ungraded={"L1": "cut"}, confidence={})
     assert nobody.index is None and not nobody.vertebrae and "No vertebral body" in nobody.step.sentence
 
@@ -212,3 +218,28 @@ def test_a_fracture_stands_with_its_bone_and_in_the_tables() -> None:
     assert (
         fracture_columns(found, "L1")["fracture_grade"] == 2 and fracture_columns(found, "femur_left")["fracture_grade"] is None
     )
+
+
+def test_a_body_that_faces_the_other_way_than_most_is_turned() -> None:
+    regions = spine({"L1": ("wedge", 0.5)})
+    turned = _turned(regions["L1"])
+    assert turned.lengths["posterior_height"] == regions["L1"].lengths["anterior_height"]
+    one = grades({**regions, "L1": turned})["L1"]
+    assert one.shape == "wedge" and one.grade == 3 and one == grades(regions)["L1"]
+
+
+def test_hollows_are_spots_and_neither_grooves_nor_slopes() -> None:
+    x = y = np.arange(-22.0, 23.0)
+    gx, gy = np.meshgrid(x, y, indexing="ij")
+    inside = (gx / 22) ** 2 + (gy / 16) ** 2 <= 1
+    bowl, spot = 0.004 * (gx**2 + gy**2), np.exp(-((gx - 4) ** 2 + gy**2) / 18)
+
+    def deepest(upper: np.ndarray) -> float:
+        columns = Columns(x, y, np.where(inside, 0.0, np.nan), np.where(inside, upper, np.nan))
+        found = hollows(columns)
+        assert found["inferior_hollow"] == 0.0
+        return found["superior_hollow"]
+
+    assert deepest(20 + bowl - 5 * spot) > 2.5
+    for sound in (20 + bowl, 20 + 0.5 * gy, 12 + 0.6 * np.abs(gy), 20 - 0.4 * np.minimum(gy, 0)):
+        assert deepest(sound) < 0.7

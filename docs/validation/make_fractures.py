@@ -3,7 +3,7 @@
 
     python docs/validation/make_fractures.py [FOLDER [PART ...]]
 
-Heights are kept in the folder, a file for each spine, and are not measured again: parts ("drawn", "found", "real") can be made one by one; without parts all are made. Needs the real
+Heights are kept in the folder, a file for each spine, and are not measured again: parts ("drawn", "found", "cohort", "real"; "drawn:3" for one of them) can be made one by one; without parts all but the cohort are made. Needs the real
 scans (``OPENBCT_TEST_DATA``, default ``../shared/data`` beside the project). Takes about an hour on one core, most of it to simulate and segment scans.
 """
 
@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from make_path import DATA
+from make_path import DATA, markdown
 from make_spine import scan_of, settings_of
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from openbct.anatomy import locate_vertebra
 from openbct.errors import OpenBCTError
+from openbct.fractures import LIMITS, assess_fractures
 from openbct.fractures.proportions import LEVELS
 from openbct.io import read_labels, read_scan
 from openbct.phantoms import ScannerSettings, TorsoSettings, as_scan, simulate_torso
@@ -32,7 +33,20 @@ from openbct.phantoms import torso as torso_module
 from openbct.phantoms.column import LEVELS as DRAWN
 from openbct.phantoms.column import Fracture
 from openbct.phantoms.spine import Vertebra, VertebraShape
-from openbct.records import Acquisition, BoneMask, BoneRegion, CalibratedVolume, LabelMap, Patient, Scan, Segmentation, Step
+from openbct.records import (
+    Acquisition,
+    BoneMask,
+    BoneRegion,
+    CalibratedVolume,
+    FractureAssessment,
+    Frame,
+    LabelMap,
+    Patient,
+    Scan,
+    Segmentation,
+    Step,
+    VertebraGrade,
+)
 from openbct.segmentation import BuiltIn, GivenLabels
 from openbct.volume import Volume
 
@@ -40,6 +54,7 @@ torso_module.RAY_PIXEL, torso_module.RAY_SLICE = 5.0, 10.0  # a third of the tim
 HERE = Path(__file__).resolve().parent
 KEPT = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())
 PARTS = sys.argv[2:] or ["drawn", "found", "real"]
+"""What is measured before the page is written; "page" measures nothing."""
 Array = np.ndarray
 TUNED, SHOWN = 0, 1
 """Seeds: spines that served to choose limits, and those of the tables."""
@@ -67,8 +82,9 @@ def main() -> None:
             _cohort(only)
         elif name == "found":
             _found(only)
-        else:
+        elif name == "real":
             _real()
+    _page()
 
 
 # Bodies drawn without a scan ------------------------------------------------------------------------------------
@@ -289,6 +305,199 @@ def _real() -> None:
                     )
                 },
             )
+
+
+# The page ---------------------------------------------------------------------------------------------------------
+
+
+HEAD = """# Vertebral fractures
+
+This page is written by `python docs/validation/make_fractures.py`. Losses are those that were drawn, of the height before; a grade is right where it is the grade of the drawn loss. **Near**: the drawn loss lies within
+3 % of a limit between grades (20, 25, 40 %), where the grade is a matter of chance; such cases stand in the tables and are not counted. `±` is what the stage says of its own uncertainty.
+
+"""
+
+
+def _region(level: str, row: Row) -> BoneRegion:
+    """Return what the stage needs of a body again."""
+    mask = Volume(np.ones((1, 1, 1), dtype=bool), np.array(row["affine"]), "mask")
+    points = {name: np.array(point) for name, point in row["landmarks"].items()}
+    frame = Frame(np.zeros(3), np.array(row["axes"]))
+    return BoneRegion(level, "vertebra", None, mask, mask, frame, points, row["lengths"], Step("anatomy", "kept"))
+
+
+def _assessed(bodies: Mapping[str, Row]) -> FractureAssessment:
+    """Return the stage's result on kept bodies; the sex is left unknown."""
+    regions = {level: _region(level, row) for level, row in bodies.items() if "refused" not in row}
+    refused = {level: row["refused"] for level, row in bodies.items() if "refused" in row}
+    confidence = {level: bodies[level]["confidence"] for level in regions}
+    return assess_fractures(regions, ungraded=refused, confidence=confidence)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One vertebra: drawn and found."""
+
+    spine: str
+    slices: float
+    level: str
+    kind: str
+    loss: float
+    found: VertebraGrade | None
+    """``None``: not graded."""
+    why: str = ""
+
+    @property
+    def near(self) -> bool:
+        """Within 3 % of a limit."""
+        return min(abs(self.loss - limit) for limit in LIMITS) <= NEAR
+
+    @property
+    def right(self) -> bool:
+        """The grade is that of the drawn loss."""
+        return self.found is not None and self.found.grade == sum(self.loss >= limit for limit in LIMITS)
+
+
+def _judged(pattern: str, key: str) -> list[Judged]:
+    """Return every vertebra of the kept spines of a part."""
+    found = []
+    for path in sorted(KEPT.glob(pattern), key=lambda one: [int(n) for n in one.stem.split("_")[1:]]):
+        row = json.loads(path.read_text(encoding="utf-8"))
+        if key not in row:
+            continue
+        done = _assessed(row[key])
+        grades = {one.level: one for one in done.vertebrae}
+        levels = [level for level in LEVELS if level in grades or level in row["true"]]
+        for level in levels:
+            kind, loss = row["true"].get(level, ["", 0.0])
+            spine = path.stem.split("_")[2 if pattern.startswith("drawn") else 1]
+            found.append(
+                Judged(spine, row["slices"], level, kind, loss, grades.get(level), done.ungraded.get(level, "not found"))
+            )
+    return found
+
+
+def _share(judged: list[Judged]) -> str:
+    counted = [one for one in judged if not one.near]
+    right = sum(one.right for one in counted)
+    return f"{right} of {len(counted)} ({100 * right / len(counted):.0f} %)" if counted else "–"
+
+
+def _errors(judged: list[Judged]) -> str:
+    errors = np.array([100 * (one.found.loss - one.loss) for one in judged if one.found])
+    return f"{errors.mean():+.1f} ± {errors.std():.1f} ({np.abs(errors).max():.1f})" if len(errors) else "–"
+
+
+def _summary(judged: list[Judged]) -> list[str]:
+    """Return the table by kind and slices."""
+    rows = []
+    for kind in (*KINDS, ""):
+        for slices in sorted({one.slices for one in judged}):
+            mine = [one for one in judged if one.kind == kind and one.slices == slices]
+            if not mine:
+                continue
+            graded = [one for one in mine if one.found]
+            shapes = sum(one.found.shape == kind for one in graded if one.found and one.found.grade and kind)
+            broken = sum(bool(one.found and one.found.grade) for one in graded)
+            high = sum(bool(one.found and one.found.grade >= 2) for one in graded)
+            rows.append(
+                (kind or "sound", f"{slices:g}", str(len(mine)), str(len(mine) - len(graded)), _share(mine), _errors(mine) if kind else "–",
+                 f"{shapes} of {broken}" if kind else f"{broken} of grade 1, {high} of 2 or 3" if not high else f"{broken - high} of grade 1, {high} of 2 or 3")
+            )  # fmt: skip
+    head = (
+        "fracture",
+        "slices, mm",
+        "vertebrae",
+        "not graded",
+        "grade right",
+        "loss found less drawn, % of height (largest)",
+        "shape right; of sound ones: false",
+    )
+    return markdown(head, rows)
+
+
+def _every(judged: list[Judged]) -> list[str]:
+    """Return a row for every fractured vertebra, and for every sound one that got a grade."""
+    rows = []
+    for one in judged:
+        if not one.kind and not (one.found and one.found.grade):
+            continue
+        drawn = f"{one.kind} {100 * one.loss:.0f} %" if one.kind else "sound"
+        if one.found is None:
+            rows.append((one.spine, f"{one.slices:g}", one.level, drawn, f"not graded: {one.why}", ""))
+            continue
+        losses = " / ".join(f"{100 * one.found.losses[place]:.0f}" for place in ("anterior", "middle", "posterior"))
+        told = f"{one.found.grade}{f' {one.found.shape}' if one.found.shape else ''} ({100 * one.found.loss:.0f} ± {100 * one.found.loss_sd:.0f} %)"
+        rows.append(
+            (
+                one.spine,
+                f"{one.slices:g}",
+                one.level,
+                drawn,
+                f"{told}; {losses}",
+                "near" if one.near else "right" if one.right else "**wrong**",
+            )
+        )
+    return markdown(("spine", "slices, mm", "level", "drawn", "grade found (loss); front / middle / back, %", ""), rows)
+
+
+def _calibrated(judged: list[Judged]) -> str:
+    """Return how often the grade was the drawn one where the stage was that sure."""
+    sure = [(max(one.found.chances), one.right) for one in judged if one.found and one.kind]
+    parts = []
+    for low, high in ((0.0, 0.6), (0.6, 0.9), (0.9, 1.01)):
+        mine = [right for chance, right in sure if low <= chance < high]
+        if mine:
+            parts.append(f"chance {100 * low:.0f} to {min(100 * high, 100):.0f} %: {sum(mine)} of {len(mine)} right")
+    return "; ".join(parts)
+
+
+def _of_real() -> list[str]:
+    rows = []
+    for path in sorted(KEPT.glob("real_*.json")):
+        done = _assessed(json.loads(path.read_text(encoding="utf-8"))["bodies"])
+        greatest = max(done.vertebrae, key=lambda one: one.loss)
+        levels = f"{done.vertebrae[0].level} to {done.vertebrae[-1].level}"
+        name = path.stem.removeprefix("real_").replace("_", " ")
+        grades = ", ".join(f"{one.level} {one.grade}" for one in done.vertebrae if one.grade) or "none"
+        every = ", ".join(f"{one.level} {100 * one.loss:.0f}" for one in done.vertebrae)
+        rows.append((name, f"{len(done.vertebrae)} ({levels})", grades, f"{100 * greatest.loss:.0f} % ({greatest.level})", every))
+    return markdown(("scan", "graded", "grade 1 or more", "greatest loss", "loss by level, %"), rows)
+
+
+def _page() -> None:
+    """Write the page of all that is kept."""
+    drawn, found, given = _judged("drawn_1_*.json", "bodies"), _judged("found_*.json", "bodies"), _judged("found_*.json", "given")
+    cohort = _judged("cohort_*.json", "bodies")
+    text = [
+        "## Bodies drawn without a scan", "",
+        f"{len({one.spine for one in drawn})} spines from T7 to L5, each cut into slices of 1, 2, 3 and 5 mm (0.8 mm in the plane): heights vary by 3 % (standard deviation) and wedging by 1.5° from level to level, bodies lie tilted by 14°, and turned and bent "
+        "sideways by 3° (standard deviations). One to three fractures of 12 to 52 %, in every fourth spine three in a row. The masks are right: this is the stage alone. Density plays no part. "
+        f"Grades right outside the 3 %: **{_share(drawn)}** of all, {_share([one for one in drawn if one.kind])} of the fractured ones, "
+        f"{_share([one for one in drawn if one.kind and one.slices <= 3])} with slices up to 3 mm. {_calibrated(drawn)[:1].upper()}{_calibrated(drawn)[1:]}.", "",
+        *_summary(drawn), "", *_every(drawn), "",
+        "## Scans segmented without labels", "",
+        f"{len({one.spine for one in found})} simulated scans (1.5 mm in the plane, trabecular density of L1 60 or 100 mg/cm³) with one to three fractures of T12 to L4, found by the built-in segmenter. "
+        f"Grades right: **{_share(found)}** of all, {_share([one for one in found if one.kind])} of the fractured ones.", "",
+        *_summary(found), "", *_every(found), "",
+        "The same scans with the drawn bodies as labels:", "",
+        f"Grades right: **{_share(given)}** of all, {_share([one for one in given if one.kind])} of the fractured ones.", "", *_summary(given), "", *_every(given), "",
+    ]  # fmt: skip
+    if cohort:
+        false = sum(bool(one.found and one.found.grade) for one in cohort if not one.kind)
+        text += [
+            f"{len({one.spine for one in cohort})} scans of persons of the simulated cohort without fractures ([spine](spine.md)): {false} of {len(cohort)} vertebrae got a grade.",
+            "",
+        ]
+    text += [
+        "## Real spines",
+        "",
+        "Nobody has graded them; by eye they have no fracture. The thoracolumbar scan has voxels of 3 x 3 x 2.5 mm, the abdomen 3 mm, the lumbar one 0.6 mm along the spine.",
+        "",
+        *_of_real(),
+        "",
+    ]
+    (HERE / "fractures.md").write_text(HEAD + "\n".join(text), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from ..errors import SegmentationError
 from ..records import Array, BoneMask, BoneRegion, CalibratedVolume, Reference, Step
 from ..volume import Volume, bounding_box, crop, offset_in, place_into
 from .endplate_hollows import hollows
-from .endplates import HEIGHT_AT, HEIGHTS_REFERENCE, Endplates, end_over_middle, fit_endplates, measure_body, orthonormal
+from .endplates import HEIGHT_AT, HEIGHTS_REFERENCE, end_over_middle, fit_endplates, measure_body, orthonormal
 from .vertebral_body import BodyCut, faces_front, isolate_body
 
 MARGIN = 12.0
@@ -60,8 +60,8 @@ def locate_vertebra(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRe
     A whole vertebra is cut at the posterior wall first. ``lengths`` holds ``"height"`` (mean endplate distance over the central
     half of the footprint), ``"anterior_height"``, ``"middle_height"``, ``"posterior_height"`` (on the midline at 15, 50 and 85 %
     of the depth), ``"width"``, ``"depth"`` [mm], ``"mean_area"`` (volume over height) [mm²], ``"tilt_deg"`` (between load axis
-    and image axis), ``"wedge_deg"`` (between the endplates), ``"superior_hollow"`` and ``"inferior_hollow"`` (deepest spot below an
-    endplate's bowl) [mm].
+    and image axis), ``"wedge_deg"`` (between the endplates), ``"superior_hollow"`` and ``"inferior_hollow"`` (deepest spot of an endplate) [mm] and
+    ``"end_density_ratio"`` (lighter end over middle) [-].
 
     Raises
     ------
@@ -83,12 +83,13 @@ def locate_vertebra(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRe
     mask = place_into(crop(body.mask, first.tolist(), last.tolist()), density, fill=False)
     landmarks, lengths = measure_body(endplates, mask)
     lengths |= hollows(endplates.columns)
+    lengths["end_density_ratio"] = end_over_middle(endplates, density)
     cautions = (
         *body.cautions,
         *_voxel_cautions(bone, calibrated.density),
         *_shape_cautions(bone, mask, lengths),
         *_density_cautions(bone, density, mask),
-        *_end_cautions(bone, endplates, density),
+        *_end_cautions(bone, lengths["end_density_ratio"]),
     )
     return BoneRegion(
         bone=bone,
@@ -277,8 +278,7 @@ def _density_cautions(bone: str, density: Volume, mask: Volume) -> list[str]:
     return found
 
 
-def _end_cautions(bone: str, endplates: Endplates, density: Volume) -> list[str]:
-    share = end_over_middle(endplates, density)
+def _end_cautions(bone: str, share: float) -> list[str]:
     if share >= ENDS_CAUTION:
         return []
     return [

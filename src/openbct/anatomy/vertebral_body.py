@@ -95,6 +95,8 @@ def faces_front(body: Volume, axes: Float[Array, "3 3"]) -> bool:
     """
     local = points_of(body) @ axes
     local = local[np.abs(local[:, 2] - local[:, 2].mean()) < 0.3 * float(np.ptp(local[:, 2]))]
+    if len(local) == 0:  # two slices are no body to judge
+        return False
     y = (local[:, 1] - local[:, 1].min()) / float(np.ptp(local[:, 1]))
     front, back = (float(np.ptp(local[end, 0])) for end in (y <= END_SHARE, y >= 1.0 - END_SHARE))
     return front > FLAT_RATIO * back

@@ -19,6 +19,9 @@ NOISE_MM, NOISE_SLICE = 0.3, 0.25
 """Error of a height: this, and this share of the voxel along the body, one standard deviation [mm], [-]; rounded up from docs/validation/fractures.md [C]."""
 UNTRUSTED = 0.05
 """Confidence of a mask below which a vertebra is not graded [-] [D]."""
+BOUNDED = 0.95
+"""Density of a body's lighter end over its middle below which it is not graded [-]: anatomy doubts such a label; right ones have 1.0 to 2.0, a body that was
+shaped in half had 0.5 [C]."""
 LEFT_OUT_FROM = 2
 """Grade from which a vertebra stands for nothing in density and strength of the spine: moderate and severe fractures are certain enough [R]."""
 MORPHOMETRY = Reference(
@@ -56,6 +59,14 @@ def assess_fractures(
         level: f"the mask of {level} has a confidence of {confidence[level]:.2f}, too little for heights (expected {UNTRUSTED:g} or more)"
         for level in LEVELS
         if level in regions and confidence.get(level, 1.0) < UNTRUSTED
+    }
+    doubtful |= {
+        level: f"one end of the mask of {level} is lighter than its middle ({share:.2f} of its density, expected {BOUNDED:g} or more): it does not end "
+        "at an endplate"
+        for level in LEVELS
+        if level in regions
+        and level not in doubtful
+        and (share := regions[level].lengths.get("end_density_ratio", 9.9)) < BOUNDED
     }
     usable = facing_alike({level: regions[level] for level in LEVELS if level in regions and level not in doubtful})
     bodies = {level: _body(region) for level, region in usable.items()}

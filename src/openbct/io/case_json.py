@@ -169,7 +169,7 @@ def _sizes(lengths: Mapping[str, float]) -> dict[str, float]:
     """Return a region's lengths, angles, areas and volumes with the unit in each name."""
     sizes = {}
     for name, value in lengths.items():
-        if name.endswith("_deg"):
+        if name.endswith(("_deg", "_ratio")):
             sizes[name] = value
         elif name == "volume" or name.endswith("_volume"):
             sizes[f"{name}_cm3"] = value / 1000.0

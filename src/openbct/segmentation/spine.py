@@ -79,6 +79,8 @@ def find_spine(image: Volume, wanted: Sequence[str] = LEVELS) -> FoundBones:
         if name is None or (name not in levels and not segment.complete):
             continue
         if name not in levels:
+            if name not in LEVELS:  # the sacrum
+                continue
             with contextlib.suppress(GeometryError):
                 others[name], parts[name], _ = _body(image, clean, name, spine, number)
             continue
