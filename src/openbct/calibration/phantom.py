@@ -20,9 +20,10 @@ from .rod_reading import Readings, read_rods
 
 TYPICAL = 100.0
 """Density at which uncertainty is stated [mg/cm³]."""
-BEAM_SD = 0.04
+BEAM_SD = 0.06
 """Rods below a body see a softer beam than bone inside it: one standard deviation of what that does to densities [-] [C, simulated scans
-with beam hardening: 6 to 8 % low at the spine]. That body size changes phantom-calibrated density is published: Bonaretti 2014 [S]."""
+with beam hardening: 6 to 11 % low at the spine of bodies of 50 to 100 kg]. That body size changes phantom-calibrated density is
+published: Bonaretti 2014 [S]."""
 OTHER_SERIAL_SD = 0.02
 """Added where the values are those of another phantom of the model [-] [design]."""
 BONARETTI_2014 = Reference(
