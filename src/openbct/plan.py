@@ -189,8 +189,7 @@ def _method(settings: CalibrationSettings, phantom_scan: Scan | None) -> Calibra
         policy = settings.contrast or "caution"
         return Phantomless(mineral=mineral, energy_kev=settings.energy_kev, contrast=policy, **fewest)
     if settings.method == "phantom":
-        asked: Mineral | None = "CHA" if mineral == "CHA" else None  # K2HPO4 is what nobody asked for, and a phantom has its own
-        return Phantom(settings.phantom or "auto", settings.certificate, phantom_scan, asked)
+        return Phantom(settings.phantom or "auto", settings.certificate, phantom_scan, "CHA" if mineral == "CHA" else None)
     if settings.method == "given":
         return Given(mineral=mineral)
     if settings.method == "fixed" and settings.slope_mg_cm3_per_hu is not None and settings.intercept_mg_cm3 is not None:
