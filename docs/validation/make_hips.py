@@ -27,13 +27,11 @@ from openbct.anatomy import locate_femur
 from openbct.errors import SegmentationError
 from openbct.records import BoneMask, CalibratedVolume, Step
 from openbct.segmentation.builtin import combined
-from openbct.segmentation.confidence import weigh
+from openbct.segmentation.confidence import DOUBTED, weigh
 from openbct.segmentation.femora import find_femora, find_femur_in
 from openbct.volume import Volume, canonical, place_into, to_patient
 
 Row = dict[str, Any]
-ACCEPTED = 0.80
-"""Confidence from which a femur passes without a caution."""
 GOOD = 0.90
 """Overlap below which a femur should not pass."""
 
@@ -45,6 +43,9 @@ def measure(case: HipCase, folder: Path) -> list[Row]:
     begun = time.process_time()
     found = find_femora(image)
     seconds = time.process_time() - begun
+    if case.patient == 0:  # for the pictures
+        masks = {name: place_into(bone.mask, image).array for name, bone in found.bones.items()}
+        np.savez_compressed(folder / f"{case.name}.masks.npz", **masks)
     rows: list[Row] = []
     for value, name in ((2, "femur_left"), (3, "femur_right")):
         truth = labels == value
@@ -100,7 +101,7 @@ def refused_by_anatomy(bone: BoneMask, image: Volume) -> str:
 
 def accepted(row: Row) -> bool:
     """Return whether a femur passes without a caution of the segmentation and without a refusal of the anatomy."""
-    return bool(row["found"] and row["confidence"] >= ACCEPTED and not row["anatomy"])
+    return bool(row["found"] and row["confidence"] >= DOUBTED and not row["anatomy"])
 
 
 def real_scans(data: Path) -> list[str]:
@@ -214,8 +215,8 @@ def picture(case: HipCase, folder: Path, bone: str, target: Path) -> None:
     """Draw three planes through the head of a drawn person: truth red, mask green."""
     drawn = np.load(folder / f"{case.name}.npz")
     image, truth = Volume(drawn["image"], drawn["affine"], "HU"), drawn["labels"] == (2 if bone == "femur_left" else 3)
-    found = find_femora(image)
-    mask = place_into(found.bones[bone].mask, image).array if bone in found.bones else np.zeros_like(truth)
+    kept = np.load(folder / f"{case.name}.masks.npz")
+    mask = kept[bone] if bone in kept else np.zeros_like(truth)
     top = int(np.argwhere(truth)[:, 2].max())
     upper = np.argwhere(truth[:, :, int(top - 40 / image.spacing[2]) : top])
     medial = (
@@ -301,7 +302,7 @@ def write_page(folder: Path, data: Path) -> None:
         "one rule was changed for a fault of a drawn person. Twelve more scans of patient 002 (other shapes, ten modes) and the drawn persons were not looked at before the last run; of them no rule knows anything.", "",
         "**Beyond the joint's middle**: the part of the mask that lies nearer to the true pelvis than to the true femur, over the femur's volume: what truly is acetabulum or on its side of the gap. "
         "**Outside the bone elsewhere**: the rest of what the mask has too much, which is the edge that lies too far out. Both are counted in voxels of the scan.", "",
-        "**Accepted**: confidence of 0.80 or more (no caution) and not refused by the anatomy that follows.", "",
+        f"**Accepted**: confidence of {DOUBTED:.2f} or more (no caution) and not refused by the anatomy that follows.", "",
         "## Results", "", TABLE, *groups_of(told), "",
         f"Time: {np.median(seconds):.1f} s of one core per scan (median), worst {max(seconds):.1f} s.", "",
         f"Masks are larger than the truth rather than smaller (over {100 * np.median([row['over'] for row in found]):.1f} %, under {100 * np.median([row['under'] for row in found]):.1f} %, medians): a cortex thinner "
