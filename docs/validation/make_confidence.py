@@ -99,7 +99,7 @@ def hips(folder: Path, patient: str, most: int) -> Iterator[Case]:
         with np.load(file) as kept:
             image = Volume(kept["image"].astype(np.float32), kept["affine"], "HU")
             # the side is not kept, and the confidence is the same for both
-            yield Case(f"hip {file.stem}, slices of {image.spacing[2]:g} mm", "femur_left", "whole", image, kept["truth"])
+            yield Case(f"hip {file.stem}, slices of {image.spacing[2]:g} mm", "femur_left", "whole", image, kept["labels"] > 1)
 
 
 def real() -> Iterator[Case]:
@@ -207,15 +207,15 @@ def own_hips(folder: Path) -> list[tuple[str, float, float]]:
     """Return what it finds of the hips of patient 002 and of other scans in the folder, down to where its mask ends."""
     rows = []
     for file in sorted(folder.glob("*.npz")):
-        if file.stem.startswith("001") or ".part" in file.name:
+        if file.stem.startswith("001") or ".part" in file.name or ".masks" in file.name:
             continue
         with np.load(file) as kept:
-            image, truth = Volume(kept["image"].astype(np.float32), kept["affine"], "HU"), kept["truth"]
+            image, labels = Volume(kept["image"].astype(np.float32), kept["affine"], "HU"), kept["labels"]
         for mask in found_in(image, ("femur_left", "femur_right")).values():
             whole = place_into(mask.mask, image, False).array
-            if not (whole & truth).any():
-                continue  # the other side's, of which the truth is not kept
-            kept_truth = truth.copy()
+            kept_truth = labels == (2 if mask.bone == "femur_left" else 3)
+            if not kept_truth.any():
+                continue
             kept_truth[:, :, : int(np.flatnonzero(whole.any(axis=(0, 1)))[0])] = False
             rows.append((file.stem, dice(whole, kept_truth), mask.confidence))
     return rows
