@@ -326,7 +326,10 @@ def _as_sent(case: HipCase, image: Volume, labels: np.ndarray) -> tuple[Volume, 
     # a patient who lies otherwise has the same image in the patient's own axes: only how it is stored differs, which canonical() undoes
     turn = {"prone, header says supine": (0, 1), "feet first, header says head first": (0, 2)}.get(case.trial)
     if turn is not None:
-        return image.with_array(np.flip(image.array, turn)), np.flip(labels, turn)
+        labels = np.flip(labels, turn)
+        if 0 in turn:  # by that header the right femur is the left one
+            labels = np.array([0, 1, 3, 2], dtype=np.uint8)[labels]
+        return image.with_array(np.flip(image.array, turn)), labels
     low, high = np.zeros(3, dtype=int), np.array(image.shape)
     if "12 mm around" in case.trial:
         first, last = bounding_box(Volume(labels > 1, image.affine, "mask"))
