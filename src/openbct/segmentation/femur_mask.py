@@ -20,6 +20,8 @@ NECK_CONE, RIM_CONE = 50.0, 75.0
 pelvis lies behind the head's surface [degrees] [D]."""
 RIM_REACH, BOWL_REACH = 16.0, 32.0
 """How far behind the head's surface bone is taken for the pelvis, between the cones and beyond them [mm] [D]."""
+MEDIAL = 5.0
+"""Nothing of a proximal femur lies so far medial of its head [mm] [D]."""
 CLOSED = 3.0
 """Half the width of openings in the cortex that are bridged [mm] [D]."""
 BALL = ndimage.generate_binary_structure(3, 2)
@@ -62,6 +64,9 @@ def fill_femur(image: Volume, sharp: Volume, head: HeadSurface, shaft: ShaftLine
         Head and shaft are not one piece of bone.
     """
     inside, pelvis, joint = _around_head(image, head, shaft.neck)
+    x = image.affine[0, 3] + image.spacing[0] * np.arange(image.shape[0])
+    beyond = (head.centre[0] - x) * (1.0 if shaft.left else -1.0) > head.radius + MEDIAL
+    pelvis[beyond] = True
     bone = (image.array > BONE) & ~pelvis | inside
     pieces, _ = ndimage.label(bone)
     own = int(pieces[_index(image, head.centre)])
