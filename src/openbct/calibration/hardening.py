@@ -27,7 +27,7 @@ JOSEPH_1978 = Reference(
     "Joseph PM, Spital RD. A method for correcting bone induced artifacts in computed tomography scanners. J Comput Assist Tomogr 2:100 (1978)",
     "recalled",
 )
-RAO_1986 = Reference(
+SECOND_ORDER_1986 = Reference(
     "Quantitative bone measurements using x-ray computed tomography with second-order correction. Med Phys 13:474 (1986): accuracy of vertebral and "
     "cortical density with and without such a correction",
     "seen",
@@ -60,7 +60,7 @@ class HardeningCorrected:
             found.step.stage,
             "HU were first corrected for the hardening of rays in bone: each slice was split into water and apatite, projected, read with a computed "
             f"spectrum behind a water correction, and what that correction gets wrong was reconstructed and taken off. {found.step.sentence}",
-            (*found.step.references, JOSEPH_1978, RAO_1986, spectra),
+            (*found.step.references, JOSEPH_1978, SECOND_ORDER_1986, spectra),
             (
                 *found.step.cautions,
                 f"The correction for hardening in bone changed HU by up to {most:.0f}; a scanner that corrects for bone itself would be corrected twice, and "
