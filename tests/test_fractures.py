@@ -175,6 +175,9 @@ def test_chances() -> None:
     thin, thick = (grades(spine({"L1": ("wedge", 0.32)}, spacing=size))["L1"] for size in (1.0, 5.0))
     assert thick.loss_sd > thin.loss_sd and thick.chances[2] < thin.chances[2]
     assert any("5.0 mm along the spine" in text for text in thick.cautions) and len(thin.cautions) == 1
+    assert (
+        "may be fractured" in assess(spine({}, spacing=5.0)).step.cautions[0] and not assess(spine({}, spacing=3.0)).step.cautions
+    )
 
 
 def test_doubts() -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from ..records import BoneRegion, FractureAssessment, Reference, Step, VertebraGrade
-from .doubts import NODES, SCHEUERMANN, SCOLIOSIS, mask_doubt, shape_doubts, slice_doubt, spine_doubts
+from .doubts import NODES, SCHEUERMANN, SCOLIOSIS, mask_doubt, shape_doubts, slice_doubt, spine_doubts, thick_doubt
 from .expected import PLACES, Body, Expected, expected_heights
 from .facing import facing_alike
 from .grading import GENANT, LIMITS, SHAPES, chances_of, grade_of, shape_of
@@ -80,12 +80,13 @@ def assess_fractures(
                 *_said(grade, expected[grade.level], left_out_from),
                 *shape_doubts(grade, usable[grade.level]),
                 *by_level.get(grade.level, ()),
-                *slice_doubt(grade.level, _spacing(usable[grade.level])),
+                *(slice_doubt(grade.level, _spacing(usable[grade.level])) if grade.grade else ()),
                 *mask_doubt(grade.level, confidence.get(grade.level, 1.0)),
             ),
         )
         for grade in grades
     ]
+    whole += thick_doubt(max((_spacing(region) for region in usable.values()), default=0.0))
     if len(grades) == 1:
         whole.append(
             f"{grades[0].level} is the only vertebra whose heights are known: its back height was taken as sound, a crush of the whole body is not seen."

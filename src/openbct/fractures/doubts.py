@@ -41,6 +41,16 @@ def slice_doubt(level: str, spacing: float) -> list[str]:
     ]
 
 
+def thick_doubt(spacing: float) -> list[str]:
+    """Return what thick slices mean for the spine as a whole: what was not found may be there."""
+    if spacing <= THICK_MM:
+        return []
+    return [
+        f"Voxels are {spacing:.1f} mm along the spine (expected at most {THICK_MM:g} mm): outlines found without labels smooth a fracture "
+        "away (drawn losses of 46 and 45 % read 17 and 20 % in a simulated scan with slices of 5 mm), so that a vertebra without a grade may be fractured."
+    ]
+
+
 def mask_doubt(level: str, confidence: float) -> list[str]:
     """Return the doubt of a body whose mask is hardly trusted."""
     if confidence >= TRUSTED:
