@@ -7,8 +7,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from openbct.errors import SegmentationError
 from openbct.plausibility import judged, too_doubtful
-from openbct.records import BoneMask, BoneMeasures, BoneRegion, BoneResult, Frame, Measure, Patient, Step
+from openbct.records import (
+    Acquisition,
+    BoneMask,
+    BoneMeasures,
+    BoneRegion,
+    BoneResult,
+    Frame,
+    Measure,
+    Patient,
+    Scan,
+    Segmentation,
+    Step,
+)  # fmt: skip
+from openbct.segmentation import Agreeing
 from openbct.segmentation.builtin import of_finder
 from openbct.segmentation.likeness import compared
 from openbct.volume import Volume
@@ -100,6 +114,57 @@ def test_femora_are_compared_over_the_length_that_both_have() -> None:
     leaked = {**bones, "femur_right": mask_of("femur_right", (60, 40, 100), cut=True)}
     found, doubts = compared(leaked)
     assert found["femur_left"].confidence < 0.9 and len(doubts) == 2 and "the upper 60 mm of femur_right" in doubts[0]
+
+
+# Two segmenters --------------------------------------------------------------------------------------------------
+
+SCAN = Scan(Volume(np.zeros((4, 4, 4), dtype=np.float32), np.eye(4), "HU"), Patient(), Acquisition(), "drawn", "", STEP)
+
+
+def moved(mask: BoneMask, by: int) -> BoneMask:
+    affine = mask.mask.affine.copy()
+    affine[0, 3] += by
+    return replace(mask, mask=Volume(mask.mask.array, affine, "mask"))
+
+
+def found(*bones: BoneMask) -> Segmentation:
+    return Segmentation({bone.bone: bone for bone in bones}, {}, Step("segmentation", "Found."))
+
+
+def test_masks_that_two_segmenters_draw_alike_keep_their_confidence() -> None:
+    bone = mask_of("L2", (20, 10, 10), 0.9)
+    result = Agreeing(lambda scan: found(bone), lambda scan: found(bone))(SCAN)
+    assert result.bones["L2"].confidence == 0.9 and result.step.cautions == ()
+    assert result.step.sentence == "Found. Overlap (Dice) with the masks of the built-in segmenter: L2 1.00."
+
+
+def test_masks_that_lie_half_beside_each_other_lose_a_quarter_and_are_told() -> None:
+    bone = mask_of("L2", (20, 10, 10), 0.8)
+    for by in (10, -10):
+        result = Agreeing(lambda scan: found(bone), lambda scan, by=by: found(moved(bone, by)))(SCAN)
+        assert result.bones["L2"].confidence == pytest.approx(0.6)
+        assert "an overlap (Dice) of only 0.50" in result.step.cautions[0]
+    apart = Agreeing(lambda scan: found(bone), lambda scan: found(moved(bone, 300)))(SCAN)
+    assert apart.bones["L2"].confidence == pytest.approx(0.4)
+
+
+def test_a_longer_shaft_is_no_disagreement() -> None:
+    short, long = mask_of("femur_left", (20, 20, 40)), mask_of("femur_left", (20, 20, 90))
+    affine = long.mask.affine.copy()
+    affine[2, 3] -= 50
+    lower = replace(long, mask=Volume(long.mask.array, affine, "mask"))
+    assert Agreeing(lambda scan: found(short), lambda scan: found(lower))(SCAN).bones["femur_left"].confidence == 1.0
+
+
+def test_without_a_second_opinion_nothing_changes_but_the_words() -> None:
+    def none(scan: Scan) -> Segmentation:
+        raise SegmentationError("found none of L2")
+
+    bone, whole = mask_of("L2", (20, 10, 10), 0.9), replace(mask_of("L2", (20, 20, 10)), part="whole")
+    said = Agreeing(lambda scan: found(bone), none)(SCAN)
+    assert said.bones == {"L2": bone} and said.step.cautions == ("No second opinion on the masks: found none of L2.",)
+    other = Agreeing(lambda scan: found(bone), lambda scan: found(whole))(SCAN)
+    assert other.bones["L2"].confidence == 0.9 and "no bone that both have" in other.step.sentence
 
 
 # Adults ----------------------------------------------------------------------------------------------------------

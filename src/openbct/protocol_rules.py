@@ -134,6 +134,7 @@ _WHOLE = ("bins", "threads", "min_tissues", "left_out_from")
 _TYPES: dict[str, type] = {
     "bbar": bool,
     "fast": bool,
+    "agreement": bool,
     "assess": bool,
     "bin_shift": bool,
     "certificate": Mapping,

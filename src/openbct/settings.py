@@ -144,6 +144,8 @@ class SegmentationSettings:
     """Where TotalSegmentator computes."""
     timeout_min: float = 60.0
     """Minutes after which TotalSegmentator is stopped."""
+    agreement: bool = False
+    """Bones from labels or from TotalSegmentator are held against those of the built-in segmenter."""
     least_confidence: float = 0.70
     """Of a mask: below, its bone is refused [C]; 0 refuses none. No right mask, simulated or real, lies below: docs/validation/confidence.md."""
 

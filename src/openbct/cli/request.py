@@ -173,7 +173,7 @@ def read_inputs(request: Request, settings: Settings) -> tuple[Scan, Segmenter]:
     from ..io import read_density, read_labels, read_scan
     from ..patient import combine
     from .patient_request import told
-    from .segmenters import GivenLabels, choose, without_labels
+    from .segmenters import GivenLabels, choose, doubled, without_labels
 
     check_request(request)
     choice = choose(settings, request.labels, calibrated=request.calibrated)
@@ -191,7 +191,7 @@ def read_inputs(request: Request, settings: Settings) -> tuple[Scan, Segmenter]:
         read_labels(path, mapping=table, like=scan.image, frame_uid=scan.acquisition.frame_of_reference_uid)
         for path, table in pair_labels(request)
     )
-    return scan, GivenLabels(labels, settings.bones)
+    return scan, doubled(GivenLabels(labels, settings.bones), settings)
 
 
 def doubt_mineral(request: Request, settings: Settings) -> tuple[str, ...]:

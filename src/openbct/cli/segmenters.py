@@ -10,7 +10,7 @@ from ..errors import SettingsError
 from ..io.totalsegmentator import WASSERTHAL_2023, TotalSegmentator
 from ..plugins import is_spec, load
 from ..records import Scan, Segmentation, Segmenter
-from ..segmentation import BuiltIn, GivenLabels
+from ..segmentation import Agreeing, BuiltIn, GivenLabels
 from ..settings import Settings
 
 Choice = Literal["given", "builtin", "totalsegmentator", "plug-in"]
@@ -74,8 +74,13 @@ def without_labels(choice: Choice, settings: Settings) -> Segmenter:
     if choice == "plug-in":
         return _loaded(asked.segmenter)
     if choice == "totalsegmentator":
-        return FromProgram(TotalSegmentator(asked.fast, asked.device, asked.timeout_min), settings.bones)
+        return doubled(FromProgram(TotalSegmentator(asked.fast, asked.device, asked.timeout_min), settings.bones), settings)
     return BuiltIn(settings.bones)
 
 
-__all__ = ["FromProgram", "GivenLabels", "choose", "without_labels"]
+def doubled(segmenter: Segmenter, settings: Settings) -> Segmenter:
+    """Return a segmenter that is held against the built-in one where the settings ask for it."""
+    return Agreeing(segmenter, BuiltIn(settings.bones)) if settings.segmentation.agreement else segmenter
+
+
+__all__ = ["FromProgram", "GivenLabels", "choose", "doubled", "without_labels"]
