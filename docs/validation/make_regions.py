@@ -44,7 +44,7 @@ is measured here is the measures stage alone.
 BODIES = {
     "usual body, 1 mm": (VertebraShape(), 1.0),
     "usual body, 1.5 mm": (VertebraShape(), 1.5),
-    "low density (40 mg/cm³), 1 mm": (VertebraShape(trabecular_density=40.0), 1.0),
+    "low density, 1 mm": (VertebraShape(trabecular_density=40.0), 1.0),
     "small body, 1 mm": (VertebraShape(width=37.0, depth=28.0, height=22.0), 1.0),
     "wedge fracture of 30 %, 1 mm": (VertebraShape(losses=(0.30, 0.15, 0.0)), 1.0),
     "thick cortex (1 mm), 1 mm": (VertebraShape(cortex=1.0, endplate=1.0), 1.0),

@@ -74,8 +74,7 @@ class Plan:
     """Kinds of bone that the protocol is made for."""
     fractures: Mapping[str, Any] | None = field(default_factory=dict)
     """Keywords of :func:`openbct.fractures.assess_fractures`; ``None``: nobody looks for fractures."""
-    least_confidence: float = 0.0
-    """Of a mask; below, its bone is refused."""
+    least_confidence: float = 0.0  # of a mask; below, its bone is refused
     standards: Standards = field(default_factory=Standards)
     """What the numbers are held against."""
 

@@ -263,7 +263,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "bone.planes_header": ", as the image header has them; its orientation is doubtful",
     "bone.planes_region": "; blue: region of the density measure",
     "bone.planes_confidence": (
-        "Confidence of the outline {value} (0 to 1): the overlap with the bone that the image, its thickness and the other bones let expect; below 0.85 look at it closely."
+        "Confidence of the outline {value} (0 to 1): the overlap with the bone that the image, its thickness and the other "
+        "bones let expect; below 0.85 look at it closely."
     ),
     "bone.landmarks_femur": (
         "Last picture: plane through neck and shaft, with the head's circle, the neck's axis and its narrowest section, the shaft's axis (dashed) "
