@@ -309,6 +309,10 @@ def test_a_folder_of_results_becomes_a_cohort(tmp_path: Path, capsys: pytest.Cap
     said = capsys.readouterr().out
     assert "vertebra, men: fragile at 3000 N" in said and "normal at 4000 N" in said and "49 persons" in said
     assert "1 results were of a person who was there already" in said and "p7" not in out.read_text(encoding="utf-8")
+    content["patient"] = {"identifier": "another"}
+    (folder / "result.json").write_text(json.dumps({**content, "bones": [{"name": "L1"}]}), encoding="utf-8")
+    with pytest.raises(InputError, match="damaged"):
+        run_reference_build(tmp_path / "cohort", out, people="invented", protocol=None, as_json=True)
     content["protocol"] = "mine 1"
     (folder / "result.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(SettingsError, match="found results of 2 protocols"):

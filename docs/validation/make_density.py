@@ -1,15 +1,18 @@
 # ruff: noqa: E501  (the rows and sentences of a page)
 """Write docs/validation/density.md: areal density of simulated hips against truth, regions of real bones, and a reference from a public table.
 
-    python docs/validation/make_density.py
+    python docs/validation/make_density.py [FOLDER]
 
-Needs the real scans (``OPENBCT_TEST_DATA``, default ``../shared/data`` beside the project). Takes about five minutes.
+FOLDER keeps the rows of the hips, one file a femur, and gives them back to the next run. Needs the real scans (``OPENBCT_TEST_DATA``, default ``../shared/data`` beside the project). Takes about five minutes.
 """
 
 from __future__ import annotations
 
 import csv
+import json
+import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +90,17 @@ def hip_page(rows: list[Hip]) -> list[str]:
         "",
     ]
     return lines
+
+
+def kept_hips(name: str, path: Path | None) -> list[Hip]:
+    """Return the rows of a femur, from an earlier run where it kept them."""
+    if path is not None and path.is_file():
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return [Hip(**{**row, "truth": tuple(row["truth"]), "found": tuple(row["found"])}) for row in stored]
+    rows = hips(name)
+    if path is not None:
+        path.write_text(json.dumps([asdict(row) for row in rows]), encoding="utf-8")
+    return rows
 
 
 def spread(rows: list[Hip]) -> tuple[float, float]:
@@ -249,7 +263,8 @@ def public_table() -> list[str]:
 
 def main() -> None:
     """Write the page and the picture."""
-    rows = [row for name in SHAPES for row in hips(name)]
+    kept = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    rows = [row for number, name in enumerate(SHAPES) for row in kept_hips(name, kept / f"hips_{number}.json" if kept else None)]
     draw_boxes()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

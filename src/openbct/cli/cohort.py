@@ -67,24 +67,28 @@ def from_results(folder: Path) -> Cohort:
     found: list[Observation] = []
     kinds: dict[tuple[str, str], Mapping[str, Any]] = {}
     persons: set[str] = set()
+    minerals: set[str] = set()
     twice = 0
     for path in sorted(folder.glob("*/result.json")):
         result = read_result(path.parent)
-        kinds[(str(result["protocol"]), str(result["versions"].get("openbct")))] = result["settings"]
-        person = str(result["patient"].get("identifier") or result["input"]["sha256"])
-        if person in persons:
-            twice += 1
-            continue
-        persons.add(person)
-        left_out = result["assessment"].get("left_out", {})
-        bones = [
-            Bone(
-                one["name"], float(one["strength_n"]), {name: float(m["value"]) for name, m in one["measures"].items() if m["value"] is not None}
-            )
-            for one in result["bones"]
-            if one["status"] != "refused" and one["strength_n"] is not None and one["name"] not in left_out
-        ]  # fmt: skip
-        found += _observations(result["patient"].get("sex"), result["patient"].get("age_years"), bones)
+        try:
+            kinds[(str(result["protocol"]), str(result["versions"]["openbct"]))] = result["settings"]
+            person = str(result["patient"].get("identifier") or result["input"]["sha256"])
+            if person in persons:
+                twice += 1
+                continue
+            persons.add(person)
+            bones = _bones(result)
+            minerals |= {one["mineral"] for one in result["bones"] if one.get("mineral")}
+            found += _observations(result["patient"].get("sex"), result["patient"].get("age_years"), bones)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"found a result.json that is damaged ({type(error).__name__}), expected a whole one; analyse that scan again"
+            ) from error
+    if len(minerals) > 1:
+        raise SettingsError(
+            f"found densities of {' and '.join(sorted(minerals))}, expected those of one mineral: thresholds of the two are not one another's"
+        )
     if not kinds:
         raise InputError(
             "found no result.json one level below the given folder, expected one folder for each person; check the path"
@@ -97,6 +101,18 @@ def from_results(folder: Path) -> Cohort:
     ((protocol, version), settings), *_ = kinds.items()
     cautions = (f"{twice} results were of a person who was there already, and were left out.",) if twice else ()
     return Cohort(protocol, settings, version, tuple(found), cautions)
+
+
+def _bones(result: Mapping[str, Any]) -> list[Bone]:
+    """Return the bones of a result that have a strength and stand for their site."""
+    left_out = result["assessment"].get("left_out", {})
+    found = []
+    for one in result["bones"]:
+        if one["status"] == "refused" or one["strength_n"] is None or one["name"] in left_out:
+            continue
+        values = {name: float(measure["value"]) for name, measure in one["measures"].items() if measure["value"] is not None}
+        found.append(Bone(str(one["name"]), float(one["strength_n"]), values))
+    return found
 
 
 def from_table(table: Path, protocol: str) -> Cohort:
@@ -131,7 +147,7 @@ def from_table(table: Path, protocol: str) -> Cohort:
         )
     people: dict[str, list[tuple[dict[str, Any], int]]] = {}
     for number, row in enumerate(rows, start=2):
-        if row.get("status") not in ("refused", "failed") and row.get("strength_n"):
+        if row.get("status") not in ("refused", "failed") and row.get("strength_n") and row["scan"] and row["bone"]:
             people.setdefault(row["scan"], []).append((row, number))
     found: list[Observation] = []
     for mine in people.values():
