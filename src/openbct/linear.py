@@ -171,6 +171,7 @@ def _quantities(model: FEModel, test: LinearTest, strength: float, stiffness: fl
         "strength_strain_ratio": strength / (stiffness * gauge),
         "strength_over_area_mpa": strength / area,
         "strength_over_rigidity": strength / (test.coefficient * least_rigidity(model)),
+        "minimum_axial_rigidity_n": least_rigidity(model),
     }
 
 

@@ -24,7 +24,6 @@ from .plausibility import judged, too_doubtful
 from .quality import examine
 from .records import BoneMask, BoneMeasures, BoneResult, CalibratedVolume, Case, FEModel, Scan, Segmenter, Step, StrengthResult
 from .reuse import check_reusable, taken_over
-from .rigidity import with_rigidity
 from .settings import Settings, site_of, to_tables
 from .softening import SofteningTest, measure_softening
 from .strength import MechanicalTest, measure_strength
@@ -185,8 +184,6 @@ def _tested(model: FEModel, recipe: Recipe, plan: Plan, measures: BoneMeasures) 
         result = measure_softening(model, test, threads=plan.threads)
     else:
         result = measure_strength(model, test, threads=plan.threads)
-    if site_of(model.bone) == "vertebra":
-        result = with_rigidity(result, model)
     if recipe.spread is not None:
         result = with_uncertainty(result, measures, recipe.spread)
     return replace(result, protocol=plan.title, scale=plan.standards.scale_of(site_of(model.bone)))

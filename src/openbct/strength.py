@@ -223,6 +223,7 @@ def _quantities(
             "strength_strain_ratio": strength / (stiffness * gauge),
             "strength_over_area_mpa": strength / area,
             "strength_over_rigidity": strength / (test.linear_coefficient * least_rigidity(model)),
+            "minimum_axial_rigidity_n": least_rigidity(model),
         }
     return quantities
 
