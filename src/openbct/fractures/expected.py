@@ -74,9 +74,11 @@ def expected_heights(bodies: Mapping[str, Body], sex: Literal["F", "M"] | None) 
     common, sound = _common(size, noise, frame, SIZE_SPREAD)
     ratios = {
         "anterior": np.log([table[level].anterior_ratio for level in levels]),
-        "middle": np.log([table[level].middle_ratio for level in levels]),
+        "middle": np.log([table[level].middle_ratio / ((1 + table[level].anterior_ratio) / 2) for level in levels]),
     }
-    shapes = {place: _common(logs[place] - logs["posterior"] - ratios[place], noise, 0.0, SHAPE_SPREAD)[0] for place in ratios}
+    front, _ = _common(logs["anterior"] - logs["posterior"] - ratios["anterior"], noise, 0.0, SHAPE_SPREAD)
+    ends = np.log((np.exp(logs["anterior"]) + np.exp(logs["posterior"])) / 2)
+    hollow, _ = _common(logs["middle"] - ends - ratios["middle"], noise, 0.0, SHAPE_SPREAD)
     found = {}
     for number, level in enumerate(levels):
         own = float(size[number])
@@ -87,7 +89,12 @@ def expected_heights(bodies: Mapping[str, Body], sex: Literal["F", "M"] | None) 
             # sound, or higher than the others: the body itself says best how high its back was
             own = others + (own - others) * float(1.0 - chance[1, 0])
         back = float(np.exp(own)) * table[level].posterior
-        heights = {place: back * float(np.exp(ratios[place][number] + shapes[place])) for place in ratios} | {"posterior": back}
+        before = back * float(np.exp(ratios["anterior"][number] + front))
+        # the middle lies between front and back: where the body's own front is sound, it says better than the level where that is
+        off = np.array([float(logs["anterior"][number]) - float(np.log(before))])
+        own_front = before * float(np.exp(off[0] * (1.0 - _chances(off, noise[number : number + 1], 0.0)[1, 0])))
+        middle = (own_front + back) / 2 * float(np.exp(ratios["middle"][number] + hollow))
+        heights = {"anterior": before, "middle": middle, "posterior": back}
         found[level] = Expected(heights, float(noise[number]), compared)
     return found
 
