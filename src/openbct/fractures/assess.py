@@ -20,8 +20,8 @@ NOISE_MM, NOISE_SLICE = 0.3, 0.25
 UNTRUSTED = 0.05
 """Confidence of a mask below which a vertebra is not graded [-] [D]."""
 BOUNDED = 0.80
-"""Density of a body's lighter end over its middle below which it is not graded [-] [D]: anatomy doubts a label below 0.95; right ones have 1.0 to 2.0, a body that was
-shaped in half had 0.5 [C]."""
+"""Density of a body's lighter end over its middle below which it is not graded [-] [D]: anatomy doubts a label below 0.95; right ones have 1.0 to
+2.0, a body that was shaped in half had 0.5 [C]."""
 LEFT_OUT_FROM = 2
 """Grade from which a vertebra stands for nothing in density and strength of the spine: moderate and severe fractures are certain enough [R]."""
 MORPHOMETRY = Reference(
