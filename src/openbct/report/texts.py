@@ -149,7 +149,6 @@ ENGLISH: Final[Mapping[str, str]] = {
     "fractures.left_out": "Left out of the means of density and strength: {levels}. Their own values are given.",
     "fractures.none_title": "No vertebral fracture of grade 1 or more",
     "fractures.none": "{count} vertebrae, {first} to {last}, were looked at.",
-    "fractures.grade_0": "none",
     "fractures.grade_1": "grade 1, possible: to be confirmed by a physician",
     "fractures.grade_2": "grade 2, moderate",
     "fractures.grade_3": "grade 3, severe",
