@@ -22,7 +22,7 @@ import jsonschema
 import nibabel as nib
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ct_series import ACQUISITION, PATIENT, SECRET, make_image
@@ -418,6 +418,7 @@ TABLES = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(TABLES)
 def test_toml_round_trip(table: dict) -> None:
     assert tomllib.loads(to_toml(table)) == table

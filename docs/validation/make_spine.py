@@ -231,7 +231,7 @@ above its upper endplate.
 ## Spines with something about them
 
 {cases} persons of seed {special_seed}, one for each thing that a spine can have; the method was changed with {tuned} scans of seed 300 in view. None of these was looked at
-before the table had been made once; then the limit above which a voxel is taken for metal was raised from 1500 to 2000 HU, because with sharp kernels the hip bones' cortex was taken away and the sacrum with it, and no other change was made. What the tool says of the bodies, in short, is the last column: *metal* and *no disc* are said by the finder, *count* where ribs and sacrum disagree, *porous*
+before the table had been made once; then the limit above which a voxel is taken for metal was raised from 1500 to 2000 HU, because with sharp kernels the hip bones' cortex was taken away and the sacrum with it, and case 23 gave the reason for the caution *few*. Nothing else was changed after it. What the tool says of the bodies, in short, is the last column: *metal* and *no disc* are said by the finder, *count* where ribs and sacrum disagree, *porous*
 after a second look, *few* where the canal was lost, the others by the later stages, on an image whose density is 0.8 times its HU. Where persons have four or six lumbar vertebrae the true names go
 from L1 below the last rib to L4 or L6; with the sacrum in view names are counted from it and are then one off, which is said.
 
