@@ -11,11 +11,13 @@ from scipy import ndimage
 
 from openbct.io import read_scan
 from openbct.segmentation import femora
+from openbct.segmentation.builtin import of_finder
 from openbct.segmentation.femora import BROKEN, NONE_FOUND, Hip, find_femora, find_femur_in
 from openbct.segmentation.femur_neck_line import weakest_section
 from openbct.segmentation.femur_shaft_line import ShaftLine, find_shaft
 from openbct.segmentation.head_surface import HeadSurface, shape_head
 from openbct.segmentation.hip_joint import HeadSeed, directions, find_heads
+from openbct.segmentation.joint_plate import ALONE, head_alone, plate_cautions
 from openbct.segmentation.workgrid import coarse, sample
 from openbct.volume import Volume, canonical, place_into
 
@@ -275,3 +277,35 @@ def test_real_pelvis_with_cut_femora_is_refused(data_dir: Path) -> None:
 def test_no_femur_is_invented_on_a_spine(data_dir: Path, name: str) -> None:
     found = find_femora(read_scan(data_dir / name).image)
     assert not found.bones and set(found.absent.values()) == {NONE_FOUND}
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_second_plate_at_the_edge_of_a_head_is_told(taken: bool) -> None:
+    away = np.moveaxis(np.indices((101, 101, 101)), 0, -1) - 50.0
+    far = np.linalg.norm(away, axis=-1)
+    image = np.where(far < 24.0, 100.0, 0.0) + np.where((far > 22.0) & (far < 24.0), 400.0, 0.0)
+    bowl = away[..., 2] > 0.0
+    image[bowl & (far > 25.0) & (far < 27.0)] = 500.0
+    image[bowl & (far > 24.0) & (far < 25.0)] = 300.0
+    affine = np.eye(4)
+    affine[:3, 3] = -50.0
+    rays = directions(700)
+    covered = rays[:, 2] > 0.0
+    radii = np.where(covered & taken, 27.0, 24.0)
+    head = HeadSurface(np.zeros(3), 25.0, rays, radii, np.ones(700), covered.astype(float))
+    share = head_alone(Volume(image, affine, "HU"), head, np.array([0.77, 0.0, -0.64]))
+    own = {"femur_left": {"head_round": 1.0, ALONE: share}}
+    if not taken:
+        assert share == 1.0 and plate_cautions(own) == () and of_finder(own["femur_left"]) == 1.0
+        return
+    assert 0.3 < share < 0.8 and of_finder(own["femur_left"]) == share
+    (caution,) = plate_cautions(own)
+    assert caution.startswith("femur_left: ") and f"{1 / share:.1f} times" in caution
+
+
+def test_nothing_is_told_of_a_head_without_an_edge_of_bone() -> None:
+    rays = directions(700)
+    head = HeadSurface(np.zeros(3), 24.0, rays, np.full(700, 24.0), np.ones(700), (rays[:, 2] > 0.0).astype(float))
+    affine = np.eye(4)
+    affine[:3, 3] = -50.0
+    assert head_alone(Volume(np.full((101, 101, 101), 60.0), affine, "HU"), head, np.array([0.77, 0.0, -0.64])) == 1.0

@@ -14,6 +14,7 @@ from .confidence import kept_of, weigh, why_doubted
 from .femora import find_femora
 from .found import FoundBones
 from .given import FEMORA, LEVELS, _wanted
+from .joint_plate import ALONE
 from .likeness import compared
 from .spine import find_spine
 
@@ -86,8 +87,12 @@ def _judged(bone: BoneMask, found: float, image: Volume) -> tuple[BoneMask, list
 
 
 def of_finder(parts: Mapping[str, float]) -> float:
-    """Return what a finder's own parts leave of a confidence; how sure a level's name is says nothing about the mask."""
-    return 1.0 - FINDERS_SHARE * (1.0 - combined(value for name, value in parts.items() if name != "level"))
+    """Return what a finder's own parts leave of a confidence: little, but a head that is not alone takes its share in full.
+
+    How sure a level's name is says nothing about the mask.
+    """
+    rest = combined(value for name, value in parts.items() if name not in ("level", ALONE))
+    return min(1.0 - FINDERS_SHARE * (1.0 - rest), parts.get(ALONE, 1.0))
 
 
 def combined(parts: Iterable[float]) -> float:

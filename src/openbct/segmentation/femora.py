@@ -19,6 +19,7 @@ from .found import FoundBones
 from .given import FEMORA
 from .head_surface import HeadSurface, shape_head
 from .hip_joint import HeadSeed, find_heads
+from .joint_plate import ALONE, head_alone, plate_cautions
 from .workgrid import in_hounsfield, sample
 
 Array = np.ndarray
@@ -97,7 +98,7 @@ def find_femora(image: Volume, wanted: tuple[str, ...] = FEMORA) -> FoundBones:
         "Proximal femora were found without labels: heads as balls with a socket, their surface in the joint as the best set of radii of "
         "neighbouring rays, the rest as what the cortex encloses; the edge lies where the image falls halfway to its surroundings."
     )
-    return FoundBones(bones, absent, parts, sentence if bones else "", (REFERENCE,) if bones else ())
+    return FoundBones(bones, absent, parts, sentence if bones else "", (REFERENCE,) if bones else (), plate_cautions(parts))
 
 
 def _best_hips(image: Volume, absent: dict[str, str]) -> dict[str, Hip]:
@@ -142,7 +143,7 @@ def find_femur_in(image: Volume, centre: Float[Array, "3"], radius: float) -> Fo
         bone, parts = _cut_out(name, image, found)
     except SegmentationError as error:
         return FoundBones({}, {name: str(error)}, {})
-    return FoundBones({name: bone}, {}, {name: parts})
+    return FoundBones({name: bone}, {}, {name: parts}, cautions=plate_cautions({name: parts}))
 
 
 def _ordered(seeds: list[HeadSeed]) -> list[tuple[HeadSeed, bool | None]]:
@@ -198,16 +199,8 @@ def _cut_out(name: str, image: Volume, hip: Hip) -> tuple[BoneMask, dict[str, fl
     """Return the mask of a femur on the scan's voxels, and what speaks for it."""
     head, shaft = hip.head, hip.shaft
     cut = _cut_level(image, head)
-    ends = np.array(
-        [
-            head.centre - 42.0,
-            head.centre + 42.0,
-            shaft.at(cut) - 38.0,
-            shaft.at(cut) + 38.0,
-            shaft.point - 38.0,
-            shaft.point + 38.0,
-        ]
-    )
+    reaches = ((head.centre, 42.0), (shaft.at(cut), 38.0), (shaft.point, 38.0))
+    ends = np.array([place + by for place, reach in reaches for by in (-reach, reach)])
     side = 1.0 if shaft.left else -1.0
     trochanter = head.centre + [side * 92.0, 0.0, 0.0]
     ends = np.vstack([ends, trochanter])
@@ -226,7 +219,8 @@ def _cut_out(name: str, image: Volume, hip: Hip) -> tuple[BoneMask, dict[str, fl
     touches = bool((at <= 0).any() or (at + tight.shape >= image.shape).any())
     parts = _parts(hip, solid) | {"neck_whole": float(np.clip((whole - BROKEN) / (THIN - BROKEN), 0, 1))}
     confidence = float(np.prod([max(v, 1e-3) for v in parts.values()]) ** (1 / len(parts)))
-    return BoneMask(name, tight, "whole", confidence, touches), parts
+    parts[ALONE] = head_alone(image, head, shaft.neck)
+    return BoneMask(name, tight, "whole", min(confidence, parts[ALONE]), touches), parts
 
 
 def _neck_goes_on(solid: Solid, grid: Volume, head: HeadSurface, shaft: ShaftLine) -> float:
