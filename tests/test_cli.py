@@ -32,7 +32,7 @@ from openbct.volume import Volume
 from report_cases import plain_case
 from small_scans import SECRET, Command, Small, copy_of, cut_label, openbct, simulate, small  # noqa: F401  fixtures
 
-FILES = {"result.json", "results.csv", "protocol.toml", "case.openbct"}
+FILES = {"result.json", "results.csv", "fractures.csv", "protocol.toml", "case.openbct"}
 
 
 # Every command, every option --------------------------------------------------------------------------------------

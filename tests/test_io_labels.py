@@ -237,7 +237,7 @@ def test_bad_mappings(tmp_path: Path, content: str) -> None:
 
 def test_missing_and_foreign_mapping(tmp_path: Path) -> None:
     path = save(tmp_path / "l.nii.gz", spine([31]))
-    with pytest.raises(SettingsError, match="FileNotFoundError"):
+    with pytest.raises(SettingsError, match="no readable label mapping, expected a TOML file"):
         read_labels(path, mapping=tmp_path / "none.toml")
     (tmp_path / "m.toml").write_text('5 = "femur_left"\n')
     with pytest.raises(SegmentationError, match="found labels 31, none of them in the mapping, which names 5"):

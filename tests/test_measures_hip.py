@@ -133,7 +133,7 @@ def test_blurred_scans_give_the_areal_density_of_the_sharp_one(spacing: tuple[fl
     assert measures.values["total_hip_area"].value == pytest.approx(truth().values["total_hip_area"].value, rel=0.02)
 
 
-@pytest.mark.parametrize("tilt", [-4.0, 16.0])
+@pytest.mark.parametrize("tilt", [pytest.param(-4.0, marks=pytest.mark.slow), 16.0])
 def test_turned_leg_gives_the_same_areal_density(tilt: float) -> None:
     bone = femur_region(side="left", spacing=1.0, tilt_deg=tilt)
     measures = measure(bone.density, bone.mask)
@@ -141,6 +141,7 @@ def test_turned_leg_gives_the_same_areal_density(tilt: float) -> None:
         assert measures.values[name].value == pytest.approx(truth().values[name].value, abs=0.02)
 
 
+@pytest.mark.slow
 def test_other_bone_beside_the_head_changes_nothing() -> None:
     density, mask = scanned((1.0, 1.0, 2.0), 1.0)
     plain = measure(density, mask)

@@ -160,7 +160,7 @@ def test_islands_and_holes_are_repaired_and_said() -> None:
     assert found.bones["L1"].mask.array.all()
     text = " ".join(found.step.cautions)
     assert "2.7 % of the label lay apart" in text and "holes of 2.7 %" in text
-    assert 0.94 < found.bones["L1"].confidence < 0.95
+    assert found.bones["L1"].confidence == pytest.approx(0.973, abs=0.002)  # a filled hole takes nothing
 
 
 def test_confidence_falls_off_the_bone_and_at_the_border() -> None:

@@ -65,8 +65,8 @@ class GivenLabels:
         """Return the bones and reference tissues that the labels hold.
 
         The confidence of a mask is the overlap with the bone that the image lets expect (:mod:`.confidence`), times the share of its label
-        that was kept and that was not filled holes, less where its volume is unlike its neighbours' (:mod:`.likeness`), halved where the border of
-        the image cuts a vertebra.
+        that was kept, less where its volume is unlike its neighbours' (:mod:`.likeness`), halved where the border of the image cuts a vertebra.
+        A filled hole takes nothing: what bone encloses is bone, and the image judges the mask as it was mended.
 
         Raises
         ------
@@ -288,7 +288,7 @@ def _repaired(bone: str, mask: Volume, part: str, image: Volume, *, moved: bool 
     cut = touches_edge(repaired, image)
     clear = float(np.clip(contrast / FULL_CONTRAST, 0.0, 1.0))
     evidence = weigh(bone, part, repaired, image)
-    confidence = (1.0 - stray) * (1.0 - leaked) * (1.0 - holes) * clear * evidence.confidence * kept_of(bone, cut)
+    confidence = (1.0 - stray) * (1.0 - leaked) * clear * evidence.confidence * kept_of(bone, cut)
     doubted = None if kept_of(bone, cut) < 1.0 or cautions else why_doubted(bone, evidence)
     cautions += [doubted] if doubted else []
     return BoneMask(bone, repaired, "body" if part == "body" else "whole", confidence, cut), cautions
