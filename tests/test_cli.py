@@ -790,7 +790,9 @@ def test_version(openbct: Command) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_control_c(small: Small, tmp_path: Path) -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it, and so would the program
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a suite in the background ignores it, and so would the program
     process = start("analyze", small.nifti, *small.given, "-o", tmp_path / "out")
     signal.signal(signal.SIGINT, before)
     assert process.stderr is not None
