@@ -30,7 +30,8 @@ def fracture_section(case: Case, texts: Texts) -> Section | None:
     if found.vertebrae:
         beside = (_lead(found, texts), _table(found, texts), *notes)
         blocks = (Pair((_figure(case, found, texts),), beside, SHARE),)
-    return Section("fractures", texts("section.fractures"), blocks, new_page=len(found.vertebrae) > 4)
+    tall = len(found.vertebrae) > 8  # a whole spine fills its page; a lumbar one may stand below what comes before
+    return Section("fractures", texts("section.fractures"), blocks, new_page=tall, together=not tall)
 
 
 def _lead(found: FractureAssessment, texts: Texts) -> Block:
