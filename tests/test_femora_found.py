@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import nibabel
@@ -218,17 +219,32 @@ def test_a_shaft_has_no_break(top: float, is_shaft: bool) -> None:
         assert line.left and line.share > 0.9
 
 
-@pytest.mark.slow
-def test_heads_have_their_place_and_size() -> None:
+@cache
+def shaped_heads() -> dict[str, tuple[np.ndarray, HeadSurface]]:
+    """The heads of the drawn hips by bone: where the search saw them, and their surface."""
     image, _ = hips()
-    seeds = find_heads(image)[:2]
-    for seed in seeds:
-        head = HEADS["femur_left" if seed.centre[0] > 0 else "femur_right"]
-        assert np.linalg.norm(seed.centre - head) < 6.0
+    found = {}
+    for seed in find_heads(image)[:2]:
         box = sample(image, seed.centre - 46, seed.centre + 46, 1.0)
-        shaped = shape_head(box, seed.centre, seed.radius)
-        assert np.linalg.norm(shaped.centre - head) < 1.0
-        assert shaped.radius == pytest.approx(23.0, abs=EDGE / 2)  # half a voxel of the image
+        found["femur_left" if seed.centre[0] > 0 else "femur_right"] = (seed.centre, shape_head(box, seed.centre, seed.radius))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bone", HEADS)
+def test_heads_have_their_place(bone: str) -> None:
+    seen, head = shaped_heads()[bone]
+    assert np.linalg.norm(seen - HEADS[bone]) < 6.0
+    assert np.linalg.norm(head.centre - HEADS[bone]) < 1.0
+
+
+TOO_LARGE = pytest.mark.xfail(strict=True, reason="0.8 mm too large in voxels of 2 mm, since narrow joints are found")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bone", [pytest.param("femur_left", marks=TOO_LARGE), "femur_right"])
+def test_heads_have_their_size(bone: str) -> None:
+    assert shaped_heads()[bone][1].radius == pytest.approx(23.0, abs=0.7)
 
 
 def test_coarse_voxels_keep_their_place() -> None:
