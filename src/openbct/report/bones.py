@@ -15,6 +15,9 @@ from .reference_places import reference_places
 from .summary import bone_title
 from .wording import Texts, clean
 
+HIP_SHARE = 0.66
+"""Part of the line that curve, projection and regions of a hip take beside the facts of its test."""
+
 
 def overview_figure(case: Case, texts: Texts, share: float = 1.0, height: float = 92.0) -> Figure | None:
     """Return the scan from the front and from the side with the bones outlined; ``None`` where no bone was found."""
@@ -48,7 +51,6 @@ def bone_section(bone: BoneResult, case: Case, texts: Texts) -> Section:
     if bone.region is not None and bone.region.mask.array.any():
         blocks.append(_views(bone, texts))
     blocks += _test(bone, texts)
-    blocks += hip_regions(bone, texts)
     title = texts("section.bone", bone=bone_title(bone, texts))
     full = bone.region is not None
     return Section(f"bone-{_anchor(bone.bone)}", title, tuple(blocks), new_page=full, together=not full)
@@ -85,7 +87,8 @@ def _planes(bone: BoneResult, case: Case, texts: Texts) -> Figure | None:
         caption += " " + texts("bone.planes_confidence", value=texts.number(found.confidence, 2))
     own = bone.region if bone.region is not None and can_draw(bone.region) else None
     caption += " " + texts(f"bone.landmarks_{own.kind}") if own is not None else ""
-    data = slices.bone_planes(image, outlines, region=own)
+    tall = 46.0 if bone.bone.startswith("femur") else 52.0  # the page of a hip holds its projection too
+    data = slices.bone_planes(image, outlines, tall, region=own)
     return Figure(data, "image/png", caption, texts("bone.planes_alt", bone=texts.bone(bone.bone)))
 
 
@@ -103,8 +106,9 @@ def _views(bone: BoneResult, texts: Texts) -> Figure:
 
 
 def _test(bone: BoneResult, texts: Texts) -> list[Block]:
-    """Return the virtual test: curve beside its facts, and the projection of a hip."""
+    """Return the virtual test: curve beside its facts, and a hip's projection with its regions."""
     blocks: list[Block] = []
+    regions = hip_regions(bone, texts)
     strength = bone.strength
     shadow = _projection(bone, texts)
     if strength is not None and len(strength.curve) > 1:
@@ -117,15 +121,15 @@ def _test(bone: BoneResult, texts: Texts) -> list[Block]:
             maximum=texts.force(float(strength.curve[:, 1].max())),
             travel=texts.number(float(strength.curve[int(strength.curve[:, 1].argmax()), 0]), 2),
         )
-        # Beside two pictures the facts need the wider part, or they do not fit on the bone's page.
-        share = 0.36 if shadow else 0.52
+        # A hip's regions stand under its curve and its projection, or they do not fit on the bone's page.
+        share = 0.41 if shadow else 0.52
         curve = plots.force_curve(strength, texts, share)
         figure = Figure(curve, "image/svg+xml", texts("bone.curve", criterion=clean(strength.criterion)), alt)
-        beside: Block = Pair((shadow,), (facts,), 0.32) if shadow else facts
-        blocks.append(Pair((figure,), (beside,), share))
-    elif shadow is not None:
-        blocks.append(shadow)
-    return blocks
+        left: tuple[Block, ...] = (Pair((figure,), (shadow,), share / HIP_SHARE), *regions) if shadow else (figure,)
+        blocks.append(Pair(left, (facts,), HIP_SHARE if shadow else share))
+        blocks += [] if shadow else regions
+        return blocks
+    return [*([shadow] if shadow is not None else []), *regions]
 
 
 def _force(strength: StrengthResult, texts: Texts) -> str:

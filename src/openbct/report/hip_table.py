@@ -22,4 +22,13 @@ def hip_regions(bone: BoneResult, texts: Texts) -> list[Block]:
     if not rows:
         return []
     heads = tuple(texts(f"hip.{key}") for key in ("region", "area", "bmc", "abmd", "vbmd", "cortex"))
-    return [Table(f"{texts('hip.caption')}: {texts.inline_bone(bone.bone)}", heads, "lrrrrr", (2, 1, 1, 1, 1, 1), tuple(rows))]
+    return [
+        Table(
+            f"{texts('hip.caption')}: {texts.inline_bone(bone.bone)}",
+            heads,
+            "lrrrrr",
+            (2, 1.1, 1.2, 1.3, 1.5, 1.1),
+            tuple(rows),
+            compact=True,
+        )
+    ]

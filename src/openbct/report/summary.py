@@ -149,7 +149,7 @@ def _verdict(case: Case, texts: Texts) -> Verdict:
     standing, risk = STANDINGS.get(category or "", "none"), case.assessment.risk
     notes = [shorten(texts.sentence(text), REASON_LENGTH) for text in case.assessment.beside_dxa]
     if risk is not None:
-        why = shorten(clean(case.assessment.risk_reason), REASON_LENGTH)
+        why = shorten(texts.phrase(case.assessment.risk_reason), REASON_LENGTH)
         if any(finding.category and finding.quantity == "strength" for finding in case.assessment.findings):
             # Strength has a class: the combined one leads, and that of density stands below it.
             notes.insert(0, texts("verdict.density_note", category=name, reason=reason))

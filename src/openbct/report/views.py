@@ -28,8 +28,8 @@ DENSITY_DEPTH: Final = 3.0
 FAILURE_DEPTH: Final = 4.0
 """How far under the surface a picture in three dimensions looks [mm] [design]."""
 PIXELS: Final = 340
-PANEL: Final = 41.0
-"""Height of one panel [mm]."""
+PANELS: Final[Mapping[str, float]] = {"vertebra": 41.0, "femur": 34.0}
+"""Height of one panel [mm]: a femur's page holds its projection and its regions too."""
 TOP_PERCENTILE: Final = 92.0
 """Colour scales end at the next round number above this percentile; what is beyond shares the last colour [design]."""
 ROOM: Final = 0.16
@@ -68,21 +68,21 @@ def bone_views(bone: BoneResult, texts: Texts) -> tuple[bytes, float]:
     assert bone.region is not None
     subject = _subject(bone, bone.region)
     rows = 2 if subject.failure is not None else 1
-    bar, top = 17.0, 5.0
+    bar, top, panel = 17.0, 5.0, PANELS[bone.region.kind]
     width = (drawing.PAGE_WIDTH - bar) / 3.0
-    height = PANEL + top
+    height = panel + top
     canvas = drawing.new_figure(1.0, rows * height)
     layers = [subject.density] + ([subject.failure] if subject.failure else [])
     skins = [subject.skin, *layers[1:]]
     solid = prepare(subject.mask)
     for column, (key, direction) in enumerate(VIEWS[bone.region.kind]):
-        camera = _camera(bone.region, subject.mask, np.array(direction), width / PANEL)
+        camera = _camera(bone.region, subject.mask, np.array(direction), width / panel)
         for row, image in enumerate(render(solid, skins, camera, PIXELS)):
-            axes = drawing.place(canvas, column * width, (rows - 1 - row) * height, width, PANEL)
+            axes = drawing.place(canvas, column * width, (rows - 1 - row) * height, width, panel)
             _draw_render(axes, image, camera, bone.region.frame.axes, texts(key))
     for row, layer in enumerate(layers):
-        axes = drawing.place(canvas, 2 * width, (rows - 1 - row) * height, width, PANEL)
-        _draw_cut(axes, subject, layer, texts, width / PANEL)
+        axes = drawing.place(canvas, 2 * width, (rows - 1 - row) * height, width, panel)
+        _draw_cut(axes, subject, layer, texts, width / panel)
         _draw_bar(canvas, subject, row, rows - 1 - row, texts)
     return drawing.to_png(canvas), subject.density_top
 
@@ -206,8 +206,8 @@ def sample(volume: Volume, points: Float[Array, "v u 3"], order: int) -> Float[A
 
 def _draw_bar(canvas: Canvas, subject: _Subject, kind: int, row: int, texts: Texts) -> None:
     """Draw the colour scale of one row at its right."""
-    height = PANEL + 5.0
-    axes = drawing.place(canvas, drawing.PAGE_WIDTH - 14.5, row * height + 5.0, 3.2, PANEL - 12.0)
+    panel = PANELS[subject.region.kind]
+    axes = drawing.place(canvas, drawing.PAGE_WIDTH - 14.5, row * (panel + 5.0) + 5.0, 3.2, panel - 12.0)
     colours, top = (DENSITY_COLOURS, subject.density_top) if kind == 0 else (FAILURE_COLOURS, 100 * subject.failure_top)
     axes.imshow(np.linspace(0, 1, 128)[:, None], cmap=colours, aspect="auto", origin="lower", extent=(0, 1, 0, top))
     axes.set_xticks([])

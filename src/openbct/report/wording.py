@@ -25,13 +25,16 @@ class Texts:
 
     def sentence(self, text: str, bone: str = "") -> str:
         """Return a stage's words as a sentence: a capital first, without the bone's key where the bone is named anyway."""
+        plain = self.phrase(text.removeprefix(f"{bone}: ") if bone else text)
+        return plain[:1].upper() + plain[1:]
+
+    def phrase(self, text: str) -> str:
+        """Return a stage's words within a sentence: true minus signs, units and names as people write them."""
         plain = clean(text)
-        plain = plain.removeprefix(f"{bone}: ") if bone else plain
         plain = re.sub(r"(?<![\w.])-(?=\d)", "\u2212", plain)
         plain = re.sub(r"(?<=\d) x (?=\d)", " × ", plain)
         plain = re.sub(r"\b(?:the )?femur_(left|right)\b", r"the \1 femur", plain)
-        plain = self.unit(plain)
-        return plain[:1].upper() + plain[1:]
+        return self.unit(plain)
 
     def bone(self, name: str) -> str:
         """Return a bone's name."""
