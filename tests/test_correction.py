@@ -14,7 +14,7 @@ import pydicom
 import pytest
 
 from label_files import slicer_nrrd
-from openbct.io import drawn_labels, read_labels, segmentation_bytes, write_labels
+from openbct.io import drawn_labels, read_labels, read_planes, segmentation_bytes, write_labels
 from openbct.io.label_tables import read_mapping
 from openbct.records import BoneMask, Scan, Segmentation, Step
 from openbct.volume import Volume
@@ -73,7 +73,7 @@ def test_dicom_seg_lies_on_its_slices(ct: tuple[Scan, list], tmp_path: Path) -> 
     segmentation = found(upper, lower)
     bones = {**segmentation.bones, "femur_left": BoneMask("femur_left", Volume(femur, AFFINE, "mask"), "whole", 1.0, False)}
     labels = drawn_labels(Segmentation(bones, {}, Step("segmentation", "Drawn.")), scan.image)
-    content = segmentation_bytes(labels, folder, None)
+    content = segmentation_bytes(labels, read_planes(folder, None))
     assert content is not None
     path = tmp_path / "labels.dcm"
     path.write_bytes(content)
@@ -95,7 +95,7 @@ def test_dicom_seg_lies_on_its_slices(ct: tuple[Scan, list], tmp_path: Path) -> 
         said = subprocess.run([checker, str(path)], capture_output=True, text=True, check=False)
         errors = [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error")]
         assert not errors, "\n".join(errors)
-    assert segmentation_bytes(labels, tmp_path / "scan.nii.gz", None) is None
+    assert segmentation_bytes(labels, read_planes(tmp_path / "scan.nii.gz", None)) is None
 
 
 def corrected_by_a_person(first: Path, folder: Path) -> Path:

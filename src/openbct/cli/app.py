@@ -32,6 +32,7 @@ from .app_options import (
     Weight,
 )
 from .app_reference import reference_app
+from .app_report import export, report
 from .app_sheet import protocol_sheet
 from .app_simulate import simulate
 from .fe_app import Json, Out, fe_app
@@ -304,16 +305,7 @@ def segment(
     run_segment(stage_request(scan, out, labels, label_map, bones=bones, series=series, segmenter=segmenter), as_json=json)
 
 
-@app.command()
-def report(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Result folder of an earlier run.")],
-    json: Json = False,
-) -> None:
-    """Make report.html and report.pdf again from a result folder."""
-    from .stages import run_report
-
-    run_report(out, as_json=json)
-
-
+app.command()(report)
+app.command()(export)
 app.command()(protocols)
 app.command()(doctor)

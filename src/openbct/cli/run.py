@@ -113,6 +113,8 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
     case = analyze(
         scan, segmenter, settings=kept, plan=plan, observe=progress, finished=finished, on_bug=collect, earlier=earlier
     )
+    if not (request.out / LABELS).exists():  # no bone was found: the scan is named all the same
+        keep_labels(case, request)
     case = anonymise(case) if request.anonymous else case
     progress("writing the results")
     files = write_case(case, request.out, fields=False)
@@ -129,12 +131,17 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
 
 
 def keep_labels(case: Case, request: Request) -> None:
-    """Write the bones as labels that a person can correct and ``--labels`` takes; beside a DICOM series as DICOM SEG too."""
-    from ..io import drawn_labels, segmentation_bytes, write_bytes, write_labels
+    """Write the bones as labels that a person can correct and ``--labels`` takes; beside a DICOM series as DICOM SEG, with its names."""
+    from ..io import drawn_labels, read_planes, segmentation_bytes, source_series, write_bytes, write_labels, write_source
 
     labels = drawn_labels(case.segmentation, case.scan.image)
     write_labels(labels, request.out / LABELS)
-    content = None if request.anonymous or request.calibrated else segmentation_bytes(labels, request.scan, request.series)
+    if request.anonymous or request.calibrated:
+        return
+    planes = read_planes(request.scan, request.series)
+    source, content = source_series(planes), segmentation_bytes(labels, planes)
+    if source is not None:
+        write_source(source, request.out)
     if content is not None:
         write_bytes(request.out / "labels.dcm", content)
 

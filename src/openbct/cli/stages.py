@@ -105,7 +105,7 @@ def _never_over(path: Path, request: Request) -> None:
 def run_segment(request: Request, *, as_json: bool) -> None:
     """Write one mask per bone, and all of them as one label map that ``--labels`` takes."""
     from ..gaps import bones_in_gaps
-    from ..io import prepare_folder, segmentation_bytes, write_bytes, write_labels, write_volume
+    from ..io import prepare_folder, read_planes, segmentation_bytes, write_bytes, write_labels, write_volume
     from ..io.label_tables import builtin_tables
     from ..records import LabelMap
     from ..volume import place_into
@@ -142,7 +142,7 @@ def run_segment(request: Request, *, as_json: bool) -> None:
     labels = LabelMap(Volume(together, scan.image.affine, "label"), names, "OpenBCT")
     written = write_labels(labels, request.out / "bones.nii.gz")
     files = dict(zip(("labels", "label_map", "slicer_colours", "itk_snap_labels"), map(str, written)))
-    content = segmentation_bytes(labels, request.scan, request.series)
+    content = segmentation_bytes(labels, read_planes(request.scan, request.series))
     if content is not None:
         write_bytes(request.out / "bones.dcm", content)
         files["dicom_seg"] = str(request.out / "bones.dcm")

@@ -13,7 +13,9 @@ from .labels import check_grid, read_label_image, read_labels
 from .reference_file import read_reference, write_reference
 from .scan import read_density, read_scan
 from .seg_write import segmentation_bytes
+from .source_series import read_planes, read_source, source_series, write_source
 from .store import (
+    case_digest,
     read_case,
     read_result,
     result_schema,
@@ -37,6 +39,7 @@ __all__ = [
     "anonymise",
     "apply_fault",
     "calibration_to_json",
+    "case_digest",
     "check_grid",
     "csv_rows",
     "drawn_labels",
@@ -47,11 +50,14 @@ __all__ = [
     "read_density",
     "read_label_image",
     "read_labels",
+    "read_planes",
     "read_reference",
     "read_result",
     "read_scan",
+    "read_source",
     "result_schema",
     "segmentation_bytes",
+    "source_series",
     "start_folder",
     "to_toml",
     "write_bone",
@@ -64,6 +70,7 @@ __all__ = [
     "write_labels",
     "write_models",
     "write_reference",
+    "write_source",
     "write_table",
     "write_tables",
     "write_volume",

@@ -37,7 +37,8 @@ TAGS = (
     "PixelPaddingValue", "PixelPaddingRangeLimit", "LossyImageCompression", "SliceThickness", "SpacingBetweenSlices", "GantryDetectorTilt",
     "KVP", "ConvolutionKernel", "Manufacturer", "ManufacturerModelName", "ContrastBolusAgent",
     "ContrastBolusAgentSequence", "ContrastBolusVolume", "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
-    "PatientAge", "PatientSize", "PatientWeight", "AccessionNumber", "ReferringPhysicianName",
+    "PatientAge", "PatientSize", "PatientWeight", "AccessionNumber", "ReferringPhysicianName", "IssuerOfPatientID", "StudyTime", "StudyID",
+    "StudyDescription", "PositionReferenceIndicator",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "SpecificCharacterSet",
 )
 # fmt: on

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,19 +17,17 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from .. import __version__
 from ..records import LabelMap
 from ..volume import Affine
-from .archive import open_files
-from .choice import choose_series
 from .dicom_header import decimal_string
 from .header import quiet
 from .label_names import SCT_LEVELS, SCT_SIDES, SCT_STRUCTURES
 from .label_write import colour
-from .nifti import is_nifti
-from .series import find_series
+from .source_series import SourcePlanes
 
 Array = np.ndarray
 SEGMENTATION_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.4")
 COPIED = (
-    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate", "StudyTime",
+    "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate", "StudyTime",
+    "StudyDescription",
     "ReferringPhysicianName", "StudyID", "AccessionNumber", "FrameOfReferenceUID", "PositionReferenceIndicator",
     "SpecificCharacterSet",
 )  # fmt: skip
@@ -42,29 +39,24 @@ EMPTY = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDat
 """Type 2: there, if empty."""
 
 
-def segmentation_bytes(labels: LabelMap, scan: Path, series: str | None) -> bytes | None:
+def segmentation_bytes(labels: LabelMap, planes: SourcePlanes | None) -> bytes | None:
     """Return a DICOM SEG of labels on the slices of the series that they were made from; ``None`` where these are not its grid,
     or their headers lack what a segmentation refers to.
 
     Parameters
     ----------
-    scan, series
-        What :func:`~openbct.io.read_scan` read; an image that is no DICOM series of single slices has no SEG.
+    planes
+        Those of :func:`~openbct.io.read_planes`; an image that is no DICOM series of single slices has no SEG.
     """
-    if is_nifti(scan):
+    if planes is None or not planes.single:
         return None
-    with open_files(scan) as blobs, quiet():
-        choice = choose_series(find_series(blobs), series)
-        planes, affine = choice.stack.slices, choice.stack.affine
-        headers = [plane.header for plane in planes]
-    shape = (int(planes[0].columns or 0), int(planes[0].rows or 0), len(planes))
-    array = _on_source(labels, affine, shape)
-    if array is None or any(plane.frame for plane in planes) or not array.any():
+    array = _on_source(labels, planes.affine, planes.shape)
+    if array is None or not array.any():
         return None
-    if not all(header.get(keyword) for header in headers for keyword in NEEDED):
+    if not all(header.get(keyword) for header in planes.headers for keyword in NEEDED):
         return None
     try:
-        return _bytes(array, labels.names, headers, affine)
+        return _bytes(array, labels.names, planes.headers, planes.affine)
     except Exception:  # a name in no known character set, a value of no known form: the map in NIfTI says the same without them
         return None
 

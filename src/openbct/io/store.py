@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from .case_json import SCHEMA, anonymise, case_to_tables, csv_rows
 from .files import prepare_folder, write_bytes, write_json, write_table, write_volume
 from .fracture_tables import fracture_rows
 from .models import FORMATS, from_fe_model, write_model
+from .source_series import SOURCE
 from .toml_text import to_toml
 from .vtu import vtu_bytes
 
@@ -103,7 +105,7 @@ def start_folder(folder: Path) -> None:
     OutputError
         A file cannot be removed.
     """
-    names = [RESULT, TABLE, FRACTURES, CASE_FILE, *REPORTS, *LABEL_FILES]
+    names = [RESULT, TABLE, FRACTURES, CASE_FILE, SOURCE, *REPORTS, *LABEL_FILES]
     names += [
         str(path.relative_to(folder)) for name in (BONE_FILES | MODEL_FILES).values() for path in folder.glob(f"{BONES}/*/{name}")
     ]
@@ -287,6 +289,21 @@ def read_case(folder: Path | str) -> Case:
         There is none, or it is damaged.
     """
     return read_case_file(Path(folder) / CASE_FILE)
+
+
+def case_digest(folder: Path | str) -> str:
+    """Return the SHA-256 of the stored case of a result folder: what a report, an object or a signature is of.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    try:
+        with (Path(folder) / CASE_FILE).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        raise InputError(f"found no {CASE_FILE} in the folder, expected the result of an earlier run; check the path") from None
 
 
 def result_schema() -> dict[str, Any]:
