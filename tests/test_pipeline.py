@@ -76,7 +76,7 @@ def test_a_refused_bone_keeps_what_it_had_reached(scan: Scan, monkeypatch: pytes
         reached[name] = bone
     assert reached["build_model"].model is None and reached["build_model"].specimen is not None
     assert reached["build_model"].measures is not None and reached["measure_strength"].model is not None
-    assert len(reached["build_model"].steps) == 4
+    assert len(reached["build_model"].steps) == 5
 
 
 def test_one_refusal_does_not_touch_another_bone(case: Case, scan: Scan) -> None:

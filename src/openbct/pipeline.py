@@ -22,13 +22,13 @@ from .loadcases import SidewaysFall
 from .plan import Plan, Recipe, make_plan
 from .plausibility import judged, too_doubtful
 from .quality import examine
-from .records import BoneMask, BoneMeasures, BoneResult, CalibratedVolume, Case, FEModel, Scan, Segmenter, Step, StrengthResult
+from .records import BoneMask, BoneResult, CalibratedVolume, Case, ErrorBudget, FEModel, Scan, Segmenter, Step, StrengthResult
 from .reuse import check_reusable, taken_over
 from .settings import Settings, site_of, to_tables
 from .softening import SofteningTest, measure_softening
 from .strength import MechanicalTest, measure_strength
 from .sweep import FallSweep, sweep_fall
-from .uncertainty import with_uncertainty
+from .uncertainty import budgets_of, density_budgets, uncertainty_step, with_uncertainty
 from .versions import versions
 
 Observer = Callable[[str, str], None]
@@ -146,6 +146,7 @@ def analyze_bone(
     ``doubts`` are those of the scan as a whole; ``examined`` is what the image says of its making around this bone.
     """
     reached: dict[str, Any] = {}
+    budgets: dict[str, ErrorBudget] = {}
     seconds: dict[str, float] = {}
     status, reason = "ok", None
     bone = mask.bone
@@ -156,11 +157,17 @@ def analyze_bone(
 
     try:
         region = run("anatomy", "region", lambda: recipe.locate(mask, calibration))
-        run("measures", "measures", lambda: recipe.measure(region, calibration))
+        measured = run("measures", "measures", lambda: recipe.measure(region, calibration))
+        budgets = _timed(
+            "uncertainty", bone, lambda: density_budgets(region, measured, calibration, recipe.measure), _unseen, seconds
+        )
         specimen = run("mount", "specimen", lambda: recipe.loadcase.mount(region))
         boundary = recipe.loadcase.constrain(specimen)
         model = run("model", "model", lambda: build_model(specimen, boundary, recipe.law, **recipe.elements))
-        run("strength", "strength", lambda: predict_site(_tested(model, recipe, plan, reached["measures"]), model, region))
+        tested = run("strength", "strength", lambda: predict_site(_tested(model, recipe, plan), model, region))
+        budgets = budgets_of(tested, budgets, recipe.spread, region.mask)
+        if "strength" in budgets:
+            reached["strength"] = with_uncertainty(tested, budgets["strength"])
     except (InputError, ModelError, SolveError) as error:
         status, reason = "refused", str(error)
     except MemoryError:
@@ -168,15 +175,16 @@ def analyze_bone(
             "refused",
             "this machine has too little memory for the model; crop the scan, or take larger voxels in the protocol",
         )
-    steps: tuple[Step, ...] = (*((examined,) if examined else ()), *(record.step for record in reached.values()))
+    said = uncertainty_step(budgets)
+    steps: tuple[Step, ...] = (*((examined,) if examined else ()), *(record.step for record in reached.values()), *said)
     cautions = tuple(caution for step in steps for caution in step.cautions)
     if status == "ok" and (cautions or doubts):
         status = "caution"
-    return BoneResult(bone, status, reason, cautions, steps, seconds=seconds, **reached)  # type: ignore[arg-type]
+    return BoneResult(bone, status, reason, cautions, steps, seconds=seconds, budgets=budgets, **reached)  # type: ignore[arg-type]
 
 
-def _tested(model: FEModel, recipe: Recipe, plan: Plan, measures: BoneMeasures) -> StrengthResult:
-    """Return the result of the recipe's test, named after its protocol, with its uncertainty where that is known."""
+def _tested(model: FEModel, recipe: Recipe, plan: Plan) -> StrengthResult:
+    """Return the result of the recipe's test, named after its protocol."""
     test = recipe.test
     if isinstance(test, LinearTest):
         result = measure_linear(model, test, threads=plan.threads)
@@ -184,8 +192,6 @@ def _tested(model: FEModel, recipe: Recipe, plan: Plan, measures: BoneMeasures) 
         result = measure_softening(model, test, threads=plan.threads)
     else:
         result = measure_strength(model, test, threads=plan.threads)
-    if recipe.spread is not None:
-        result = with_uncertainty(result, measures, recipe.spread)
     return replace(result, protocol=plan.title, scale=plan.standards.scale_of(site_of(model.bone)))
 
 
@@ -250,6 +256,10 @@ def sweep_femora(
         except (InputError, ModelError, SolveError) as error:
             swept[name] = str(error)
     return swept, (*scan.step.cautions, *segmentation.step.cautions, *calibration.step.cautions)
+
+
+def _unseen(stage: str, bone: str) -> None:
+    """Observe nothing: part of the stage before."""
 
 
 def _timed(stage: str, bone: str, function: Callable[[], T], observe: Observer, seconds: dict[str, float]) -> T:

@@ -411,6 +411,33 @@ class StrengthResult:
 
 
 @dataclass(frozen=True)
+class ErrorPart:
+    """What one source adds to a number's uncertainty; one standard deviation each, in the number's unit."""
+
+    source: Literal["calibration", "edge", "alignment", "model", "solver", "noise"]
+    sd: float
+    """Of the number by itself."""
+    own_sd: float
+    """What of it two scans of one patient by one scanner and recipe do not share: the rest cancels in their difference."""
+
+
+@dataclass(frozen=True)
+class ErrorBudget:
+    """How sure one number is, by source."""
+
+    value: float
+    unit: str
+    sd: float
+    own_sd: float
+    """Root of the sum of squares of the parts, likewise; of a change: that of both scans, added in the square."""
+    interval: tuple[float, float]
+    """95 %."""
+    parts: tuple[ErrorPart, ...]
+    unknown: tuple[str, ...] = ()
+    """Sources that should be in it and are not known."""
+
+
+@dataclass(frozen=True)
 class Measure:
     """One number taken from the density image."""
 
@@ -543,6 +570,8 @@ class BoneResult:
     measures: BoneMeasures | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall time by stage [s]."""
+    budgets: Mapping[str, ErrorBudget] = field(default_factory=dict)
+    """Of measures by their name, of ``"strength"`` and ``"stiffness"``."""
     unfit: str | None = None
     """Why this level's density and strength do not stand for the spine: fractured, fused, cemented; ``None``: they do."""
 

@@ -192,6 +192,7 @@ def bone_to_table(result: BoneResult, files: Mapping[str, str], mineral: str | N
         "unfit": result.unfit,
         "strength_n": strength.strength if strength else None,
         "strength_sd_n": strength.uncertainty if strength else None,
+        "uncertainty": {name: asdict(budget) for name, budget in result.budgets.items()},
         "stiffness_n_per_mm": strength.stiffness if strength else None,
         "curve": {"travel_mm": strength.curve[:, 0].tolist(), "force_n": strength.curve[:, 1].tolist()} if strength else None,
         "failure_criterion": strength.criterion if strength else None,
