@@ -343,7 +343,7 @@ def test_a_linear_test_shows_no_failure_and_stands_alone():
     assert "so that it stands alone" in page and "may be set against" in page and "mine 1; no published threshold" in page
     assert "plastic strain at the strength" not in page and "has yielded" not in page
     pictures = [
-        views.bone_views(bone, report.Texts(ENGLISH))[0]
+        views.bone_views(views.subject_of(bone), report.Texts(ENGLISH))
         for bone in (report_cases.another_test().bones[0], report_cases.plain_case().bones[0])
     ]
     heights = [int.from_bytes(data[20:24], "big") for data in pictures]

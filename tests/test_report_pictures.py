@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tracemalloc
 from dataclasses import replace
+from datetime import date
 from itertools import pairwise
 
 import numpy as np
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import report_cases
-from openbct.records import CalibratedVolume, ReferenceSample, Step
-from openbct.report import drawing, plots, reference_places, scale_drawing, scales, slices, surface, views
+from openbct import report
+from openbct.records import BoneResult, CalibratedVolume, ReferenceSample, Step
+from openbct.report import collapse, drawing, plots, reference_places, scale_drawing, scales, slices, surface, views
 from openbct.report.content import Marker, ScaleBar
 from openbct.report.texts import ENGLISH
 from openbct.report.wording import Texts, clean, person
@@ -196,16 +198,51 @@ def test_zones_read_in_grey():
 
 
 def test_ground_of_a_picture_is_the_white_of_the_paper():
-    picture = pixels(views.bone_views(report_cases.plain_case().bones[0], TEXTS)[0])
+    picture = pixels(views.bone_views(views.subject_of(report_cases.plain_case().bones[0]), TEXTS))
     assert (picture[:4] == 255).all() and (picture[-2:] == 255).all()
 
 
 def test_bone_without_failure_is_drawn_by_density_alone(monkeypatch):
     monkeypatch.setattr(views, "PIXELS", 50)
     bone = report_cases.plain_case().bones[0]
-    whole, _ = views.bone_views(bone, TEXTS)
-    half, _ = views.bone_views(replace(bone, strength=None), TEXTS)
+    whole, half = (views.bone_views(views.subject_of(one), TEXTS) for one in (bone, replace(bone, strength=None)))
     assert pixels(half).shape[0] == pytest.approx(pixels(whole).shape[0] / 2, abs=2)
+
+
+def pressed(bone: BoneResult, by: float) -> BoneResult:
+    """The same bone, its top ``by`` millimetres lower at the strength, its foot at rest."""
+    moved = np.zeros_like(bone.strength.displacement)
+    inside = np.flatnonzero(bone.specimen.mask.any(axis=(0, 1)))
+    moved[..., 2] = -by * np.clip((np.arange(moved.shape[2]) - inside[0]) / (inside[-1] + 1 - inside[0]), 0, 1)
+    return replace(bone, strength=replace(bone.strength, displacement=moved))
+
+
+def test_a_bone_in_motion_sinks_by_what_its_caption_says():
+    bone = report_cases.plain_case().bones[0]
+    assert collapse.collapse(bone, views.subject_of(bone)) is None, "nothing moved"
+    bone = pressed(bone, 0.6)
+    moving = collapse.collapse(bone, views.subject_of(bone))
+    frames = Image.open(io.BytesIO(moving.moving))
+    assert frames.n_frames == 2 * collapse.STATES - 2 and frames.info["loop"] == 0
+    heights = []
+    for state in (0, collapse.STATES - 1):
+        frames.seek(state)
+        cut = np.asarray(frames.convert("L")).astype(int)[:, frames.width // 2 + 4 :]
+        middle = cut[:, cut.shape[1] // 2 - 3 : cut.shape[1] // 2 + 3].mean(axis=1)
+        heights.append(np.ptp(np.flatnonzero(middle < 250)) + 1)
+    bone_height = 2.0 * np.ptp(np.flatnonzero(bone.specimen.mask.any(axis=(0, 1)))) + 2.0
+    assert heights[0] - heights[1] == pytest.approx(moving.magnified * 0.6 / bone_height * heights[0], rel=0.1)
+    still = Image.open(io.BytesIO(moving.still))
+    assert getattr(still, "n_frames", 1) == 1 and still.size == frames.size
+
+
+def test_print_leaves_motion_out():
+    case = report_cases.plain_case()
+    bone = pressed(case.bones[0], 0.6)
+    made = report.make_report(replace(case, bones=(bone, *case.bones[1:])), made_on=date(2026, 1, 2))
+    page = report.to_html(made)
+    assert page.count("data:image/webp") == 2 and "prefers-reduced-motion" in page
+    assert report.to_pdf(made).startswith(b"%PDF")
 
 
 def test_failed_share_is_the_one_that_the_test_counted():
@@ -227,7 +264,7 @@ def test_whole_bone_is_in_the_picture_with_a_margin(spacing, direction):
     turn = np.array([[np.cos(0.4), -np.sin(0.4), 0], [np.sin(0.4), np.cos(0.4), 0], [0, 0, 1.0]])
     region = replace(report_cases.plain_case().bones[0].region, mask=mask)
     region = replace(region, frame=replace(region.frame, axes=turn))
-    camera = views._camera(region, mask, np.array(direction), 1.3)
+    camera = views.camera_of(region, mask, direction, 1.3)
     corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in (1, 1, 1)], indexing="ij")).reshape(3, -1).T
     voxels = (np.argwhere(solid)[:, None] + corners).reshape(-1, 3).astype(float)
     seen = (to_patient(mask.affine, voxels) - camera.centre) @ camera.axes
@@ -243,7 +280,7 @@ def test_small_axes_are_those_of_the_bone():
     region = report_cases.plain_case().bones[0].region
     turned = np.diag([-1.0, -1.0, 1.0])
     region = replace(region, frame=replace(region.frame, axes=turned))
-    camera = views._camera(region, region.mask, np.array([0.0, -1.0, 0.08]), 1.3)
+    camera = views.camera_of(region, region.mask, (0.0, -1.0, 0.08), 1.3)
     arrows = views.triad(region.frame.axes, camera)
     assert set(arrows) == {"L", "S"}, "front points at the viewer"
     assert arrows["L"][0] == pytest.approx(1.0) and arrows["S"][1] > 0.9

@@ -7,7 +7,8 @@ import numpy as np
 from ..records import BoneResult, Case, StrengthResult
 from ..volume import Volume, to_index
 from . import drawing, plots, slices, views
-from .content import Block, Fact, Facts, Figure, Notice, Pair, Paragraph, Section, Table
+from .collapse import Motion, collapse
+from .content import Animation, Block, Fact, Facts, Figure, Notice, Pair, Paragraph, Section, Table
 from .hip_table import hip_regions
 from .landmarks import can_draw
 from .projection import projection
@@ -15,6 +16,8 @@ from .reference_places import reference_places
 from .summary import bone_title
 from .wording import Texts, clean
 
+MOTION_WIDTH = 0.66
+"""Part of the line that a bone in motion takes."""
 HIP_SHARE = 0.66
 """Part of the line that curve, projection and regions of a hip take beside the facts of its test."""
 
@@ -49,7 +52,10 @@ def bone_section(bone: BoneResult, case: Case, texts: Texts) -> Section:
     planes = _planes(bone, case, texts)
     blocks += [planes] if planes else []
     if bone.region is not None and bone.region.mask.array.any():
-        blocks.append(_views(bone, texts))
+        subject = views.subject_of(bone)
+        blocks.append(_views(bone, subject, texts))
+        moving = collapse(bone, subject)
+        blocks += [_animation(bone, moving, texts)] if moving is not None else []
     blocks += _test(bone, texts)
     title = texts("section.bone", bone=bone_title(bone, texts))
     full = bone.region is not None
@@ -92,8 +98,19 @@ def _planes(bone: BoneResult, case: Case, texts: Texts) -> Figure | None:
     return Figure(data, "image/png", caption, texts("bone.planes_alt", bone=texts.bone(bone.bone)))
 
 
-def _views(bone: BoneResult, texts: Texts) -> Figure:
-    data, top = views.bone_views(bone, texts)
+def _animation(bone: BoneResult, moving: Motion, texts: Texts) -> Animation:
+    name, times = texts.bone(bone.bone), texts.number(moving.magnified, 1 if moving.magnified % 1 else 0)
+    return Animation(
+        moving.moving,
+        moving.still,
+        texts("bone.motion", bone=name, times=times),
+        texts("bone.motion_alt", bone=name),
+        MOTION_WIDTH,
+    )
+
+
+def _views(bone: BoneResult, subject: views.Subject, texts: Texts) -> Figure:
+    data, top = views.bone_views(subject, texts), subject.density_top
     name = texts.bone(bone.bone)
     share = views.failed_share(bone)
     note = " " + texts("bone.views_note", density=f"{views.DENSITY_DEPTH:g}", failure=f"{views.FAILURE_DEPTH:g}")

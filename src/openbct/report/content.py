@@ -134,6 +134,20 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Animation:
+    """A picture in motion, for renderers that can move; print leaves it out."""
+
+    moving: bytes
+    """Animated WebP."""
+    still: bytes
+    """WebP, for those who want no motion."""
+    caption: str
+    alt: str
+    width: float = 1.0
+    """Share of the line."""
+
+
+@dataclass(frozen=True)
 class Listing:
     """A list of items."""
 
@@ -161,7 +175,7 @@ class Pair:
     """May go on over the page; for long tables."""
 
 
-Block: TypeAlias = "Paragraph | Notice | Facts | Verdict | ScaleBar | Table | Figure | Listing | Signature | Pair"
+Block: TypeAlias = "Paragraph | Notice | Facts | Verdict | ScaleBar | Table | Figure | Animation | Listing | Signature | Pair"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Final
 
 from .content import (
+    Animation,
     Block,
     Facts,
     Figure,
@@ -105,6 +106,14 @@ def _block(block: Block) -> str:
             data = base64.b64encode(block.data).decode()
             return (
                 f'<figure style="width:{100 * block.width:g}%"><img src="data:{block.media};base64,{data}" alt="{escape(block.alt)}">'
+                f"<figcaption>{escape(block.caption)}</figcaption></figure>"
+            )
+        case Animation():
+            moving, still = (base64.b64encode(part).decode() for part in (block.moving, block.still))
+            return (
+                f'<figure style="width:{100 * block.width:g}%"><picture>'
+                f'<source media="print,(prefers-reduced-motion:reduce)" srcset="data:image/webp;base64,{still}">'
+                f'<img src="data:image/webp;base64,{moving}" alt="{escape(block.alt)}"></picture>'
                 f"<figcaption>{escape(block.caption)}</figcaption></figure>"
             )
         case Listing():

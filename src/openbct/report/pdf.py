@@ -18,7 +18,7 @@ import matplotlib as mpl
 import typst
 from matplotlib.ft2font import FT2Font
 
-from .content import Figure, Report, ScaleBar
+from .content import Animation, Figure, Report, ScaleBar
 from .scale_drawing import draw_scale
 
 STANDARDS: Final = ("a-2a", "ua-1")
@@ -74,7 +74,7 @@ def _plain(value: Any, files: dict[str, bytes]) -> Any:
         table = {field.name: _plain(getattr(value, field.name), files) for field in fields(value)}
         return {**table, "kind": type(value).__name__}
     if isinstance(value, tuple):
-        return [_plain(item, files) for item in value]
+        return [_plain(item, files) for item in value if not isinstance(item, Animation)]
     return value
 
 

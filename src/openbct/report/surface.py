@@ -70,6 +70,16 @@ class Solid:
     """Index to patient LPS [mm]."""
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a camera sees."""
+
+    hit: Bool[Array, "v u"]
+    """Samples that show the bone, from the top."""
+    position: Float[Array, "n 3"]
+    """Of the surface, for each of those, in index coordinates of the solid."""
+
+
 def prepare(mask: Volume) -> Solid:
     """Return a bone that can be rendered; the mask is closed at its border."""
     margin = np.ceil(1.5 * HOLLOW / mask.spacing).astype(int)
@@ -98,8 +108,14 @@ def render(
     """Return one picture of the bone for each layer, ``pixels`` wide, transparent where there is no bone."""
     wide = pixels * oversampling
     tall = max(1, round(pixels * camera.height / camera.width)) * oversampling
-    hit, position = _cast(solid, camera, wide, tall)
-    position = position[hit]
+    return [_reduce(picture, oversampling) for picture in paint(solid, layers, camera, look(solid, camera, wide, tall))]
+
+
+def paint(solid: Solid, layers: Sequence[Layer], camera: Camera, seen: Seen) -> list[Float[Array, "v u rgba"]]:
+    """Return one picture for each layer of what a camera sees."""
+    hit = seen.hit.ravel()
+    tall, wide = seen.hit.shape
+    position = seen.position
     normal, openness = _normals(solid, position)
     shade = _light(normal, openness, camera)[:, None]
     gloss = _gloss(normal, camera)[:, None]
@@ -110,8 +126,14 @@ def render(
             values = _under(layer, solid.affine, position, normal)
             image[hit, :3] = np.clip(layer.colours(values)[:, :3] * shade + gloss, 0, 1)
             image[hit, 3] = 1.0
-        pictures.append(_reduce(image.reshape(tall, wide, 4), oversampling))
+        pictures.append(image.reshape(tall, wide, 4))
     return pictures
+
+
+def look(solid: Solid, camera: Camera, wide: int, tall: int) -> Seen:
+    """Return what of the bone each of so many samples shows."""
+    hit, position = _cast(solid, camera, wide, tall)
+    return Seen(hit.reshape(tall, wide), position[hit])
 
 
 def _screen(camera: Camera, wide: int, tall: int) -> Float[Array, "n 3"]:

@@ -281,6 +281,9 @@ ENGLISH: Final[Mapping[str, str]] = {
         "bone has yielded."
     ),
     "bone.views_note": "Surfaces show the mean density within {density} mm and the largest strain within {failure} mm under them.",
+    "bone.motion": "{bone} under load, from the front and cut through its middle: from unloaded to the strength and back. Movement is drawn {times} times "
+    "as large as it is; dark is plastic strain. Only the last state was computed with these details: the steps before it are shares of it.",
+    "bone.motion_alt": "{bone} in motion: it gives way where the strain is drawn dark.",
     "bone.views_alt": "{bone} in three dimensions and in a cut, coloured by density from 0 to {top} mg/cm³",
     "bone.views_alt_failure": " and by plastic strain; {share} of the bone has yielded",
     "bone.curve": "Force over travel. Diamond: strength, {criterion}. Dashed: initial stiffness.",

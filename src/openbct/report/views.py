@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Canvas
@@ -17,7 +17,7 @@ from ..records import Array, BoneRegion, BoneResult
 from ..volume import Volume, bounding_box, crop, to_index, to_patient
 from . import drawing
 from .landmarks import cut_frame
-from .surface import Camera, Layer, look_from, prepare, render
+from .surface import Camera, Layer, Solid, look_from, prepare, render
 from .wording import Texts
 
 DENSITY_COLOURS: Final = LinearSegmentedColormap.from_list("density", ["#1f3a63", "#3f7f9f", "#a9d3c4", "#fffbe6"])
@@ -46,11 +46,13 @@ VIEWS: Final[Mapping[str, tuple[tuple[str, tuple[float, float, float]], ...]]] =
 
 
 @dataclass(frozen=True)
-class _Subject:
+class Subject:
     """What is drawn of one bone."""
 
     region: BoneRegion
     mask: Volume
+    solid: Solid
+    """The mask, prepared for any number of views."""
     density: Layer
     """For the cut: as measured."""
     skin: Layer
@@ -60,31 +62,25 @@ class _Subject:
     failure_top: float
 
 
-def bone_views(bone: BoneResult, texts: Texts) -> tuple[bytes, float]:
-    """Return a PNG with the bone from two sides and cut through its middle, by density and, where solved, by failure.
-
-    The second value is the density at the end of the colour scale [mg/cm3].
-    """
-    assert bone.region is not None
-    subject = _subject(bone, bone.region)
+def bone_views(subject: Subject, texts: Texts) -> bytes:
+    """Return a PNG with the bone from two sides and cut through its middle, by density and, where solved, by failure."""
     rows = 2 if subject.failure is not None else 1
-    bar, top, panel = 17.0, 5.0, PANELS[bone.region.kind]
+    bar, top, panel = 17.0, 5.0, PANELS[subject.region.kind]
     width = (drawing.PAGE_WIDTH - bar) / 3.0
     height = panel + top
     canvas = drawing.new_figure(1.0, rows * height)
     layers = [subject.density] + ([subject.failure] if subject.failure else [])
     skins = [subject.skin, *layers[1:]]
-    solid = prepare(subject.mask)
-    for column, (key, direction) in enumerate(VIEWS[bone.region.kind]):
-        camera = _camera(bone.region, subject.mask, np.array(direction), width / panel)
-        for row, image in enumerate(render(solid, skins, camera, PIXELS)):
+    for column, (key, direction) in enumerate(VIEWS[subject.region.kind]):
+        camera = camera_of(subject.region, subject.mask, direction, width / panel)
+        for row, image in enumerate(render(subject.solid, skins, camera, PIXELS)):
             axes = drawing.place(canvas, column * width, (rows - 1 - row) * height, width, panel)
-            _draw_render(axes, image, camera, bone.region.frame.axes, texts(key))
+            _draw_render(axes, image, camera, subject.region.frame.axes, texts(key))
     for row, layer in enumerate(layers):
         axes = drawing.place(canvas, 2 * width, (rows - 1 - row) * height, width, panel)
         _draw_cut(axes, subject, layer, texts, width / panel)
         _draw_bar(canvas, subject, row, rows - 1 - row, texts)
-    return drawing.to_png(canvas), subject.density_top
+    return drawing.to_png(canvas)
 
 
 def failed_share(bone: BoneResult) -> float | None:
@@ -92,8 +88,10 @@ def failed_share(bone: BoneResult) -> float | None:
     return bone.strength.quantities.get("failed_fraction") if bone.strength else None
 
 
-def _subject(bone: BoneResult, region: BoneRegion) -> _Subject:
-    """Return layers with ranges that end at round numbers."""
+def subject_of(bone: BoneResult) -> Subject:
+    """Return a bone ready to be drawn: layers with ranges that end at round numbers."""
+    region = bone.region
+    assert region is not None
     low, high = bounding_box(region.mask, 6.0)
     mask, density = (crop(part, low.tolist(), high.tolist()) for part in (region.mask, region.density))
     inside = density.array[mask.array]
@@ -108,7 +106,7 @@ def _subject(bone: BoneResult, region: BoneRegion) -> _Subject:
         volume = Volume(np.where(bone.specimen.mask, failed, 0.0), bone.specimen.to_patient, "strain")
         failure = Layer(volume, FAILURE_DEPTH, _scaled(FAILURE_COLOURS, failure_top))
     skin = Layer(_smooth(density, mask), DENSITY_DEPTH, colour, average=True)
-    return _Subject(region, mask, Layer(density, DENSITY_DEPTH, colour), skin, failure, top, failure_top)
+    return Subject(region, mask, prepare(mask), Layer(density, DENSITY_DEPTH, colour), skin, failure, top, failure_top)
 
 
 def _smooth(density: Volume, mask: Volume) -> Volume:
@@ -124,9 +122,9 @@ def _scaled(colours: LinearSegmentedColormap, top: float) -> Callable[[Float[Arr
     return lambda values: np.asarray(colours(np.clip(values / top, 0.0, 1.0)))[..., :3]
 
 
-def _camera(region: BoneRegion, mask: Volume, direction: Float[Array, "3"], aspect: float) -> Camera:
+def camera_of(region: BoneRegion, mask: Volume, direction: tuple[float, float, float], aspect: float) -> Camera:
     """Return a view of the whole bone from a direction in the bone's frame, patient's head up."""
-    towards = region.frame.axes @ direction
+    towards = region.frame.axes @ np.array(direction)
     axes = look_from(towards, region.frame.axes[:, 2])
     low, high = _extent(mask, axes)
     middle = axes @ ((low + high) / 2)
@@ -168,8 +166,10 @@ def triad(frame: Float[Array, "3 3"], camera: Camera) -> dict[str, Float[Array, 
     return {letter: arrow for letter, arrow in arrows.items() if np.linalg.norm(arrow) >= 0.3}
 
 
-def _draw_cut(axes: Axes, subject: _Subject, layer: Layer, texts: Texts, aspect: float) -> None:
-    """Show the plane through the middle of the bone."""
+def cut_plane(
+    subject: Subject, aspect: float
+) -> tuple[Float[Array, "v u 3"], Float[Array, "3"], Float[Array, "3"], Bool[Array, "v u"]]:
+    """Return points of the plane through the middle of a bone, from below, where it goes to the right and up, and what of it is bone."""
     right, up, centre = cut_frame(subject.region)
     across = np.stack([right, up, np.cross(right, up)], axis=1)
     low, high = (end - centre @ across for end in _extent(subject.mask, across))
@@ -180,14 +180,20 @@ def _draw_cut(axes: Axes, subject: _Subject, layer: Layer, texts: Texts, aspect:
     u = np.arange(-wide / 2, wide / 2, CUT_STEP) + middle[0]
     v = np.arange(-tall / 2, tall / 2, CUT_STEP) + middle[1]
     plane = centre + u[None, :, None] * right + v[:, None, None] * up
-    inside = sample(subject.mask, plane, 1) > 0.5
+    return plane, right, up, np.asarray(sample(subject.mask, plane, 1) > 0.5)
+
+
+def _draw_cut(axes: Axes, subject: Subject, layer: Layer, texts: Texts, aspect: float) -> None:
+    """Show the plane through the middle of the bone."""
+    plane, _, _, inside = cut_plane(subject, aspect)
+    tall, wide = CUT_STEP * plane.shape[0], CUT_STEP * plane.shape[1]
     values = sample(layer.values, plane, 0 if layer is subject.failure else 1)
     rgb = layer.colours(values.ravel()).reshape(*values.shape, -1)[..., :3]
     image = np.where(inside[..., None], rgb, 1.0)
     extent = (0.0, wide, 0.0, tall)
     axes.imshow(drawing.as_image(image), extent=extent, origin="lower", interpolation="nearest")
     axes.contour(
-        np.linspace(0, wide, len(u)), np.linspace(0, tall, len(v)), ndimage.gaussian_filter(inside.astype(float), 1.0),
+        np.linspace(0, wide, plane.shape[1]), np.linspace(0, tall, plane.shape[0]), ndimage.gaussian_filter(inside.astype(float), 1.0),
         levels=[0.5], colors=[drawing.INK], linewidths=0.8,
     )  # fmt: skip
     _bare(axes, texts(f"view.cut.{subject.region.kind}"))
@@ -204,7 +210,7 @@ def sample(volume: Volume, points: Float[Array, "v u 3"], order: int) -> Float[A
     return np.asarray(values.reshape(points.shape[:2]))
 
 
-def _draw_bar(canvas: Canvas, subject: _Subject, kind: int, row: int, texts: Texts) -> None:
+def _draw_bar(canvas: Canvas, subject: Subject, kind: int, row: int, texts: Texts) -> None:
     """Draw the colour scale of one row at its right."""
     panel = PANELS[subject.region.kind]
     axes = drawing.place(canvas, drawing.PAGE_WIDTH - 14.5, row * (panel + 5.0) + 5.0, 3.2, panel - 12.0)
