@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from . import Interrupted
+from .app_compare import compare
 from .app_lookup import doctor, protocols
 from .app_options import (
     Age,
@@ -307,5 +308,6 @@ def segment(
 
 app.command()(report)
 app.command()(export)
+app.command()(compare)
 app.command()(protocols)
 app.command()(doctor)

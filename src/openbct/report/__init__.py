@@ -8,6 +8,7 @@ from ..records import Case
 from .bones import bone_section, calibration, has_pictures, overview_figure
 from .content import Figure, Report
 from .directions import direction_map
+from .followup import make_followup_report
 from .fractures import fracture_section
 from .html import to_html
 from .pdf import to_pdf
@@ -18,7 +19,16 @@ from .summary import shorten, summary
 from .texts import ENGLISH
 from .wording import Texts, clean, person
 
-__all__ = ["case_overview", "direction_map", "make_report", "make_sheet", "sheet_text", "to_html", "to_pdf"]
+__all__ = [
+    "case_overview",
+    "direction_map",
+    "make_followup_report",
+    "make_report",
+    "make_sheet",
+    "sheet_text",
+    "to_html",
+    "to_pdf",
+]
 
 
 def make_report(case: Case, *, texts: Texts = Texts(ENGLISH), made_on: date | None = None) -> Report:  # noqa: B008  frozen

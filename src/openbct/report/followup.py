@@ -1,0 +1,325 @@
+"""The report of a follow-up: what changed, whether it may be compared, every number, what treatments did on average."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Final
+
+from ..records import Reference
+from ..visits import Change, Comparison, FollowUp, Trend, Visit
+from .content import Block, Fact, Facts, Figure, Notice, Pair, Paragraph, Report, Section, Standing, Table, Verdict
+from .followup_plots import trend_plot
+from .followup_texts import FOLLOWUP_ENGLISH
+from .references import Numbering, references
+from .results import interpretation
+from .summary import shorten
+from .wording import Texts, clean, person
+
+MOST_CAUTIONS: Final = 6
+"""On the first page; every one stands in comparison.json and below [design]."""
+MOST_TRENDS: Final = 4
+"""Pictures on the first pages [design]."""
+LONG: Final = 260
+"""Letters of a caution on the first page [design]."""
+MAIN: Final = ("trabecular_vbmd", "total_hip_abmd", "strength")
+"""Quantities that a follow-up is read by, the first ones first."""
+
+
+def make_followup_report(
+    followup: FollowUp,
+    *,
+    texts: Texts = Texts(FOLLOWUP_ENGLISH),  # noqa: B008  frozen
+    made_on: date | None = None,
+) -> Report:
+    """Return the report of a follow-up, pictures drawn and numbers rounded.
+
+    Parameters
+    ----------
+    made_on
+        Date of the report; ``None`` is today.
+    """
+    numbering = Numbering()
+    marks = numbering.marks(followup.step.references)
+    sections = [_summary(followup, texts), _comparable(followup, texts), _all_changes(followup, texts)]
+    sections += [_treatments(followup, texts, numbering)] if followup.effects else []
+    sections.append(interpretation(texts))
+    sections.append(Section("methods", texts("section.methods"), (Paragraph(texts.sentence(followup.step.sentence) + marks),)))
+    sections += [references(texts, numbering), _scans(followup, texts)]
+    day = (made_on or date.today()).isoformat()
+    first, last = _when(followup, 0, texts), _when(followup, len(followup.visits) - 1, texts)
+    subtitle = texts("followup.subtitle", count=len(followup.visits), first=first, last=last)
+    return Report(
+        title=texts("followup.title"),
+        subtitle=f"{subtitle} · {texts('subtitle.made', date=day)}",
+        made_on=day,
+        language=texts("language"),
+        running=_running(followup.visits, texts),
+        statement=texts("statement"),
+        page_word=texts("page"),
+        contents=texts("contents"),
+        missing_glyphs=texts("missing_glyphs"),
+        sections=tuple(sections),
+    )
+
+
+def _running(visits: tuple[Visit, ...], texts: Texts) -> str:
+    patient = visits[-1].patient
+    who = [shorten(person(patient.name or ""), 40), shorten(clean(patient.identifier or ""), 30)]
+    said = " · ".join(part for part in who if part)
+    return said or texts("followup.running", digest=clean(visits[0].digest)[:12])
+
+
+def _when(followup: FollowUp, number: int, texts: Texts) -> str:
+    found = followup.visits[number].date
+    return shorten(clean(found), 20) if found else texts("followup.undated", number=number + 1)
+
+
+def _summary(followup: FollowUp, texts: Texts) -> Section:
+    last = followup.comparisons[-1]
+    blocks: list[Block] = [_facts(followup, texts), _verdict(followup, texts)]
+    blocks.append(_table(followup, last, _main(last.changes), texts))
+    blocks.append(Paragraph(texts("followup.note.least"), "note"))
+    said = [shorten(texts.sentence(text), LONG) for text in last.cautions]
+    if said:
+        shown = said[:MOST_CAUTIONS]
+        blocks.append(Notice("caution", texts("followup.cautions"), tuple(shown)))
+    else:
+        blocks.append(Notice("ok", texts("followup.cautions"), (texts("followup.no_cautions"),)))
+    blocks += _trends(followup, texts)
+    return Section("summary", texts("followup.section.summary"), tuple(blocks))
+
+
+def _facts(followup: FollowUp, texts: Texts) -> Facts:
+    patient, last = followup.visits[-1].patient, followup.comparisons[-1]
+    facts = []
+    if patient.name:
+        facts.append(Fact(texts("fact.name"), shorten(person(patient.name), 60)))
+    if patient.identifier:
+        facts.append(Fact(texts("fact.identifier"), shorten(clean(patient.identifier), 40)))
+    if patient.sex:
+        facts.append(Fact(texts("fact.sex"), texts(f"sex.{patient.sex}")))
+    if patient.age is not None:
+        facts.append(Fact(texts("fact.age"), texts("years", value=texts.number(patient.age))))
+    dates = ", ".join(_when(followup, number, texts) for number in range(len(followup.visits)))
+    facts.append(Fact(texts("followup.fact.dates"), dates))
+    years = texts("followup.interval", value=texts.number(last.years, 2)) if last.years is not None else texts("unknown")
+    facts.append(Fact(texts("followup.fact.interval"), years))
+    facts.append(Fact(texts("followup.fact.protocol"), shorten(clean(followup.visits[-1].protocol), 50)))
+    return Facts(tuple(facts), columns=2)
+
+
+def _main(changes: tuple[Change, ...]) -> tuple[Change, ...]:
+    """Return the changes of the first page: means of the spine and hips; single levels where there is no mean."""
+    means = {change.quantity for change in changes if "," in change.bone}
+    hips = any(change.bone.startswith("femur") for change in changes)
+    chosen = [
+        change
+        for change in changes
+        if change.quantity in MAIN and ("," in change.bone or change.bone.startswith("femur") or change.quantity not in means)
+    ]
+    return tuple(chosen or changes) if chosen or not hips else changes
+
+
+def _verdict(followup: FollowUp, texts: Texts) -> Verdict:
+    """Return the judgement at a glance, on the quantities of the first page."""
+    last = followup.comparisons[-1]
+    main = _main(last.changes)
+    found = {change.judgement for change in main}
+    beyond = [change for change in main if change.judgement in ("increase", "decrease")]
+    if "implausible" in found:
+        key, beyond = "implausible", [change for change in main if change.judgement == "implausible"]
+    elif found == {"not comparable"}:
+        key = "not comparable"
+    elif beyond:
+        kinds = {change.judgement for change in beyond}
+        key = next(iter(kinds)) if len(kinds) == 1 else "mixed"
+    else:
+        key = "within"
+    reason = _reason(beyond or list(main), texts) if key != "not comparable" else texts("followup.reason.not comparable")
+    standing: Standing = {"decrease": "high", "implausible": "increased"}.get(key, "none")  # type: ignore[assignment]
+    notes = (texts("followup.note.only"), texts("followup.note.drug"))
+    label = texts("followup.since", first=_when(followup, 0, texts))
+    return Verdict(label, texts(f"followup.verdict.{key}"), standing, reason, notes)
+
+
+def _reason(changes: list[Change], texts: Texts) -> str:
+    worst = max(changes, key=lambda change: abs(change.percent) / change.least)
+    said = texts(
+        "followup.reason",
+        quantity=_quantity(worst.quantity, texts),
+        bone=_bone(worst.bone, texts),
+        percent=_signed(worst.percent, texts),
+        least=texts.number(worst.least, 1),
+    )
+    rest = sum(change is not worst and change.judgement == worst.judgement != "within" for change in changes)
+    return said + (f" {texts('followup.reason.more', count=rest)}" if rest else "")
+
+
+def _bone(name: str, texts: Texts) -> str:
+    if "," in name:
+        return texts("followup.spine", levels=clean(name.replace(",", ", ")))
+    return texts.bone(name)
+
+
+def _quantity(key: str, texts: Texts) -> str:
+    return texts.find(f"quantity.{key}", clean(key))
+
+
+def _signed(value: float, texts: Texts, digits: int = 1) -> str:
+    return ("+" if value > 0 else "") + texts.number(value, digits)
+
+
+def _table(followup: FollowUp, one: Comparison, changes: tuple[Change, ...], texts: Texts) -> Table:
+    first, last = _when(followup, 0, texts), _when(followup, one.number, texts)
+    heads = ("bone", "quantity", "baseline", "value", "percent", "yearly", "least", "judgement")
+    rows, known = [], ""
+    for change in changes:
+        name = _bone(change.bone, texts)
+        rows.append((name if name != known else "", *_cells(change, texts)))
+        known = name
+    return Table(
+        texts("followup.caption", first=first, last=last),
+        tuple(texts(f"followup.{head}") for head in heads),
+        "llrrrrrl",
+        (1.9, 2.3, 0.9, 0.9, 1.0, 1.0, 1.1, 1.4),
+        tuple(rows),
+        compact=len(rows) > 8,
+    )
+
+
+def _cells(change: Change, texts: Texts) -> tuple[str, ...]:
+    unit = texts.unit(change.unit.split(" ")[0])
+    star = "" if change.carried or change.quantity == "strength" else " *"
+    yearly = f"{_signed(change.percent_per_year, texts)} %" if change.percent_per_year is not None else ""
+    source = "p" if change.least_from == "precision" else "u"
+    return (
+        f"{_quantity(change.quantity, texts)} [{unit}]{star}",
+        texts.quantity(change.baseline, change.unit),
+        texts.quantity(change.followup, change.unit),
+        f"{_signed(change.percent, texts)} %",
+        yearly,
+        f"{texts.number(change.least, 1)} % {source}",
+        texts(f"followup.judgement.{change.judgement}"),
+    )
+
+
+def _trends(followup: FollowUp, texts: Texts) -> list[Block]:
+    order = {key: number for number, key in enumerate(MAIN)}
+    chosen = [
+        trend for trend in followup.trends if trend.quantity in order and ("," in trend.bone or trend.bone.startswith("femur"))
+    ]
+    chosen = chosen or [trend for trend in followup.trends if trend.quantity in order]
+    chosen = sorted(chosen, key=lambda trend: (trend.bone.startswith("femur"), trend.bone, order[trend.quantity]))[:MOST_TRENDS]
+    figures = [_figure(trend, followup, texts) for trend in chosen]
+    blocks: list[Block] = [Pair((left,), (right,)) for left, right in zip(figures[::2], figures[1::2])]
+    return blocks + ([Pair((figures[-1],), ())] if len(figures) % 2 else [])
+
+
+def _figure(trend: Trend, followup: FollowUp, texts: Texts) -> Figure:
+    least = next(
+        (c.least for one in followup.comparisons for c in one.changes if (c.bone, c.quantity) == (trend.bone, trend.quantity)),
+        0.0,
+    )
+    quantity, bone = _quantity(trend.quantity, texts), _bone(trend.bone, texts)
+    values = ", ".join(texts.quantity(value, trend.unit) for value in trend.values)
+    return Figure(
+        trend_plot(trend, least, texts, first=_when(followup, 0, texts)),
+        "image/svg+xml",
+        texts("followup.trend.caption", quantity=quantity, bone=bone),
+        texts("followup.trend.alt", quantity=quantity, bone=bone, values=values),
+    )
+
+
+def _comparable(followup: FollowUp, texts: Texts) -> Section:
+    blocks: list[Block] = []
+    for one in followup.comparisons:
+        first, last = _when(followup, 0, texts), _when(followup, one.number, texts)
+        rows = tuple(
+            (
+                texts(f"followup.rule.{check.rule}"),
+                shorten(clean(check.baseline), 60),
+                shorten(clean(check.followup), 60),
+                texts(f"followup.outcome.{check.outcome}"),
+            )
+            for check in one.checks
+        )
+        heads = ("check.rule", "baseline", "value", "check.outcome")
+        caption = texts("followup.check.caption", first=first, last=last)
+        blocks.append(
+            Table(caption, tuple(texts(f"followup.{head}") for head in heads), "llll", (1.3, 2, 2, 1.5), rows, compact=True)
+        )
+        aligned = tuple(
+            (
+                texts.bone(found.bone),
+                f"{texts.number(found.turned_deg, 1)}°",
+                f"{texts.number(found.moved, 1)} mm",
+                texts.number(found.overlap, 3),
+                texts.number(found.correlation, 3),
+                texts("followup.align.carried" if found.used else "followup.align.own"),
+            )
+            for found in one.alignments
+        )
+        columns = ("bone", "align.turned", "align.moved", "align.overlap", "align.correlation", "align.used")
+        caption = texts("followup.align.caption", last=last)
+        titles = tuple(texts(f"followup.{column}") for column in columns)
+        if aligned:
+            blocks.append(Table(caption, titles, "lrrrrl", (2, 1, 1, 1, 1.1, 1.4), aligned, compact=True))
+    blocks.append(Paragraph(texts("followup.align.note"), "note"))
+    return Section("comparable", texts("followup.section.comparable"), tuple(blocks), new_page=True)
+
+
+def _all_changes(followup: FollowUp, texts: Texts) -> Section:
+    blocks: list[Block] = []
+    for one in followup.comparisons:
+        blocks.append(_table(followup, one, one.changes, texts))
+        if one.absent:
+            items = tuple(f"{texts.bone(bone)}: {texts.sentence(why, bone)}" for bone, why in one.absent.items())
+            blocks.append(Notice("refused", texts("followup.not_compared"), items))
+        if len(one.cautions) > MOST_CAUTIONS or any(len(text) > LONG for text in one.cautions) or len(followup.comparisons) > 1:
+            items = tuple(texts.sentence(text) for text in one.cautions)
+            blocks += [Notice("caution", texts("followup.cautions"), items)] if items else []
+    blocks.append(Paragraph(texts("followup.note.least"), "note"))
+    return Section("changes", texts("followup.section.changes"), tuple(blocks))
+
+
+def _treatments(followup: FollowUp, texts: Texts, numbering: Numbering) -> Section:
+    rows = []
+    for effect in followup.effects:
+        note = f" ({clean(effect.note)})" if effect.note else ""
+        rows.append(
+            (
+                clean(effect.treatment) + note,
+                str(effect.months),
+                texts(f"followup.site.{effect.site}"),
+                _quantity(effect.quantity, texts),
+                f"{_signed(effect.percent, texts)} %",
+                _source(effect.reference, texts, numbering),
+            )
+        )
+    heads = ("effect.treatment", "effect.months", "effect.site", "quantity", "effect.change", "effect.source")
+    titles = tuple(texts(f"followup.{head}") for head in heads)
+    table = Table(texts("followup.effect.caption"), titles, "lrllrl", (2.6, 0.8, 0.7, 1.4, 0.9, 1.6), tuple(rows), compact=True)
+    return Section("treatments", texts("followup.section.treatments"), (table,))
+
+
+def _source(reference: Reference, texts: Texts, numbering: Numbering) -> str:
+    number = f"[{numbering.number(reference)}]"
+    return number if reference.mark in ("seen", "code") else f"{number} {texts(f'mark.{reference.mark}')}"
+
+
+def _scans(followup: FollowUp, texts: Texts) -> Section:
+    rows = tuple(
+        (
+            _when(followup, number, texts),
+            shorten(clean(visit.protocol), 40),
+            f"{clean(visit.calibration.method)}, {texts.unit(visit.calibration.mineral)}",
+            clean(visit.version),
+            clean(visit.digest)[:16],
+        )
+        for number, visit in enumerate(followup.visits)
+    )
+    heads = ("scan.date", "fact.protocol", "scan.calibration", "rule.version", "scan.digest")
+    table = Table("", tuple(texts(f"followup.{head}") for head in heads), "lllll", (1, 1.6, 1.6, 1.2, 1.6), rows, compact=True)
+    software = ", ".join(f"{clean(name)} {clean(version)}" for name, version in followup.versions.items())
+    facts = Facts((Fact(texts("provenance.versions"), software),), columns=1)
+    return Section("scans", texts("followup.section.scans"), (table, facts), together=True)
