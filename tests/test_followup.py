@@ -326,7 +326,9 @@ def test_the_command(openbct: Command, tmp_path: Path, monkeypatch: pytest.Monke
     assert said.status == 0 and said.json["schema"] == "openbct-comparison/1"
     assert {path.name for path in out.iterdir()} == {"comparison.json", "comparison.csv"}
     written = (out / "comparison.json").read_text(encoding="utf-8")
-    assert asked == ["2024-01-01", "2026-01-01"] and json.loads(written)["comparisons"][1]["years"] == pytest.approx(2.0, abs=0.01)
+    assert asked == ["2024-01-01", "2026-01-01"] and json.loads(written)["comparisons"][1]["years"] == pytest.approx(
+        2.0, abs=0.01
+    )
     assert "A^B" not in written and '"7"' not in written  # neither name nor number
     rows = (out / "comparison.csv").read_text(encoding="utf-8").splitlines()
     assert rows[0].startswith("followup,baseline_date,date,years,bone,quantity") and len(rows) == 7

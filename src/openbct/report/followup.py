@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Final
 
-from ..records import Reference
 from ..visits import Change, Comparison, FollowUp, Trend, Visit
 from .content import Block, Fact, Facts, Figure, Notice, Pair, Paragraph, Report, Section, Standing, Table, Verdict
+from .followup_names import bone_name, quantity_name, signed, when
 from .followup_plots import trend_plot
+from .followup_tables import comparable, scans, treatments
 from .followup_texts import FOLLOWUP_ENGLISH
 from .references import Numbering, references
 from .results import interpretation
@@ -40,13 +41,13 @@ def make_followup_report(
     """
     numbering = Numbering()
     marks = numbering.marks(followup.step.references)
-    sections = [_summary(followup, texts), _comparable(followup, texts), _all_changes(followup, texts)]
-    sections += [_treatments(followup, texts, numbering)] if followup.effects else []
+    sections = [_summary(followup, texts), comparable(followup, texts), _all_changes(followup, texts)]
+    sections += [treatments(followup, texts, numbering)] if followup.effects else []
     sections.append(interpretation(texts))
     sections.append(Section("methods", texts("section.methods"), (Paragraph(texts.sentence(followup.step.sentence) + marks),)))
-    sections += [references(texts, numbering), _scans(followup, texts)]
+    sections += [references(texts, numbering), scans(followup, texts)]
     day = (made_on or date.today()).isoformat()
-    first, last = _when(followup, 0, texts), _when(followup, len(followup.visits) - 1, texts)
+    first, last = when(followup, 0, texts), when(followup, len(followup.visits) - 1, texts)
     subtitle = texts("followup.subtitle", count=len(followup.visits), first=first, last=last)
     return Report(
         title=texts("followup.title"),
@@ -67,11 +68,6 @@ def _running(visits: tuple[Visit, ...], texts: Texts) -> str:
     who = [shorten(person(patient.name or ""), 40), shorten(clean(patient.identifier or ""), 30)]
     said = " · ".join(part for part in who if part)
     return said or texts("followup.running", digest=clean(visits[0].digest)[:12])
-
-
-def _when(followup: FollowUp, number: int, texts: Texts) -> str:
-    found = followup.visits[number].date
-    return shorten(clean(found), 20) if found else texts("followup.undated", number=number + 1)
 
 
 def _summary(followup: FollowUp, texts: Texts) -> Section:
@@ -100,7 +96,7 @@ def _facts(followup: FollowUp, texts: Texts) -> Facts:
         facts.append(Fact(texts("fact.sex"), texts(f"sex.{patient.sex}")))
     if patient.age is not None:
         facts.append(Fact(texts("fact.age"), texts("years", value=texts.number(patient.age))))
-    dates = ", ".join(_when(followup, number, texts) for number in range(len(followup.visits)))
+    dates = ", ".join(when(followup, number, texts) for number in range(len(followup.visits)))
     facts.append(Fact(texts("followup.fact.dates"), dates))
     years = texts("followup.interval", value=texts.number(last.years, 2)) if last.years is not None else texts("unknown")
     facts.append(Fact(texts("followup.fact.interval"), years))
@@ -138,7 +134,7 @@ def _verdict(followup: FollowUp, texts: Texts) -> Verdict:
     reason = _reason(beyond or list(main), texts) if key != "not comparable" else texts("followup.reason.not comparable")
     standing: Standing = {"decrease": "high", "implausible": "increased"}.get(key, "none")  # type: ignore[assignment]
     notes = (texts("followup.note.only"), texts("followup.note.drug"))
-    label = texts("followup.since", first=_when(followup, 0, texts))
+    label = texts("followup.since", first=when(followup, 0, texts))
     return Verdict(label, texts(f"followup.verdict.{key}"), standing, reason, notes)
 
 
@@ -146,35 +142,21 @@ def _reason(changes: list[Change], texts: Texts) -> str:
     worst = max(changes, key=lambda change: abs(change.percent) / change.least)
     said = texts(
         "followup.reason",
-        quantity=_quantity(worst.quantity, texts),
-        bone=_bone(worst.bone, texts),
-        percent=_signed(worst.percent, texts),
+        quantity=quantity_name(worst.quantity, texts),
+        bone=bone_name(worst.bone, texts),
+        percent=signed(worst.percent, texts),
         least=texts.number(worst.least, 1),
     )
     rest = sum(change is not worst and change.judgement == worst.judgement != "within" for change in changes)
     return said + (f" {texts('followup.reason.more', count=rest)}" if rest else "")
 
 
-def _bone(name: str, texts: Texts) -> str:
-    if "," in name:
-        return texts("followup.spine", levels=clean(name.replace(",", ", ")))
-    return texts.bone(name)
-
-
-def _quantity(key: str, texts: Texts) -> str:
-    return texts.find(f"quantity.{key}", clean(key))
-
-
-def _signed(value: float, texts: Texts, digits: int = 1) -> str:
-    return ("+" if value > 0 else "") + texts.number(value, digits)
-
-
 def _table(followup: FollowUp, one: Comparison, changes: tuple[Change, ...], texts: Texts) -> Table:
-    first, last = _when(followup, 0, texts), _when(followup, one.number, texts)
+    first, last = when(followup, 0, texts), when(followup, one.number, texts)
     heads = ("bone", "quantity", "baseline", "value", "percent", "yearly", "least", "judgement")
     rows, known = [], ""
     for change in changes:
-        name = _bone(change.bone, texts)
+        name = bone_name(change.bone, texts)
         rows.append((name if name != known else "", *_cells(change, texts)))
         known = name
     return Table(
@@ -190,13 +172,13 @@ def _table(followup: FollowUp, one: Comparison, changes: tuple[Change, ...], tex
 def _cells(change: Change, texts: Texts) -> tuple[str, ...]:
     unit = texts.unit(change.unit.split(" ")[0])
     star = "" if change.carried or change.quantity == "strength" else " *"
-    yearly = f"{_signed(change.percent_per_year, texts)} %" if change.percent_per_year is not None else ""
+    yearly = f"{signed(change.percent_per_year, texts)} %" if change.percent_per_year is not None else ""
     source = "p" if change.least_from == "precision" else "u"
     return (
-        f"{_quantity(change.quantity, texts)} [{unit}]{star}",
+        f"{quantity_name(change.quantity, texts)} [{unit}]{star}",
         texts.quantity(change.baseline, change.unit),
         texts.quantity(change.followup, change.unit),
-        f"{_signed(change.percent, texts)} %",
+        f"{signed(change.percent, texts)} %",
         yearly,
         f"{texts.number(change.least, 1)} % {source}",
         texts(f"followup.judgement.{change.judgement}"),
@@ -220,52 +202,14 @@ def _figure(trend: Trend, followup: FollowUp, texts: Texts) -> Figure:
         (c.least for one in followup.comparisons for c in one.changes if (c.bone, c.quantity) == (trend.bone, trend.quantity)),
         0.0,
     )
-    quantity, bone = _quantity(trend.quantity, texts), _bone(trend.bone, texts)
+    quantity, bone = quantity_name(trend.quantity, texts), bone_name(trend.bone, texts)
     values = ", ".join(texts.quantity(value, trend.unit) for value in trend.values)
     return Figure(
-        trend_plot(trend, least, texts, first=_when(followup, 0, texts)),
+        trend_plot(trend, least, texts, first=when(followup, 0, texts)),
         "image/svg+xml",
         texts("followup.trend.caption", quantity=quantity, bone=bone),
         texts("followup.trend.alt", quantity=quantity, bone=bone, values=values),
     )
-
-
-def _comparable(followup: FollowUp, texts: Texts) -> Section:
-    blocks: list[Block] = []
-    for one in followup.comparisons:
-        first, last = _when(followup, 0, texts), _when(followup, one.number, texts)
-        rows = tuple(
-            (
-                texts(f"followup.rule.{check.rule}"),
-                shorten(clean(check.baseline), 60),
-                shorten(clean(check.followup), 60),
-                texts(f"followup.outcome.{check.outcome}"),
-            )
-            for check in one.checks
-        )
-        heads = ("check.rule", "baseline", "value", "check.outcome")
-        caption = texts("followup.check.caption", first=first, last=last)
-        blocks.append(
-            Table(caption, tuple(texts(f"followup.{head}") for head in heads), "llll", (1.3, 2, 2, 1.5), rows, compact=True)
-        )
-        aligned = tuple(
-            (
-                texts.bone(found.bone),
-                f"{texts.number(found.turned_deg, 1)}°",
-                f"{texts.number(found.moved, 1)} mm",
-                texts.number(found.overlap, 3),
-                texts.number(found.correlation, 3),
-                texts("followup.align.carried" if found.used else "followup.align.own"),
-            )
-            for found in one.alignments
-        )
-        columns = ("bone", "align.turned", "align.moved", "align.overlap", "align.correlation", "align.used")
-        caption = texts("followup.align.caption", last=last)
-        titles = tuple(texts(f"followup.{column}") for column in columns)
-        if aligned:
-            blocks.append(Table(caption, titles, "lrrrrl", (2, 1, 1, 1, 1.1, 1.4), aligned, compact=True))
-    blocks.append(Paragraph(texts("followup.align.note"), "note"))
-    return Section("comparable", texts("followup.section.comparable"), tuple(blocks), new_page=True)
 
 
 def _all_changes(followup: FollowUp, texts: Texts) -> Section:
@@ -280,46 +224,3 @@ def _all_changes(followup: FollowUp, texts: Texts) -> Section:
             blocks += [Notice("caution", texts("followup.cautions"), items)] if items else []
     blocks.append(Paragraph(texts("followup.note.least"), "note"))
     return Section("changes", texts("followup.section.changes"), tuple(blocks))
-
-
-def _treatments(followup: FollowUp, texts: Texts, numbering: Numbering) -> Section:
-    rows = []
-    for effect in followup.effects:
-        note = f" ({clean(effect.note)})" if effect.note else ""
-        rows.append(
-            (
-                clean(effect.treatment) + note,
-                str(effect.months),
-                texts(f"followup.site.{effect.site}"),
-                _quantity(effect.quantity, texts),
-                f"{_signed(effect.percent, texts)} %",
-                _source(effect.reference, texts, numbering),
-            )
-        )
-    heads = ("effect.treatment", "effect.months", "effect.site", "quantity", "effect.change", "effect.source")
-    titles = tuple(texts(f"followup.{head}") for head in heads)
-    table = Table(texts("followup.effect.caption"), titles, "lrllrl", (2.6, 0.8, 0.7, 1.4, 0.9, 1.6), tuple(rows), compact=True)
-    return Section("treatments", texts("followup.section.treatments"), (table,))
-
-
-def _source(reference: Reference, texts: Texts, numbering: Numbering) -> str:
-    number = f"[{numbering.number(reference)}]"
-    return number if reference.mark in ("seen", "code") else f"{number} {texts(f'mark.{reference.mark}')}"
-
-
-def _scans(followup: FollowUp, texts: Texts) -> Section:
-    rows = tuple(
-        (
-            _when(followup, number, texts),
-            shorten(clean(visit.protocol), 40),
-            f"{clean(visit.calibration.method)}, {texts.unit(visit.calibration.mineral)}",
-            clean(visit.version),
-            clean(visit.digest)[:16],
-        )
-        for number, visit in enumerate(followup.visits)
-    )
-    heads = ("scan.date", "fact.protocol", "scan.calibration", "rule.version", "scan.digest")
-    table = Table("", tuple(texts(f"followup.{head}") for head in heads), "lllll", (1, 1.6, 1.6, 1.2, 1.6), rows, compact=True)
-    software = ", ".join(f"{clean(name)} {clean(version)}" for name, version in followup.versions.items())
-    facts = Facts((Fact(texts("provenance.versions"), software),), columns=1)
-    return Section("scans", texts("followup.section.scans"), (table, facts), together=True)
