@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -175,6 +176,7 @@ def findings() -> tuple[Finding, ...]:
     )
 
 
+@cache
 def plain_case() -> Case:
     """A woman of 72 with two vertebrae and a hip, nothing wrong."""
     hu, bones = scene()

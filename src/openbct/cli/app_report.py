@@ -12,12 +12,22 @@ from .fe_app import Json
 
 def report(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Result folder of an earlier run.")],
+    interpretation: Annotated[
+        Path | None,
+        typer.Option("--interpretation", help="Text file (UTF-8) with a physician's own interpretation; needs --reader."),
+    ] = None,
+    reader: Annotated[
+        str | None, typer.Option("--reader", help='"NAME, TITLE" of the physician who signs the text: makes the final report.')
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Say whether everything is as it was signed; makes no report.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Make report.html and report.pdf again from a result folder."""
-    from .stages import run_report
+    """Make report.html and report.pdf again from a result folder, or the final report with a physician's signed text."""
+    from .report import run_report
 
-    run_report(out, as_json=json)
+    run_report(out, interpretation=interpretation, reader=reader, verify=verify, as_json=json)
 
 
 def export(

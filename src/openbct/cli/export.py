@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import InputError, SettingsError
@@ -17,9 +17,13 @@ from ..io.objects import (
     structured_report,
     value_rows,
 )
+from ..io.signed_store import read_versions
 from ..records import Case
-from ..report import make_report, to_pdf
+from ..report import make_report, spoken, to_pdf
 from ..report.content import Report
+from ..report.texts import ENGLISH
+from ..report.wording import Texts
+from ..signing import fixed
 from .tell import Progress, print_json
 
 KINDS = ("pdf", "sr", "seg", "images", "fhir", "csv")
@@ -41,13 +45,19 @@ NO_SOURCE = (
 
 @dataclass(frozen=True)
 class Standing:
-    """What is exported: the draft of a result."""
+    """What is exported: the draft of a result, or its last signed version."""
 
     when: datetime
+    """UTC."""
     report: Report
     pdf: bytes
     key: str
+    """What the objects' identities follow from."""
     said: tuple[str, ...] = ()
+    """The physician's text, or the draft's sentences with their rules."""
+    reader: str = ""
+    status: str = "preliminary"
+    """In FHIR's word."""
 
 
 def run_export(out: Path, *, to: Path | None, only: str, as_json: bool) -> None:
@@ -98,7 +108,7 @@ def write_objects(
     for kind in kinds:  # what an earlier export left there would pass for this one's
         for path in to.glob(NAMES[kind]):
             path.unlink()
-    standing = draft(case, out)
+    standing = as_it_stands(case, out)
     files: dict[str, list[str]] = {}
 
     def save(kind: str, name: str, content: bytes) -> None:
@@ -106,7 +116,7 @@ def write_objects(
         files.setdefault(kind, []).append(str(to / name))
 
     if source is not None:
-        making = Making(source, standing.key, standing.when)
+        making = Making(source, standing.key, standing.when, standing.reader)
         seg = (out / "labels.dcm").read_bytes() if (out / "labels.dcm").is_file() else None
         if "pdf" in kinds:
             save("pdf", NAMES["pdf"], encapsulated_pdf(standing.pdf, standing.report.title, making))
@@ -122,7 +132,15 @@ def write_objects(
             for number, figure in enumerate(pictures, start=1):
                 save("images", f"picture-{number:02d}.dcm", key_image(figure.data, figure.caption, number, making))
     if "fhir" in kinds:
-        bundle = fhir_bundle(case, when=standing.when, key=standing.key, conclusion=" ".join(standing.said), pdf=standing.pdf)
+        bundle = fhir_bundle(
+            case,
+            when=standing.when,
+            key=standing.key,
+            status=standing.status,
+            conclusion="\n".join(standing.said),
+            reader=standing.reader,
+            pdf=standing.pdf,
+        )
         write_json(to / NAMES["fhir"], bundle)
         files["fhir"] = [str(to / NAMES["fhir"])]
     if "csv" in kinds:
@@ -131,12 +149,18 @@ def write_objects(
     return files, refused
 
 
-def draft(case: Case, out: Path) -> Standing:
-    """Return the report of a result as of the day of its analysis: objects made twice are the same."""
-    created = read_result(out)["created"]
-    when = datetime.fromisoformat(str(created))
-    report = make_report(case, made_on=when.date())
-    return Standing(when, report, to_pdf(report), case_digest(out))
+def as_it_stands(case: Case, out: Path) -> Standing:
+    """Return the report of a result as of the day of its analysis, or of its signature: objects made twice are the same."""
+    versions, digest = read_versions(out), case_digest(out)
+    if versions:
+        last = versions[-1]
+        when, said = datetime.fromisoformat(last.when).replace(tzinfo=UTC), tuple(last.text.split("\n\n"))
+        key, reader, status = f"{digest} {fixed(last)}", last.reader, "final" if last.version == 1 else "amended"
+    else:
+        when, said = datetime.fromisoformat(str(read_result(out)["created"])), spoken(case, Texts(ENGLISH))
+        key, reader, status = digest, "", "preliminary"
+    report = make_report(case, made_on=when.date(), versions=versions)
+    return Standing(when, report, to_pdf(report), key, said, reader, status)
 
 
 __all__ = ["DICOM", "KINDS", "run_export", "write_objects"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from ..errors import InputError, ModelError, OpenBCTError, OutputError
@@ -13,6 +14,7 @@ from ..plugins import is_spec
 from ..records import BoneResult, Case, Scan, Segmenter
 from ..reuse import is_taken_over
 from ..settings import Settings, override, to_tables
+from ..signing import Signed
 from .phantom_request import read_phantom_scan
 from .request import Request, make_settings, read_inputs
 from .tell import Progress, print_json, print_summary, summary
@@ -181,7 +183,9 @@ def keep_plugins(settings: Settings, out: Path) -> Settings:
     return override(settings, tables, "protocol")
 
 
-def write_reports(case: Case, out: Path) -> tuple[dict[str, str], OutputError | None]:
+def write_reports(
+    case: Case, out: Path, *, made_on: date | None = None, versions: tuple[Signed, ...] = ()
+) -> tuple[dict[str, str], OutputError | None]:
     """Return what was written of report.html and report.pdf, and why the rest was not: a report never costs a result."""
     from ..io import write_bytes
     from ..report import make_report, to_html, to_pdf
@@ -189,7 +193,7 @@ def write_reports(case: Case, out: Path) -> tuple[dict[str, str], OutputError | 
     written: dict[str, str] = {}
     name = "report"
     try:
-        content = make_report(case)
+        content = make_report(case, made_on=made_on, versions=versions)
         name = "report.html"
         write_bytes(out / name, to_html(content).encode("utf-8"))
         written["report_html"] = str(out / name)

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, SegmentationError, SettingsError
+from ..errors import SegmentationError, SettingsError
 from ..records import Scan
 from ..settings import Settings
 from ..volume import Volume
 from .phantom_request import read_phantom_scan
 from .request import Request, check_request, doubt_mineral, make_settings, read_inputs
-from .run import write_reports
 from .tell import Progress, print_json
 
 
@@ -169,25 +168,6 @@ def _body(bone: str, whole: Volume, cautions: list[str]) -> tuple[Volume, str]:
     except SegmentationError as error:
         cautions.append(f"{bone}: the body was not cut from the whole vertebra ({error})")
         return whole, "whole"
-
-
-def run_report(out: Path, *, as_json: bool) -> None:
-    """Make the report again from a result folder."""
-    from ..io import read_case
-
-    if not out.is_dir():
-        raise InputError("found no folder at the given path, expected the result folder of an earlier run; check the path")
-    progress = Progress()
-    progress("reading the stored case")
-    case = read_case(out)
-    progress("making the report")
-    written, failure = write_reports(case, out)
-    if as_json:
-        print_json({"schema": "openbct-report/1", **written})
-    else:
-        print("\n".join(f"{name.replace('_', ' ')}: {path}" for name, path in written.items()))
-    if failure is not None:
-        raise failure
 
 
 def run_protocols(show: str | None, *, as_json: bool) -> None:

@@ -20,6 +20,7 @@ from .case_json import SCHEMA, anonymise, case_to_tables, csv_rows
 from .files import prepare_folder, write_bytes, write_json, write_table, write_volume
 from .fracture_tables import fracture_rows
 from .models import FORMATS, from_fe_model, write_model
+from .signed_store import is_signed
 from .source_series import SOURCE
 from .toml_text import to_toml
 from .vtu import vtu_bytes
@@ -103,8 +104,13 @@ def start_folder(folder: Path) -> None:
     Raises
     ------
     OutputError
-        A file cannot be removed.
+        A file cannot be removed, or a physician has signed what is there.
     """
+    if is_signed(folder):
+        raise OutputError(
+            "found a signed interpretation in the output folder, expected a folder without one: a new result would stand under an old "
+            "signature; choose another folder with -o"
+        )
     names = [RESULT, TABLE, FRACTURES, CASE_FILE, SOURCE, *REPORTS, *LABEL_FILES]
     names += [
         str(path.relative_to(folder)) for name in (BONE_FILES | MODEL_FILES).values() for path in folder.glob(f"{BONES}/*/{name}")

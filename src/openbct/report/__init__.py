@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import date
 
 from ..records import Case
+from ..signing import Signed
 from .bones import bone_section, calibration, has_pictures, overview_figure
 from .content import Figure, Report
 from .directions import direction_map
 from .followup import make_followup_report
 from .fractures import fracture_section
 from .html import to_html
+from .interpretation import interpretation, spoken
 from .pdf import to_pdf
 from .references import Numbering, methods, provenance, references
-from .results import OVERVIEW_SHARE, adequacy, cautions, interpretation, results
+from .results import OVERVIEW_SHARE, adequacy, cautions, results
 from .sheet import make_sheet, sheet_text
 from .summary import shorten, summary
 from .texts import ENGLISH
@@ -26,12 +28,19 @@ __all__ = [
     "make_report",
     "make_sheet",
     "sheet_text",
+    "spoken",
     "to_html",
     "to_pdf",
 ]
 
 
-def make_report(case: Case, *, texts: Texts = Texts(ENGLISH), made_on: date | None = None) -> Report:  # noqa: B008  frozen
+def make_report(
+    case: Case,
+    *,
+    texts: Texts = Texts(ENGLISH),  # noqa: B008  frozen
+    made_on: date | None = None,
+    versions: tuple[Signed, ...] = (),
+) -> Report:
     """Return the report of a case, every picture drawn and every number rounded.
 
     Parameters
@@ -40,17 +49,19 @@ def make_report(case: Case, *, texts: Texts = Texts(ENGLISH), made_on: date | No
         The language.
     made_on
         Date of the report; ``None`` is today. Reports of one case with one date are identical.
+    versions
+        What physicians have signed on it, oldest first; empty: a draft.
     """
     numbering = Numbering()
     done = methods(case, texts, numbering)
     overview = overview_figure(case, texts, OVERVIEW_SHARE - 0.02, 62.0)
-    sections = [summary(case, texts), adequacy(case, texts, overview), results(case, texts, numbering)]
+    sections = [summary(case, texts, standing(texts, versions)), adequacy(case, texts, overview), results(case, texts, numbering)]
     broken = fracture_section(case, texts)
     sections += [broken] if broken is not None else []
     # Bones without results come last: they need little room and share a page.
     shown = sorted((bone for bone in case.bones if has_pictures(bone, case)), key=lambda bone: bone.region is None)
     sections += [bone_section(bone, case, texts) for bone in shown]
-    sections += [calibration(case, texts), cautions(case, texts), interpretation(texts)]
+    sections += [calibration(case, texts), cautions(case, texts), interpretation(case, texts, numbering, versions)]
     sections += [done, references(texts, numbering), provenance(case, texts)]
     patient, scan = case.scan.patient, case.scan.acquisition
     study = texts("subtitle.study", date=shorten(clean(scan.study_date), 20)) if scan.study_date else ""
@@ -66,12 +77,28 @@ def make_report(case: Case, *, texts: Texts = Texts(ENGLISH), made_on: date | No
         made_on=day,
         language=texts("language"),
         running=" · ".join(part for part in who if part) or texts("title"),
-        statement=texts("statement"),
+        statement=_statement(texts, versions),
         page_word=texts("page"),
         contents=texts("contents"),
         missing_glyphs=texts("missing_glyphs"),
         sections=tuple(sections),
     )
+
+
+def standing(texts: Texts, versions: tuple[Signed, ...]) -> str:
+    """Return whether a physician has read the report, in a sentence."""
+    if not versions:
+        return texts("research.unread")
+    last = versions[-1]
+    return texts("signed.read", reader=clean(last.reader), day=last.when[:10], version=last.version)
+
+
+def _statement(texts: Texts, versions: tuple[Signed, ...]) -> str:
+    """Return the line that stands on every page."""
+    if not versions:
+        return texts("statement")
+    last = versions[-1]
+    return texts("signed.statement", reader=shorten(clean(last.reader), 50), day=last.when[:10], version=last.version)
 
 
 def case_overview(case: Case, *, texts: Texts = Texts(ENGLISH)) -> Figure | None:  # noqa: B008  frozen

@@ -6,7 +6,7 @@ from typing import Final
 
 from ..acquisition import rule
 from ..records import BoneResult, Case, Finding, Measure
-from .content import Block, Figure, Notice, Pair, Paragraph, Section, Signature, Table
+from .content import Block, Figure, Notice, Pair, Paragraph, Section, Table
 from .loads import beside, spine_loads, tissue
 from .references import Numbering
 from .scales import load_unverified, unverified
@@ -270,10 +270,3 @@ def cautions(case: Case, texts: Texts) -> Section:
     if not blocks:
         blocks.append(Paragraph(texts("cautions.none")))
     return Section("cautions", texts("section.cautions"), tuple(blocks))
-
-
-def interpretation(texts: Texts) -> Section:
-    """Return room for the physician's own words."""
-    fields = tuple(texts(f"interpretation.{key}") for key in ("name", "date", "signature"))
-    blocks = (Paragraph(texts("interpretation.text")), Signature(texts("interpretation.title"), fields))
-    return Section("interpretation", texts("section.interpretation"), blocks, together=True)

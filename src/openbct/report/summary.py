@@ -33,8 +33,8 @@ RISK_STANDINGS: Final[dict[str, Standing]] = {"high": "high", "increased": "incr
 STATUS_KEYS: Final = {"ok": "status.ok", "caution": "status.caution", "refused": "status.refused"}
 
 
-def summary(case: Case, texts: Texts) -> Section:
-    """Return the first page."""
+def summary(case: Case, texts: Texts, standing: str) -> Section:
+    """Return the first page; ``standing`` says whether a physician has read it."""
     blocks: list[Block] = [Facts((*patient_facts(case, texts), *scan_facts(case, texts)), columns=3), _verdict(case, texts)]
     bars = scale_bars(case, texts)
     blocks += bars
@@ -45,7 +45,7 @@ def summary(case: Case, texts: Texts) -> Section:
     elif not bars:
         blocks.append(Paragraph(texts("summary.no_numbers")))
     blocks.append(_main_cautions(case, texts, bars))
-    blocks.append(Notice("plain", texts("research.title"), (texts("research.text"), texts("research.unread"))))
+    blocks.append(Notice("plain", texts("research.title"), (texts("research.text"), standing)))
     return Section("summary", texts("section.summary"), tuple(blocks))
 
 

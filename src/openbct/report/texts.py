@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from .texts_draft import DRAFT
+
 ENGLISH: Final[Mapping[str, str]] = {
+    **DRAFT,
     "language": "en",
     "title": "Biomechanical CT: bone strength and density",
     "subtitle.study": "CT of {date}",
