@@ -11,8 +11,8 @@ from .followup_names import bone_name, quantity_name, signed, when
 from .followup_plots import trend_plot
 from .followup_tables import comparable, scans, treatments
 from .followup_texts import FOLLOWUP_ENGLISH
+from .interpretation import unread
 from .references import Numbering, references
-from .results import interpretation
 from .summary import shorten
 from .wording import Texts, clean, person
 
@@ -43,7 +43,7 @@ def make_followup_report(
     marks = numbering.marks(followup.step.references)
     sections = [_summary(followup, texts), comparable(followup, texts), _all_changes(followup, texts)]
     sections += [treatments(followup, texts, numbering)] if followup.effects else []
-    sections.append(interpretation(texts))
+    sections.append(Section("interpretation", texts("section.interpretation"), unread(texts), together=True))
     sections.append(Section("methods", texts("section.methods"), (Paragraph(texts.sentence(followup.step.sentence) + marks),)))
     sections += [references(texts, numbering), scans(followup, texts)]
     day = (made_on or date.today()).isoformat()

@@ -33,10 +33,15 @@ def interpretation(case: Case, texts: Texts, numbering: Numbering, versions: tup
         blocks += [*_signed(versions, texts), _table(_stored(versions[-1], texts), texts("draft.beside"), texts)]
     else:
         rows = [(one.kind, one.text, _evidence(one, texts, numbering)) for one in draft(case, texts)]
-        fields = tuple(texts(f"interpretation.{key}") for key in ("name", "date", "signature"))
-        blocks += [Paragraph(texts("interpretation.text")), _table(rows, texts("draft.title"), texts)]
-        blocks.append(Signature(texts("interpretation.title"), fields))
+        told, room = unread(texts)
+        blocks += [told, _table(rows, texts("draft.title"), texts), room]
     return Section("interpretation", texts("section.interpretation"), tuple(blocks))
+
+
+def unread(texts: Texts) -> tuple[Paragraph, Signature]:
+    """Return that a physician has not said yet what it means, and room for their words and name."""
+    fields = tuple(texts(f"interpretation.{key}") for key in ("name", "date", "signature"))
+    return Paragraph(texts("interpretation.text")), Signature(texts("interpretation.title"), fields)
 
 
 def _signed(versions: tuple[Signed, ...], texts: Texts) -> list[Block]:
