@@ -42,7 +42,13 @@ WARDS_REACH = 12.0
 """How far lateral of the neck region its centre may lie [mm] [D]."""
 BELOW_TROCHANTER = 10.0
 """Lower border of the total hip below the apex of the lesser trochanter [mm] [R for "just below", D for the number]."""
-RIM, GROUND = 1.5, 4.0
+NECK_REACH = 8.0
+"""How far from the narrowest section of the bone its projection is searched for the narrowest place [mm] [D]."""
+NECK_STEP = 0.5
+"""Step of that search [mm] [D]."""
+NECK_FLAT = 1.02
+"""Boxes up to this multiple of the least area draw the curve whose vertex is the place: the area is flat about its least [D]."""
+RIM, GROUND = 2.0, 4.0
 """Reach of the blurred surface beyond the label, and of the soft tissue that is looked at around it [mm] [D]."""
 SOFT_TISSUE = 120.0
 """Density up to which a voxel outside the label is soft tissue and not the next bone [mg/cm3] [D]."""
@@ -184,6 +190,8 @@ def _regions(region: BoneRegion, projection: _Projection) -> tuple[dict[str, Pix
     down = -down if down[1] > 0 else down
     t = (u - centre[0]) * along[0] + (v - centre[1]) * along[1]
     across = (u - centre[0]) * down[0] + (v - centre[1]) * down[1]
+    move = _narrowest(bone & (np.abs(across) <= float(region.lengths["neck_height"])), t)
+    t, centre = t - move, centre + move * along
     neck = _piece_at(region.bone, bone & (np.abs(t) <= NECK_WIDTH / 2), centre)
     lateral_edge = neck & (t < -NECK_WIDTH / 2 + 2 * PIXEL)
     if not lateral_edge.any():
@@ -220,6 +228,22 @@ def _regions(region: BoneRegion, projection: _Projection) -> tuple[dict[str, Pix
     }
     wards = _wards((neck | body) & (t >= -NECK_WIDTH / 2 - WARDS_REACH), projection, (t, across))
     return regions | ({"wards": wards} if wards is not None else {}), doubts
+
+
+def _narrowest(bone: Pixels, t: Float[Array, "u v"]) -> float:
+    """Return where along the neck [mm] a box of its width holds the least area of bone, as an operator of DXA sees it."""
+    places = np.arange(-NECK_REACH, NECK_REACH + NECK_STEP / 2, NECK_STEP)
+    reach = np.sort(t[bone])
+    # Pixels count by the share of them that lies in the box: whole ones would make steps.
+    cumulated = np.interp
+    edges = np.arange(len(reach), dtype=float)
+    areas = cumulated(places + NECK_WIDTH / 2, reach, edges) - cumulated(places - NECK_WIDTH / 2, reach, edges)
+    flat = areas <= NECK_FLAT * areas.min()
+    least = float(places[int(np.argmin(areas))])
+    if flat.sum() < 4:
+        return least
+    curve = np.polyfit(places[flat], areas[flat], 2)
+    return float(np.clip(-curve[1] / (2.0 * curve[0]), places[flat][0], places[flat][-1])) if curve[0] > 0.0 else least
 
 
 def _wards(where: Pixels, projection: _Projection, place: tuple[Float[Array, "u v"], Float[Array, "u v"]]) -> Pixels | None:
