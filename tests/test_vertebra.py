@@ -10,7 +10,8 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from openbct.anatomy import locate_vertebra
-from openbct.anatomy.vertebral_body import isolate_body
+from openbct.anatomy.endplates import fit_endplates
+from openbct.anatomy.vertebral_body import faces_front, isolate_body
 from openbct.errors import GeometryError, SegmentationError
 from openbct.phantoms import SimulatedScan, TorsoSettings, simulate_vertebra
 from openbct.phantoms.spine import VertebraShape, vertebra
@@ -246,6 +247,20 @@ class TestKnownShape:
         region = locate_vertebra(bone_mask(flipped, "body"), calibrated(density.with_array(density.array[::-1, ::-1])))
         assert region.frame.axes[1, 1] < -0.99
         assert "front and back were exchanged" in region.step.cautions[0]
+
+    @pytest.mark.parametrize("spacing", [1.0, 3.0])
+    @pytest.mark.parametrize("lost", [0.4, 0.6])
+    def test_a_front_that_has_sunk_stays_in_front(self, lost: float, spacing: float) -> None:
+        bone = vertebra(VertebraShape(losses=(lost, lost / 2, 0.0)))
+        shape, affine = (60, 48, int(42 / spacing)), np.diag([0.9, 0.9, spacing, 1.0])
+        affine[:3, 3] = -affine.diagonal()[:3] * (np.array(shape) - 1) / 2
+        for turn_deg in ((0.0, 0.0, 0.0), (20.0, 0.0, 0.0), (-20.0, 5.0, 0.0)):
+            matrix = Rotation.from_euler("xyz", turn_deg, degrees=True).as_matrix()
+            points = (np.moveaxis(np.indices(shape), 0, -1) * affine.diagonal()[:3] + affine[:3, 3]) @ matrix
+            x, y, z = (points[..., axis].astype(np.float32) for axis in range(3))
+            drawn = Volume(np.maximum(bone.body((x, y, z))[0], y - 15.5) < 0, affine, "mask")
+            axes = fit_endplates(drawn, np.eye(3)).frame.axes
+            assert not faces_front(drawn, axes)
 
     def test_landmarks_lie_on_the_endplates(self) -> None:
         mask, density = make_body()

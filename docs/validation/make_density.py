@@ -36,15 +36,15 @@ BODIES = (
     )
     + "\n"
 )
+PUBLISHED = 70.7
+"""Density of the L2 of ``vertebra_l2`` in the table of its source [mg/cm³]."""
 SEEN = {"L1": 113, "L2": 112, "L3": 106, "L4": 107, "L5": 111}
 """Mean of eroded bodies as the notes of the data give it [HU]."""
 COUNTED = ("T12", "L1", "L2", "L3")
 
 HEAD = """# Densities
 
-This page is written by `python docs/validation/make_density.py`. Areal density of simulated hips has no page yet: in a first trial
-(`make_density_hips.py`, one femur as drawn, slices of 1 to 3 mm) the total hip was off by 0.007 to 0.014 g/cm² and the femoral neck by 0.038 to 0.050 against a box where the drawn
-silhouette is narrowest; the asked 0.02 is not met at the neck. The trial's turned poses are not to be trusted: its way of turning the drawing has not been checked.
+This page is written by `python docs/validation/make_density.py`. Simulated hips with known areal density: [their own page](density-hips.md).
 
 """
 
@@ -122,8 +122,8 @@ def vertebra(folder: Path) -> list[str]:
         "",
         *markdown(("region", "mg/cm³"), [(name, f"{value:.1f}") for name, value in rows]),
         "",
-        f"The published value is 70.7 mg/cm³; the region behind it is not described with the data. The customary ellipse at mid-height lies {values['trabecular_vbmd'].value - 70.7:+.1f} mg/cm³ from it, the mean of all of label 1 "
-        "+4.8: near the endplates and next to the cortex the label holds denser bone and partial volume.",
+        f"The published value is {PUBLISHED:g} mg/cm³; the region behind it is not described with the data. The customary ellipse at mid-height lies {values['trabecular_vbmd'].value - PUBLISHED:+.1f} mg/cm³ from it, the mean of all of label 1 "
+        f"{rows[0][1] - PUBLISHED:+.1f}: near the endplates and next to the cortex the label holds denser bone and partial volume.",
         "",
     ]
 

@@ -39,6 +39,8 @@ SIDE_ROOM = 3.0
 """How far the back half may be wider than the front half, each side [mm]; more is a transverse process [D]."""
 END_SHARE, FLAT_RATIO = 0.15, 1.1
 """Part of the depth that is the end of a body, and how much wider than the back the front must be to be the back [C, D]."""
+FRONT_PART, BACK_PART, SUNK = (0.15, 0.40), (0.60, 0.85), 2 / 3
+"""Parts of the depth whose heights are compared, and the share of the back's below which the front has sunk [D]."""
 MIN_WALL_POINTS = 20
 ROUNDS = 3
 
@@ -91,15 +93,24 @@ def faces_front(body: Volume, axes: Float[Array, "3 3"]) -> bool:
     """Tell whether a body's flat wall lies in front, so that front and back of the image are exchanged.
 
     At mid-height the back of a body ends in a wall nearly as wide as the body, its front in a bow: on real lumbar bodies the
-    outermost sixth of the depth is 0.5 to 0.8 times as wide in front as in the back [C].
+    outermost sixth of the depth is 0.5 to 0.8 times as wide in front as in the back [C]. A front that has sunk by a third is spread out
+    and its outline says nothing: such a body faces as the image says.
     """
     local = points_of(body) @ axes
-    local = local[np.abs(local[:, 2] - local[:, 2].mean()) < 0.3 * float(np.ptp(local[:, 2]))]
-    if len(local) == 0:  # two slices are no body to judge
+    y = (local[:, 1] - local[:, 1].min()) / float(np.ptp(local[:, 1]))
+    height = local[:, 2] - local[:, 2].mean()
+    low, high = (_range(height[(y >= begin) & (y <= end)]) for begin, end in (FRONT_PART, BACK_PART))
+    middle = np.abs(height) < 0.3 * min(low, high)
+    if not middle.any() or low < SUNK * high:  # two slices are no body to judge
         return False
+    local = local[middle]
     y = (local[:, 1] - local[:, 1].min()) / float(np.ptp(local[:, 1]))
     front, back = (float(np.ptp(local[end, 0])) for end in (y <= END_SHARE, y >= 1.0 - END_SHARE))
     return front > FLAT_RATIO * back
+
+
+def _range(values: Float[Array, " n"]) -> float:
+    return float(np.ptp(values)) if len(values) else 0.0
 
 
 def _thick_part(whole: Volume) -> Bool[Array, "i j k"]:

@@ -3,7 +3,7 @@
 The bone is turned until its shaft is vertical and its neck lies in the plane of the picture, soft tissue is left out, and
 density is summed from front to back::
 
-                  ___                 FN: femoral neck, 15 mm along the neck axis, across the narrowest neck
+                  ___                 FN: femoral neck, 15 mm along the neck axis, where they hold the least area
          T    __/    \\                T:  trochanteric, lateral of FN, above the line from FN's lower lateral corner
         /--\\_/ FN  head|                   to the most lateral point of the greater trochanter
        |  T  /\\ \\_____/               IT: intertrochanteric, below that line, to 10 mm below the lesser trochanter
@@ -35,13 +35,13 @@ PIXEL = 0.5
 DEPTH_STEP = 1.0
 """Step of the sum from front to back [mm] [D]."""
 NECK_WIDTH = 15.0
-"""Width of the neck region along the neck axis [mm]: that of fan-beam DXA analysis [R]."""
+"""Width of the neck region along the neck axis [mm]: Hologic's default box has 49 x 15 pixels (ISCD DXA Atlas [S]) of about 1 mm [R]."""
 WARDS_EDGE = 10.0
 """Edge of Ward's square, along the neck and across it [mm]: about a square centimetre is customary [R, D]."""
 WARDS_REACH = 12.0
 """How far lateral of the neck region its centre may lie [mm] [D]."""
 BELOW_TROCHANTER = 10.0
-"""Lower border of the total hip below the apex of the lesser trochanter [mm] [R for "just below", D for the number]."""
+"""Lower border of the total hip below the apex of the lesser trochanter [mm]: 10 pixels below (ISCD DXA Atlas [S]) of about 1 mm [R]."""
 NECK_REACH = 8.0
 """How far from the narrowest section of the bone its projection is searched for the narrowest place [mm] [D]."""
 NECK_STEP = 0.5
@@ -54,6 +54,11 @@ SOFT_TISSUE = 120.0
 """Density up to which a voxel outside the label is soft tissue and not the next bone [mg/cm3] [D]."""
 
 REFERENCES = (
+    Reference(
+        "ISCD DXA Atlas, femoral neck box size and total hip region (Hologic): box of 49 x 15 pixels, lower border 10 pixels below; a box across the "
+        "axis of the neck: Radiology 228:620 (2003)",
+        "seen",
+    ),
     Reference(
         "Projection of a calibrated CT with the shaft vertical and the neck in the picture's plane, as CTXA hip does", "recalled"
     ),
@@ -235,9 +240,8 @@ def _narrowest(bone: Pixels, t: Float[Array, "u v"]) -> float:
     places = np.arange(-NECK_REACH, NECK_REACH + NECK_STEP / 2, NECK_STEP)
     reach = np.sort(t[bone])
     # Pixels count by the share of them that lies in the box: whole ones would make steps.
-    cumulated = np.interp
-    edges = np.arange(len(reach), dtype=float)
-    areas = cumulated(places + NECK_WIDTH / 2, reach, edges) - cumulated(places - NECK_WIDTH / 2, reach, edges)
+    count = np.arange(len(reach), dtype=float)
+    areas = np.interp(places + NECK_WIDTH / 2, reach, count) - np.interp(places - NECK_WIDTH / 2, reach, count)
     flat = areas <= NECK_FLAT * areas.min()
     least = float(places[int(np.argmin(areas))])
     if flat.sum() < 4:
@@ -305,7 +309,7 @@ def _describe(cautions: tuple[str, ...]) -> Step:
         "measures",
         "Areal BMD of the hip was computed as a DXA scanner would project it: the femur was turned until its shaft was vertical and its "
         f"neck in the plane of projection, and density was summed from front to back inside the bone; femoral neck {NECK_WIDTH:g} mm "
-        f"wide across the narrowest neck, total hip to {BELOW_TROCHANTER:g} mm below the lesser trochanter. It was not compared with DXA.",
+        f"wide where they hold the least projected area, total hip to {BELOW_TROCHANTER:g} mm below the lesser trochanter. It was not compared with DXA.",
         REFERENCES,
         cautions,
     )
