@@ -15,7 +15,17 @@ from openbct.assessment import CLASSES, RISKS, DxaLine, Standards, assess, profi
 from openbct.assessment.norms import populations
 from openbct.assessment.rules import rule_for
 from openbct.errors import SettingsError
-from openbct.records import Assessment, BoneMeasures, Finding, Measure, Patient, Step, StrengthResult
+from openbct.records import (
+    Assessment,
+    BoneMeasures,
+    Finding,
+    FractureAssessment,
+    Measure,
+    Patient,
+    Step,
+    StrengthResult,
+    VertebraGrade,
+)
 from openbct.strength_reference import MappedThresholds, StrengthReference
 
 STEP = Step("test", "made for a test")
@@ -331,6 +341,38 @@ def test_the_combined_class_is_the_published_rule(ranks: tuple[int | None, ...])
         assert "by density alone, without a class of strength" in result.risk_reason
 
 
+def fractured(**grades: int) -> FractureAssessment:
+    found = [
+        VertebraGrade(level, {}, {}, {}, {}, 0.1 * grade, 0.02, grade, "wedge" if grade else None, (0, 0, 0, 0), {})
+        for level, grade in grades.items()
+    ]
+    return FractureAssessment(tuple(found), {}, {}, None, STEP)
+
+
+@pytest.mark.parametrize("grade", range(4))
+@pytest.mark.parametrize("rank", [0, 1, 2, None])
+def test_a_moderate_fracture_beside_low_bone_mass_is_high_risk(rank: int | None, grade: int) -> None:
+    """The row of the table for fractures: it raises low bone mass alone; normal and unmeasured density stay, and it is said."""
+    row = TABLE["combined"]["fracture"]
+    assert (row["least_grade"], row["beside"], row["risk"], row["mark"]) == (2, "low bone mass", "high", "seen")
+    measures = [] if rank is None else [hip(neck=HIPS[rank], total=1.0)]
+    plain, found = (assess(WOMAN, measures, [], fractures=one) for one in (None, fractured(T9=0, L1=grade)))
+    assert found.category == plain.category and found.findings == plain.findings, "a fracture changes no class of density"
+    raised = rank == 1 and grade >= 2
+    assert found.risk == ("high" if raised else plain.risk)
+    assert ("without it increased" in found.risk_reason) == raised
+    assert any("holds only where a physician confirms" in caution for caution in found.step.cautions) == raised
+    told = any("takes no part in the combined class" in caution for caution in found.step.cautions)
+    assert told == (grade >= 2 and rank in (2, None))
+    assert any("Siris" in reference.text for reference in found.step.references) == raised
+
+
+def test_a_fracture_gives_no_class_to_whom_none_may_be_given() -> None:
+    for patient, _ in INELIGIBLE:
+        found = assess(patient, [hip(neck=HIPS[1], total=1.0)], [], fractures=fractured(L1=3))
+        assert found.risk is None and not any("combined class" in caution for caution in found.step.cautions)
+
+
 # A class of strength needs a mapped scale ----------------------------------------------------------------------
 
 
@@ -629,7 +671,7 @@ def entries(table: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_every_number_has_a_source_and_a_mark() -> None:
-    assert len(entries(TABLE)) == 6 + 1 + 10
+    assert len(entries(TABLE)) == 6 + 1 + 11
     for entry in entries(TABLE):
         assert len(entry["source"]) > 20, entry
         assert entry["mark"] in ("seen", "code", "computed", "recalled", "design"), entry

@@ -163,8 +163,8 @@ def nailed(given: Given) -> Given:
 REFUSED, CAUTION = "refused", "caution"
 ROWS: dict[str, tuple[Callable[[], Given], str, str, str]] = {
     "body cut by the image": (lambda: below(spine(), L2, 0.6), "L2", REFUSED, "cut by the upper edge of the image"),
-    "endplate fractured, wedge": (spine, "T12", CAUTION, "a fracture is possible, then strength and density of this level do not"),
-    "endplate fractured, sunken": (spine, "L1", CAUTION, "a fracture is possible, then strength and density of this level do not"),
+    "endplate fractured, wedge": (spine, "T12", CAUTION, "fracture (grade"),
+    "endplate fractured, sunken": (spine, "L1", CAUTION, "fracture (grade"),
     "screws in a vertebra": (spine, "L3", REFUSED, "metal or cement"),
     "cement in a vertebra": (spine, "L4", REFUSED, "metal or cement"),
     "vertebra denser than the law": (lambda: denser(spine(), L2, 3.4), "L2", CAUTION, "their stiffness is extrapolated"),

@@ -131,8 +131,24 @@ def test_a_crushed_body_of_a_simulated_scan_is_said() -> None:
     asked = override(parse(QUICK, "quick"), {"vertebra": {"voxel_mm": 3.0}, "run": {"bones": ["L1", "L2"]}}, "test")
     case = analyze(as_scan(simulated), GivenLabels((simulated.bodies,), ("L1", "L2")), settings=asked)
     bones = {bone.bone: bone for bone in case.bones}
-    assert any("a crush fracture is possible" in caution for caution in bones["L1"].cautions), bones["L1"]
+    assert any("fracture (grade" in caution for caution in bones["L1"].cautions), bones["L1"]
+    assert not any("a crush fracture is possible" in caution for caution in bones["L1"].cautions), "one voice says it"
     assert not any("crush" in caution for caution in bones["L2"].cautions)
+
+
+def test_a_wedge_is_said_of_levels_that_no_fracture_assessment_has_graded() -> None:
+    wedge = body("L1", 26.0)
+    assert wedge.region is not None
+    lengths = {**wedge.region.lengths, "anterior_height": 20.0, "middle_height": 24.0}
+    wedge = replace(wedge, region=replace(wedge.region, lengths=lengths))
+    (found,) = compare([wedge])
+    assert (
+        found.status == "caution"
+        and "23 % below the posterior height (20.0, 24.0, 26.0 mm); a fracture is possible" in found.cautions[0]
+    )
+    assert compare([wedge], graded=["L1"]) == [wedge]
+    crushed = [body("T12", 26.0), body("L1", 18.0), body("L2", 28.0)]
+    assert compare(crushed, graded=["T12", "L1", "L2"]) == crushed
 
 
 # Levels that do not stand for the spine ------------------------------------------------------------------------

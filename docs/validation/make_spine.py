@@ -139,7 +139,7 @@ def line(number: int, settings: TorsoSettings, words: str, found: dict[str, Any]
 
 SIGNS = {
     "metal": "above 2000 HU", "dense": "denser than", "implant near": "screws, rods or a cage", "no disc": "a disc is not seen", "fused": "fused, bridged",
-    "fracture": "a fracture is possible", "crush": "a crush", "porous": "second, less demanding look", "count": "The last rib was found", "few": "whole vertebrae were found",
+    "fracture": "fracture (grade", "crush": "a crush", "porous": "second, less demanding look", "count": "The last rib was found", "few": "whole vertebrae were found",
     "light end": "one end of the labelled body", "refused": "refused",
 }  # fmt: skip
 """What is said, in short, and by which words it is known."""

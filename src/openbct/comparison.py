@@ -3,7 +3,7 @@ do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -21,6 +21,8 @@ the next."""
 CRUSH_CAUTION = 0.20
 """Posterior height below that of the neighbours from which a crush is possible [-]: Genant's lower limit of a mild fracture [seen]; that
 the posterior height is held against the neighbours' is usual in morphometry [R]."""
+WEDGED_CAUTION = 0.20
+"""Front or middle height below the posterior one from which a fracture is possible [-]: the same lower limit [seen]."""
 CEMENTED = 10.0
 """Share of the trabecular region that is far denser than its median, from which the level leaves the spine's means [%] [D]."""
 SIDES_CAUTION = 0.25
@@ -39,9 +41,13 @@ SAMPLED_RADIUS = 8.0
 """Around the middle of a disc, where it is looked at [mm] [D]."""
 
 
-def compare(bones: Sequence[BoneResult]) -> list[BoneResult]:
-    """Return the bones of one scan, with the doubts that only their neighbours and the other side can tell."""
-    found = (_crushed(bones), _unequal(bones), _unlike(bones), _fused(bones))
+def compare(bones: Sequence[BoneResult], graded: Collection[str] = ()) -> list[BoneResult]:
+    """Return the bones of one scan, with the doubts that only their neighbours and the other side can tell.
+
+    ``graded`` are the levels whose heights the fracture assessment judges: here nothing is said of them.
+    """
+    heights = [{level: text for level, text in said.items() if level not in graded} for said in (_wedged(bones), _crushed(bones))]
+    found = (*heights, _unequal(bones), _unlike(bones), _fused(bones))
     unfit = {**_cemented(bones), **_bridged(bones)}
     doubted = [_doubted(bone, tuple(doubts[bone.bone] for doubts in found if bone.bone in doubts)) for bone in bones]
     return [replace(bone, unfit=unfit.get(bone.bone)) for bone in doubted]
@@ -51,6 +57,24 @@ def _doubted(bone: BoneResult, doubts: tuple[str, ...]) -> BoneResult:
     if not doubts:
         return bone
     return replace(bone, cautions=(*bone.cautions, *doubts), status="caution" if bone.status == "ok" else bone.status)
+
+
+def _wedged(bones: Sequence[BoneResult]) -> dict[str, str]:
+    """Return the doubt of each vertebral body that is far lower in front or in the middle than behind."""
+    found = {}
+    for bone in bones:
+        lengths = bone.region.lengths if bone.region is not None else {}
+        if not {"anterior_height", "middle_height", "posterior_height"} <= set(lengths):
+            continue
+        anterior, middle, posterior = (lengths[f"{place}_height"] for place in ("anterior", "middle", "posterior"))
+        loss = 1.0 - min(anterior, middle) / posterior
+        if loss >= WEDGED_CAUTION:
+            found[bone.bone] = (
+                f"{bone.bone}: anterior or middle height is {100 * loss:.0f} % below the posterior height ({anterior:.1f}, {middle:.1f}, "
+                f"{posterior:.1f} mm); a fracture is possible, then strength and density of this level do not stand for the spine. How much "
+                "the posterior height itself has lost is not known."
+            )
+    return found
 
 
 def _crushed(bones: Sequence[BoneResult]) -> dict[str, str]:

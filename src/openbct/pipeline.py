@@ -22,7 +22,19 @@ from .loadcases import SidewaysFall
 from .plan import Plan, Recipe, make_plan
 from .plausibility import judged, too_doubtful
 from .quality import examine
-from .records import BoneMask, BoneResult, CalibratedVolume, Case, ErrorBudget, FEModel, Scan, Segmenter, Step, StrengthResult
+from .records import (
+    BoneMask,
+    BoneResult,
+    CalibratedVolume,
+    Case,
+    ErrorBudget,
+    FEModel,
+    FractureAssessment,
+    Scan,
+    Segmenter,
+    Step,
+    StrengthResult,
+)
 from .reuse import check_reusable, taken_over
 from .settings import Settings, site_of, to_tables
 from .softening import SofteningTest, measure_softening
@@ -88,11 +100,13 @@ def analyze(
     except CalibrationError as error:
         refusal = f"density could not be calibrated: {error}"
 
+    fractures: FractureAssessment | None = None
+
     def collect(bones: list[BoneResult]) -> Case:
         measures = [result.measures for result in bones if result.measures]
         strengths = [result.strength for result in bones if result.strength]
         unfit = {result.bone: result.unfit for result in bones if result.unfit}
-        assessment = assess(scan.patient, measures, strengths, standards=plan.standards, unfit=unfit)
+        assessment = assess(scan.patient, measures, strengths, standards=plan.standards, unfit=unfit, fractures=fractures)
         tables, cautions = to_tables(settings), (*doubts, *assessment.step.cautions)
         return Case(
             scan, segmentation, calibration, tuple(bones), assessment, settings.title, tables, versions(), dict(seconds), cautions,
@@ -126,11 +140,12 @@ def analyze(
             result = BoneResult(name, "refused", f"internal error ({type(error).__name__}): a bug of the program", (), ())
         bones.append(result)
         finished(result, collect([*bones, *missing]))
-    bones = compare(judged(bones, scan.patient))
-    fractures = None
+    bones = judged(bones, scan.patient)
     if calibration is not None and plan.fractures is not None:
         around = (scan, segmentation, calibration)
         fractures = _timed("fractures", "", lambda: search_fractures(*around, bones, plan, on_bug), observe, seconds)
+    bones = compare(bones, graded=[one.level for one in fractures.vertebrae] if fractures else ())
+    if fractures:
         bones = [with_fracture(bone, fractures) for bone in bones]
         doubts += doubts_beside(fractures, bones)
     case = _timed("assessment", "", lambda: collect([*bones, *missing]), observe, seconds)

@@ -12,7 +12,7 @@ from ..errors import SegmentationError
 from ..records import Array, BoneMask, BoneRegion, CalibratedVolume, Reference, Step
 from ..volume import Volume, bounding_box, crop, offset_in, place_into
 from .endplate_hollows import hollows
-from .endplates import HEIGHT_AT, HEIGHTS_REFERENCE, end_over_middle, fit_endplates, measure_body, orthonormal
+from .endplates import HEIGHTS_REFERENCE, end_over_middle, fit_endplates, measure_body, orthonormal
 from .vertebral_body import BodyCut, faces_front, isolate_body
 
 MARGIN = 12.0
@@ -27,8 +27,6 @@ STRAY_CAUTION, STRAY_REFUSAL = 0.005, 0.05
 """Share of the mask outside its largest piece; the refusal is the review limit seen in public FE code [SC]."""
 HOLE_CAUTION, HOLE_REFUSAL = 0.01, 0.10
 """Share of the body that were holes in the mask [D]."""
-HEIGHT_LOSS_CAUTION = 0.20
-"""Genant's lower limit of a mild fracture [seen]."""
 DENSE = 1200.0
 """Upper end of the vertebral material recipe [mg/cm3]; more is metal, cement or dense cortex [fe-methods]."""
 DENSE_CAUTION, DENSE_REFUSAL = 0.005, 0.05
@@ -237,14 +235,6 @@ def _shape_cautions(bone: str, mask: Volume, lengths: dict[str, float]) -> list[
         )
     if wedge > WEDGE_CAUTION:
         found.append(f"{bone}: its endplates enclose {wedge:.0f}°; one load axis serves neither exactly.")
-    anterior, middle, posterior = (lengths[f"{name}_height"] for name in HEIGHT_AT)
-    loss = 1.0 - min(anterior, middle) / posterior
-    if loss >= HEIGHT_LOSS_CAUTION:
-        found.append(
-            f"{bone}: anterior or middle height is {100 * loss:.0f} % below the posterior height ({anterior:.1f}, {middle:.1f}, "
-            f"{posterior:.1f} mm); a fracture is possible, then strength and density of this level do not stand for the spine. How much "
-            "the posterior height itself has lost is not known."
-        )
     return found
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..records import Finding
+from ..records import Finding, FractureAssessment
 from .density import SITES
-from .rules import CLASSES, RISKS, rule_for
+from .rules import CLASSES, RISKS, rule_for, thresholds
 
 Verdict = tuple[str | None, str]
 """A class and what decided it, or ``None`` and why."""
@@ -42,6 +42,34 @@ def combined_class(findings: Sequence[Finding], why: str | None) -> Verdict:
     # Without a class of one kind the rule was applied to the other alone, and the reader must know.
     missing = {"density", "strength"} - kinds
     return RISKS[worst], reason + "".join(f"; by {next(iter(kinds))} alone, without a class of {kind}" for kind in missing)
+
+
+def moderate_fractures(fractures: FractureAssessment | None) -> tuple[str, ...]:
+    """Return the levels whose fracture may raise the combined class."""
+    least = int(thresholds()["combined"]["fracture"]["least_grade"])
+    return tuple(one.level for one in fractures.vertebrae if one.grade >= least) if fractures is not None else ()
+
+
+def raised_by_fracture(verdict: Verdict, category: str | None, levels: Sequence[str]) -> tuple[Verdict, tuple[str, ...]]:
+    """Return the combined class with fractured vertebrae beside a class of density, and what must be said of it.
+
+    Low bone mass and a fracture are high risk; beside normal density, or none, the fracture is said and changes nothing.
+    """
+    row, (risk, reason) = thresholds()["combined"]["fracture"], verdict
+    if not levels or risk == row["risk"]:
+        return verdict, ()
+    names = ", ".join(levels)
+    if category != row["beside"]:
+        why = f"density is {category}" if category else "density has no class"
+        return verdict, (
+            f"The fracture found in {names} (grade {row['least_grade']} or more) takes no part in the combined class, because {why}: whether it "
+            "stands for osteoporosis is for a physician to decide.",
+        )
+    raised = f"fracture of grade {row['least_grade']} or more ({names}) with {row['beside']}; without it {risk}: {reason}"
+    return (row["risk"], raised), (
+        f"The combined class is {row['risk']} because of the fracture found in {names} beside {row['beside']}; it holds only where a physician confirms the "
+        f"fracture and no accident explains it, otherwise the class is {risk}.",
+    )
 
 
 def _rank(finding: Finding) -> int | None:

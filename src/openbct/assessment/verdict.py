@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..errors import SettingsError
-from ..records import Assessment, BoneMeasures, Finding, Patient, Reference, Step, StrengthResult
-from .combined import combined_class, density_class
+from ..records import Assessment, BoneMeasures, Finding, FractureAssessment, Patient, Reference, Step, StrengthResult
+from .combined import combined_class, density_class, moderate_fractures, raised_by_fracture
 from .density import NOT_DXA, SITES, hip_findings, spine_findings, spine_levels
 from .doubts import class_doubts
 from .dxa import beside_dxa
@@ -37,6 +37,7 @@ def assess(
     *,
     standards: Standards = Standards(),  # noqa: B008  frozen
     unfit: Mapping[str, str] = NOTHING,
+    fractures: FractureAssessment | None = None,
 ) -> Assessment:
     """Return findings beside their thresholds, the classes that may be given, and the loads beside strengths.
 
@@ -46,6 +47,8 @@ def assess(
         Scale of the strengths, reference file, population, a site's lines to DXA.
     unfit
         Levels that do not stand for the spine, with the reason.
+    fractures
+        Grades of the scan's vertebrae: a moderate fracture beside low bone mass is high risk.
 
     Raises
     ------
@@ -65,14 +68,15 @@ def assess(
     hip, spine = hip_findings(measures, patient, why, standards), spine_findings(levels, patient, why, standards)
     findings = (*hip, *spine, *strength_findings(strengths, patient, why, standards, unfit))
     category, reason = density_class(findings, why)
-    risk, risk_reason = combined_class(findings, why)
+    by_measures = combined_class(findings, why)
+    (risk, risk_reason), broken = raised_by_fracture(by_measures, category, () if why else moderate_fractures(fractures))
     load, doubts = fall_force(patient)
     softer = softened(load, measures)
     over = {} if alone else ratios(strengths, load, softer)
     said, contradictions = beside_dxa(findings, patient, why)
     seen = {one.bone for one in measures} | {one.bone for one in strengths}
     left_out = {level: text for level, text in unfit.items() if level in seen}
-    cautions = [*class_doubts(findings, levels, standards), *contradictions, *doubts, *_unfit_doubts(left_out, spine)]
+    cautions = [*class_doubts(findings, levels, standards), *contradictions, *doubts, *_unfit_doubts(left_out, spine), *broken]
     if any(finding.t_score is not None and not standards.dxa_lines.get(finding.quantity, DxaLine()).source for finding in hip):
         cautions.append(f"Hip T-scores are from areal density {NOT_DXA}.")
     cautions += strength_doubts(findings, patient, standards)
@@ -86,12 +90,11 @@ def assess(
         )
     bending = spine_loads(patient) if any(not one.bone.startswith("femur") for one in strengths) and not alone else {}
     soft = any(bone in softer for bone in over)
+    kinds = {"fall": bool(over), "soft": soft, "spine": bool(bending), "dxa": bool(said), "fracture": risk != by_measures[0]}
     step = Step(
         "assessment",
         _sentence(findings, why, over, standards, soft=soft, spine=bool(bending)),
-        tuple(
-            dict.fromkeys(_references(findings, why, standards, fall=bool(over), soft=soft, spine=bool(bending), dxa=bool(said)))
-        ),
+        tuple(dict.fromkeys(_references(findings, why, standards, **kinds))),
         tuple(cautions),
     )
     return Assessment(
@@ -138,7 +141,15 @@ def _sentence(
 
 
 def _references(
-    findings: Sequence[Finding], why: str | None, standards: Standards, *, fall: bool, soft: bool, spine: bool, dxa: bool
+    findings: Sequence[Finding],
+    why: str | None,
+    standards: Standards,
+    *,
+    fall: bool,
+    soft: bool,
+    spine: bool,
+    dxa: bool,
+    fracture: bool,
 ) -> list[Reference]:
     table = thresholds()
     references = [finding.reference for finding in findings]
@@ -149,6 +160,8 @@ def _references(
         references.append(reference_of(table["eligibility"]))
     if any(finding.category for finding in findings):
         references.append(reference_of(table["combined"]))
+    if fracture:
+        references.append(reference_of(table["combined"]["fracture"]))
     if any(finding.z_score is not None for finding in findings):
         references.append(norm_reference())
     references += [reference_of(table["dxa"])] if dxa else []
