@@ -9,8 +9,8 @@ import pytest
 
 from drawn_phantoms import NOTHING, draw_scan, reading
 from openbct.calibration import HardeningCorrected, Phantom
-from openbct.calibration.attenuation import effective_energy
-from openbct.calibration.hardening import correct_scan, hardening_error, misread
+from openbct.calibration.attenuation import effective_energy, mass_attenuation
+from openbct.calibration.hardening import _substances, correct_scan, hardening_error, misread
 from openbct.calibration.phantom_models import load_phantom
 from openbct.calibration.reprojection import Reprojection
 from openbct.errors import CalibrationError, SettingsError
@@ -64,10 +64,25 @@ def body(bone: float, radius: float = 20.0) -> Volume:
 
 def test_water_stays_and_bone_rises() -> None:
     plain, step = hardening_error(body(0.0), 120.0, 70.0)
-    assert step == (2, 2, 2) and np.abs(plain).max() < 0.5
+    assert step == (1, 1, 2) and np.abs(plain).max() < 0.5
     error, _ = hardening_error(body(250.0), 120.0, effective_energy(120.0, 23.0)[0])
-    middle = error[35:40, 28:32].mean()
+    middle = error[70:80, 56:64].mean()
     assert -20.0 < middle < -2.0 and abs(error[5, 5]).max() < 1.0
+
+
+def test_bone_is_cortex_and_what_it_encloses() -> None:
+    """Marrow of 70 HU counts inside a ring of cortex and not as soft tissue; both substances together attenuate as the image says."""
+    i, j = np.meshgrid(np.arange(60) - 20.0, np.arange(40) - 20.0, indexing="ij")
+    far = np.hypot(i, j)
+    hu = np.where(far < 10, 70.0, 20.0)
+    hu[(far >= 10) & (far < 12)] = 900.0
+    hu[48:54, 15:25] = 70.0
+    water, apatite = _substances(hu, 71.0)
+    assert apatite[far < 8] == pytest.approx(0.065, abs=0.005) and np.all(apatite[40:] == 0.0)
+    gain = mass_attenuation("CHA", 71.0) / mass_attenuation("water", 71.0)
+    assert water + gain * apatite == pytest.approx(1 + hu / 1000)
+    # Cortical bone whole: 22.5 % calcium of 1.92 g/cm3, which is 1.08 g/cm3 of apatite.
+    assert _substances(np.full((9, 9), 1528.0), 71.0)[1] == pytest.approx(1.083, abs=0.03)
 
 
 def test_images_that_cannot_be_corrected() -> None:

@@ -88,11 +88,12 @@ def drawn_torso(model: str) -> SimulatedScan:
     return simulate_torso(TorsoSettings(spacing=(0.9, 0.9, 3.0), bottom=120.0, top=280.0, calibration=calibration_phantom(model)))
 
 
-def judge(scan: SimulatedScan, model: str) -> Row:
-    """Return how a phantom was found and how far the bodies' densities are off."""
+def judge(scan: SimulatedScan, model: str, *, corrected: bool = False) -> Row:
+    """Return how a phantom was found and how far the bodies' densities are off, as it is or corrected for hardening."""
     record = as_scan(scan)
+    calibrator = Phantom(model if model in NAMED else "auto")
     try:
-        result = Phantom(model if model in NAMED else "auto")(record, NOTHING)
+        result = (HardeningCorrected(calibrator) if corrected else calibrator)(record, NOTHING)
     except OpenBCTError as error:
         return Row(f"no: {error}", "", "", "", "", "")
     named = result.step.sentence.split("in the scan, ")[1].split(", values")[0]
@@ -168,12 +169,17 @@ def models() -> list[str]:
 
 
 def ideal() -> list[str]:
-    """Rays without hardening and scatter."""
-    rows = [
-        (f"`{model}`", *cells(judge(scan_torso(model, IDEAL, spacing=0.9), model)))
-        for model in ("mindways-model3", "image-analysis", "qrm-bdc-3")
-    ]
-    return ["Three of them without beam hardening and scatter:", "", *table(("phantom", *COLUMNS), rows)]
+    """Rays without hardening and scatter; and what a correction does to them that has nothing to correct."""
+    rows = []
+    for model in ("mindways-model3", "image-analysis", "qrm-bdc-3"):
+        scan = scan_torso(model, IDEAL, spacing=0.9)
+        rows.append((f"`{model}`", *cells(judge(scan, model))))
+        if model != "image-analysis":
+            rows.append((f'`{model}`, `hardening = "correct"`', *cells(judge(scan, model, corrected=True))))
+    return [
+        "Three of them without beam hardening and scatter, as from a scanner that corrects for bone itself; two also with the correction, which then corrects twice:", "",
+        *table(("phantom", *COLUMNS), rows),
+    ]  # fmt: skip
 
 
 CONDITIONS: dict[str, dict[str, float | str]] = {
@@ -195,6 +201,8 @@ def conditions() -> list[str]:
 GRID_KVP, GRID_WEIGHTS, GRID_KERNELS = (80.0, 120.0, 140.0), (62.0, 90.0), ("soft", "standard")
 FULL_GRID = ((80.0, 100.0, 120.0, 140.0), (50.0, 62.0, 90.0, 100.0), ("standard",))
 """For the first model; its other kernels are among the conditions and on the smaller grid."""
+SHARP = (("mindways-model3", "qrm-bdc-3"), (120.0,), GRID_WEIGHTS, ("sharp",))
+"""Models, voltages, bodies and kernel of a few scans more."""
 MODEL_4 = replace(
     calibration_phantom("mindways-model3"), name="mindways-model4", title="Mindways Model 4",
     rods={"A": -49.2, "B": -56.1, "C": 61.0, "D": 160.3, "E": 369.0}, water=(1011.0, 1059.0, 1101.0, 1121.5, 926.0),
@@ -291,6 +299,11 @@ def grid() -> list[str]:
         found = cells_of_grid(model, GRID_KVP, GRID_WEIGHTS, GRID_KERNELS)
         small += grid_rows(model, found, GRID_KVP, GRID_WEIGHTS)
         everything += list(found.values())
+    sharp = []
+    for model in SHARP[0]:
+        found = cells_of_grid(model, *SHARP[1:])
+        sharp += grid_rows(model, found, *SHARP[1:3])
+        everything += list(found.values())
     found = cells_of_grid("mindways-model3", *FULL_GRID)
     full = grid_rows("mindways-model3", found, *FULL_GRID[:2])
     every = {way: [one[way] for one in (*everything, *found.values())] for way in ("plain", "corrected")}
@@ -301,7 +314,7 @@ def grid() -> list[str]:
     }
     heads = [
         (*("phantom", "body"), *(f"{kvp:.0f} kV" for kvp in kvps), *(f"{kvp:.0f} kV, corrected" for kvp in kvps))
-        for kvps in (GRID_KVP, FULL_GRID[0])
+        for kvps in (GRID_KVP, FULL_GRID[0], SHARP[1])
     ]
     return [
         f"Every model over tube voltage, body and kernel ({' and '.join(GRID_KERNELS)}: their range in a cell), pixels of 1.2 mm, real rays: error of the body of L1 [%], "
@@ -309,6 +322,8 @@ def grid() -> list[str]:
         *table(heads[0], small),
         f"`mindways-model3` over more voltages and bodies, {FULL_GRID[2][0]} kernel:", "",
         *table(heads[1], full),
+        f"With the {SHARP[3][0]} kernel:", "",
+        *table(heads[2], sharp),
         f"As it is: {said['plain']}. Corrected: {said['corrected']}. Where no phantom is found, the calibration is refused with what was seen.", "",
     ]  # fmt: skip
 
