@@ -26,6 +26,8 @@ STRAIGHT_MM, DRIFT_MM, GROWTH_MM = 45.0, 8.0, 5.0
 """Length that a vessel must be followed, and how far its middle and its radius may go from slice to slice [mm] [design]."""
 ALIKE_HU = 10.0
 """How far the mean of one slice may lie from that of the vessel [HU] [design]."""
+FEWEST_BLOCKS, EVEN_HU = 8, 25.0
+"""Of a piece of an enhanced vessel: blocks after the erosion, and their standard deviation [HU] [design]."""
 
 Disc = tuple[int, Array, float, float]
 """Slice, middle [mm], radius [mm], mean of its core [HU]."""
@@ -101,6 +103,7 @@ def enhanced_vessel(outline: Outline, threshold: float) -> float | None:
 
     Between 10 and 60 mm in front of the vertebral bodies and within 45 mm of the midline, a blob above ``threshold`` and
     below bone that survives an erosion must be in most slices, or in nearly all of a stretch: the scan may go on to the knees.
+    Enhanced liver and bowel may lie there too: the reading is that of the brightest even piece where the aorta runs, else of all.
     """
     spine = locate_spine(outline)
     if spine is None:
@@ -113,4 +116,12 @@ def enhanced_vessel(outline: Outline, threshold: float) -> float | None:
     fullest = np.convolve(per_slice, np.ones(stretch) / stretch, mode="valid").max()
     if per_slice.sum() < 3 or (per_slice.mean() < 0.5 and fullest < VESSEL_SHARE):
         return None
-    return float(np.median(outline.mean[blob]))
+    pieces, count = ndimage.label(blob)
+    readings = [float(np.median(outline.mean[blob]))]
+    for number in range(1, count + 1):
+        piece = pieces == number
+        i, _, k = np.nonzero(piece)
+        aside = float(spine.leftwards[i, k].mean())
+        if i.size >= FEWEST_BLOCKS and LEFTWARDS[0] <= aside <= LEFTWARDS[1] and float(outline.mean[piece].std()) < EVEN_HU:
+            readings.append(float(np.median(outline.mean[piece])))
+    return max(readings)

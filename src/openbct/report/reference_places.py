@@ -24,6 +24,8 @@ GAP: Final = 2.0
 """Between the planes, on paper [mm]."""
 LETTER, LINE = 1.7, 3.2
 """Width of a letter and height of a line, on paper [mm]."""
+LETTERED = 5.4
+"""From the upper edge to the foot of the letter of a side, on paper [mm]."""
 
 
 def reference_places(image: Volume, samples: Sequence[ReferenceSample], height: float = 62.0) -> bytes | None:
@@ -120,9 +122,15 @@ def _name(axes: Axes, mask: Float[Array, "u r"], extent: tuple[float, float, flo
 
 
 def _apart(axes: Axes, paper: float) -> None:
-    """Move names that would overlap below one another."""
-    scale = (axes.get_xlim()[1] - axes.get_xlim()[0]) / paper
-    placed: list[tuple[float, float, int]] = []
+    """Move names that would overlap below one another, and below the letters of the sides."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    scale, half = (right - left) / paper, (bottom + top) / 2
+    letter = half - 0.5 * LINE * scale
+    placed: list[tuple[float, float, int]] = [
+        ((left + right) / 2, top - LETTERED * scale, 2),
+        (left, letter, 5),
+        (right, letter, 5),
+    ]
     for text in sorted(axes.texts, key=lambda item: -item.get_position()[1]):
         (u, v), letters = text.get_position(), len(text.get_text())
         for where, level, other in placed:
