@@ -508,6 +508,35 @@ def test_z_scores_come_from_the_table_and_from_nowhere_else(
     assert any("MESA" in reference.text for reference in result.step.references) == (z is not None)
 
 
+@pytest.mark.parametrize(
+    "sex, age, population, neck, total",
+    [
+        ("F", 72.0, "white", 0.0, None), ("F", 25.0, "white", -2.0, -2.6), ("F", 69.9, "white", -0.5, -1.3), ("F", 95.0, "black", -0.1, None),
+        ("F", 55.0, "hispanic", -1.2, None), ("F", 72.0, "chinese", None, None), ("M", 72.0, "white", None, None), ("F", 19.0, "white", None, None),
+        ("F", 72.0, None, None, None), ("F", None, "white", None, None), (None, 72.0, "white", None, None),
+    ],
+)  # fmt: skip
+def test_z_scores_of_the_hip_are_those_of_the_rows_that_were_seen(
+    sex: Any, age: Any, population: Any, neck: float | None, total: float | None
+) -> None:
+    """0.619 g/cm² of a neck and 0.619 of a total hip; the means and deviations are typed into the answers a second time."""
+    result = assess(Patient(sex=sex, age=age), [hip(neck=0.619, total=0.619)], [], standards=Standards(population=population))
+    assert (only(result, "femoral_neck_abmd").z_score, only(result, "total_hip_abmd").z_score) == (neck, total)
+
+
+def test_norms_of_the_hip_have_a_row_for_each_age_and_a_source() -> None:
+    norms = tomllib.loads(resources.files("openbct").joinpath("data", "norms_hip.toml").read_text(encoding="utf-8"))
+    for quantity, table in norms.items():
+        assert table["source"].startswith("Looker AC") and table["mark"] in ("code", "computed"), quantity
+        assert set(table) == {"ages", "source", "mark", "F"}
+        for population, norm in table["F"].items():
+            assert population in populations()
+            assert len(norm["mean"]) == len(norm["sd"]) == len(table["ages"]) - 1
+        # The youngest white women are those of the T-score.
+        young = TABLE["hip"]["young_reference"][quantity]
+        assert (table["F"]["white"]["mean"][0], table["F"]["white"]["sd"][0]) == (young["mean_g_cm2"], young["sd_g_cm2"])
+
+
 def test_there_are_no_other_populations() -> None:
     assert populations() == ("white", "chinese", "black", "hispanic")
     with pytest.raises(SettingsError, match="found the population 'martian'"):

@@ -137,9 +137,11 @@ def abdomen(folder: Path) -> list[str]:
     )
     segmentation = GivenLabels((labels,), tuple(SEEN))(scan)
     calibrated = Phantomless()(scan, segmentation)
-    rows, ours, eroded = [], [], []
+    rows, ours, eroded, doubts = [], [], [], []
     for level, mask in segmentation.bones.items():
-        values = measure_vertebra(locate_vertebra(mask, calibrated), calibrated).values
+        measured_here = measure_vertebra(locate_vertebra(mask, calibrated), calibrated)
+        values = measured_here.values
+        doubts += [f"Caution: {caution}" for caution in measured_here.step.cautions]
         inside = ndimage.distance_transform_edt(np.pad(mask.mask.array, 1), sampling=mask.mask.spacing)[1:-1, 1:-1, 1:-1] > 4.5
         hu = float(scan.image.array[place_into(mask.mask.with_array(inside), scan.image, False).array].mean())
         rows.append(
@@ -163,6 +165,8 @@ def abdomen(folder: Path) -> list[str]:
         "",
         f"Phantomless calibration: {calibrated.slope:.3f} mg/cm³ per HU and {calibrated.intercept:+.1f} mg/cm³. `inner_vbmd` against the eroded bodies: {line[0]:.2f} mg/cm³ per HU over the five levels, which span only 8 HU. "
         f"Mean of the ellipse over L1 to L3: {np.mean([float(row[4]) for row in rows if row[0] in COUNTED]):.0f} mg/cm³. Voxels are 3 mm, so that 4 mm of every wall are left out; single levels scatter by that.",
+        "",
+        *doubts,
         "",
     ]  # fmt: skip
 

@@ -44,6 +44,7 @@ def hip_findings(measures: Sequence[BoneMeasures], patient: Patient, why: str | 
                     thresholds=() if score is None else rule.cuts,
                     reference=reference_of(young),
                     t_score_sd=None if spread is None else spread / young["sd_g_cm2"],
+                    z_score=z_score(line.offset + line.factor * measure.value, patient, standards.population, quantity),
                 )
             )
     return findings

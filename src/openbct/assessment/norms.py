@@ -1,8 +1,9 @@
-"""Z-scores of the spine: against people of the same age, sex and population, from a table of norms that was seen."""
+"""Z-scores: against people of the same age, sex and population, from tables of norms whose source was seen."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -12,39 +13,52 @@ from ..records import Patient, Reference
 from .eligibility import known_age
 from .rules import reference_of
 
+SPINE = "trabecular_vbmd"
+
 
 def populations() -> tuple[str, ...]:
-    """Return the populations of the table."""
-    return tuple(_table()["F"])
+    """Return the populations of the tables."""
+    return tuple(_tables()[SPINE]["F"])
 
 
-def z_score(value: float, patient: Patient, population: str | None) -> float | None:
-    """Return how many deviations a lumbar trabecular density [mg/cm³] lies from that of the patient's peers.
+def z_score(value: float, patient: Patient, population: str | None, quantity: str = SPINE) -> float | None:
+    """Return how many deviations a density lies from that of the patient's peers.
 
-    ``None`` without a population, a sex or an age, and outside the ages of the table: nothing is extrapolated.
+    Parameters
+    ----------
+    value
+        Lumbar trabecular density [mg/cm³], or areal density of the hip on the scale of the T-scores [g/cm²].
+    quantity
+        ``"trabecular_vbmd"``, ``"femoral_neck_abmd"``, ``"total_hip_abmd"``.
+
+    ``None`` without a population, a sex or an age, where the table has no such row, and outside its ages: nothing is extrapolated.
 
     Raises
     ------
     SettingsError
-        The table has no such population.
+        No table has such a population.
     """
     if population is None:
         return None
     if population not in populations():
         raise SettingsError(f"found the population {population!r}, expected one of {', '.join(populations())}; change it")
-    age, ages = known_age(patient), _table()["ages"]
-    if patient.sex not in ("F", "M") or age is None or not ages[0] <= age < ages[-1]:
+    table, age = _tables()[quantity], known_age(patient)
+    norm, ages = table.get(patient.sex or "", {}).get(population), table["ages"]
+    if norm is None or age is None or not ages[0] <= age < ages[-1]:
         return None
     row = sum(age >= start for start in ages[1:])
-    norm = _table()[patient.sex][population]
     return float(round((value - norm["mean"][row]) / norm["sd"][row], 1) + 0.0)
 
 
-def norm_reference() -> Reference:
-    """Return where the norms come from."""
-    return reference_of(_table())
+def norm_reference(quantity: str) -> Reference:
+    """Return where the norms of a quantity come from."""
+    return reference_of(_tables()[quantity])
 
 
 @cache
-def _table() -> dict[str, Any]:
-    return tomllib.loads(resources.files("openbct").joinpath("data", "norms_spine.toml").read_text(encoding="utf-8"))
+def _tables() -> Mapping[str, Any]:
+    spine, hip = (
+        tomllib.loads(resources.files("openbct").joinpath("data", name).read_text(encoding="utf-8"))
+        for name in ("norms_spine.toml", "norms_hip.toml")
+    )
+    return {SPINE: spine, **hip}

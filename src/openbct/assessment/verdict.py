@@ -121,7 +121,7 @@ def _sentence(
             if line.source
         ][:1]
     if any(finding.z_score is not None for finding in findings):
-        parts.append(f"Z-scores are against the {standards.population} participants of that age and sex in a community sample")
+        parts.append(f"Z-scores are against {standards.population} people of that age and sex")
     if any(finding.category and finding.quantity != "strength" for finding in findings):
         parts.append("the class is the worse of the lowest hip T-score and the mean trabecular density of T12 to L3")
     if any(finding.category and finding.quantity == "strength" for finding in findings):
@@ -162,7 +162,6 @@ def _references(
         references.append(reference_of(table["combined"]))
     if fracture:
         references.append(reference_of(table["combined"]["fracture"]))
-    if any(finding.z_score is not None for finding in findings):
-        references.append(norm_reference())
+    references += [norm_reference(finding.quantity) for finding in findings if finding.z_score is not None]
     references += [reference_of(table["dxa"])] if dxa else []
     return references + load_references(fall=fall, soft=soft, spine=spine)

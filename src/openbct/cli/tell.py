@@ -163,7 +163,8 @@ def fracture_lines(case: Case) -> list[str]:
         if one.grade
     ]
     first, last = found.vertebrae[0].level, found.vertebrae[-1].level
-    return lines or [f"vertebral fractures: none of grade 1 or more in {len(found.vertebrae)} vertebrae ({first} to {last})"]
+    where = first if first == last else f"{len(found.vertebrae)} vertebrae ({first} to {last})"
+    return lines or [f"vertebral fractures: none of grade 1 or more in {where}"]
 
 
 def _grouped(pairs: Any) -> dict[str, list[str]]:

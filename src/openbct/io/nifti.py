@@ -174,7 +174,7 @@ def check_hu(volume: Volume) -> tuple[str, ...]:
         )
     cautions = []
     if low > -500:
-        cautions.append(f"the lowest value is {low:.0f} HU: no air in the image, so calibration cannot use it")
+        cautions.append(f"the lowest value is {low:.0f}: no air in the image, so calibration cannot use it")
     if high < 200:
         cautions.append(f"the highest value is {high:.0f} HU: no cortical bone in the image")
     return tuple(cautions)
