@@ -417,7 +417,7 @@ def another_test() -> Case:
 
 
 def mapped() -> Case:
-    """Strengths on a mapped scale: classes of strength, the combined class, DXA, a level left out, soft tissue, loads, a Z-score."""
+    """Strengths on a mapped scale: classes of strength, the combined class, DXA, a level left out, soft tissue, loads, Z-scores."""
     case = plain_case()
     told = "fragile at 3100 N or below, normal at 4300 N or above: strengths of this recipe at the density thresholds, from 212 persons (adults of a town)"
     own = Reference("Strength reference built from 212 persons by correspondence with density (adults of a town)", "computed")
@@ -430,10 +430,10 @@ def mapped() -> Case:
         if f.bone in ("L1", "L2")
     ]
     mean = replace(levels[0], bone="L1, L2", value=3560.0, category="low bone strength")
-    spine = replace(case.assessment.findings[0], z_score=-0.4)
+    spine, neck = replace(case.assessment.findings[0], z_score=-0.4), replace(case.assessment.findings[1], z_score=-0.7)
     assessment = replace(
         case.assessment,
-        findings=(spine, *case.assessment.findings[1:3], *levels, mean, hip),
+        findings=(spine, neck, case.assessment.findings[2], *levels, mean, hip),
         risk="high", risk_reason="fragile bone strength (2870 N, left femur)", hip_loads={"femur_left": 2103.0}, load=4870.0,
         spine_loads={"standing": 330.0, "bending": 930.0, "lifting": 2020.0},
         beside_dxa=(

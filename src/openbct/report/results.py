@@ -199,8 +199,8 @@ def _row(key: str, measure: Measure, finding: Finding | None, texts: Texts, note
     if t_score and finding.t_score_sd is not None:
         t_score = texts("value.sd", value=t_score, sd=texts.number(finding.t_score_sd, 1))
     if finding.z_score is not None:
-        z_score = texts("results.z", value=texts.number(finding.z_score, 1))
-        t_score = f"{t_score}; {z_score}" if t_score else z_score
+        z_score = texts.number(finding.z_score, 1)
+        t_score = texts("results.t_and_z", t=t_score, z=z_score) if t_score else texts("results.z", value=z_score)
     category = texts.find(f"class.{finding.category}", clean(finding.category)) if finding.category else texts("scale.no_class")
     return (name, value, t_score, category, notes.letter(finding))
 

@@ -207,6 +207,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "task.bending": "bending forwards",
     "task.lifting": "lifting 10 kg",
     "results.z": "Z-score {value}",
+    "results.t_and_z": "{t}; Z {z}",
     "results.load_tissue": "Soft tissue",
     "results.load_caption": "Load-to-strength in a sideways fall",
     "results.load_hip": "Hip",
