@@ -12,6 +12,7 @@ from scipy import ndimage
 from openbct.anatomy import locate_femur
 from openbct.errors import SegmentationError
 from openbct.measures import measure_femur
+from openbct.measures.hip import PIXEL, _narrowest
 from openbct.measures.soft_tissue import soft_tissue
 from openbct.phantoms import femur_region
 from openbct.records import BoneMask, BoneMeasures, BoneRegion, CalibratedVolume, Step
@@ -197,6 +198,14 @@ def test_uncertainty_of_an_apatite_calibration_is_on_the_phosphate_scale_too() -
     for name in ("total_hip_abmd", "femoral_neck_abmd", "total_hip_bmc"):
         assert apatite[name].uncertainty == pytest.approx(phosphate[name].uncertainty / 1.15, rel=1e-3), name
     assert apatite["integral_vbmd"].uncertainty == phosphate["integral_vbmd"].uncertainty
+
+
+@pytest.mark.parametrize("waist", [-5.3, 0.0, 3.2])
+def test_the_neck_box_lies_where_it_holds_the_least_area(waist: float) -> None:
+    t, across = np.meshgrid(np.arange(-25.0, 25.5, PIXEL), np.arange(-40.0, 40.5, PIXEL), indexing="ij")
+    silhouette = np.abs(across) <= 14.0 + 0.03 * (t - waist) ** 2
+    assert _narrowest(silhouette, t) == pytest.approx(waist, abs=0.1)
+    assert _narrowest(np.zeros_like(silhouette), t) == 0.0, "without bone the neck is refused elsewhere"
 
 
 # Regions ---------------------------------------------------------------------------------------------------------

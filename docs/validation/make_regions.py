@@ -156,8 +156,8 @@ def main() -> None:
         "",
         "## Regions of the hip",
         "",
-        "Density of all bone of a region, before blur and noise and as measured (blur carries some of the surface's mineral out of the mask); where the neck's region lies along the drawn neck axis, from the head's centre, and the found narrowest section "
-        "around which it is put, 15 mm wide; overlap (Dice) of the mask `cortex` with the drawn cortex (at least the surface's own voxels in both).",
+        "Density of all bone of a region, before blur and noise and as measured (blur carries some of the surface's mineral out of the mask); where the neck's region lies along the drawn neck axis, from the head's centre, and the found narrowest section, "
+        "near which it is put, 15 mm wide, where it holds the least projected area; overlap (Dice) of the mask `cortex` with the drawn cortex (at least the surface's own voxels in both).",
         "",
         *markdown(
             ("femur", "neck, drawn / found, mg/cm³", "trochanteric", "intertrochanteric", "neck's region from / to, mm", "narrowest section, mm", "cortex mask, Dice"),

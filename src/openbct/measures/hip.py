@@ -239,6 +239,8 @@ def _narrowest(bone: Pixels, t: Float[Array, "u v"]) -> float:
     """Return where along the neck [mm] a box of its width holds the least area of bone, as an operator of DXA sees it."""
     places = np.arange(-NECK_REACH, NECK_REACH + NECK_STEP / 2, NECK_STEP)
     reach = np.sort(t[bone])
+    if len(reach) == 0:
+        return 0.0
     # Pixels count by the share of them that lies in the box: whole ones would make steps.
     count = np.arange(len(reach), dtype=float)
     areas = np.interp(places + NECK_WIDTH / 2, reach, count) - np.interp(places - NECK_WIDTH / 2, reach, count)
