@@ -8,6 +8,7 @@ import random
 import tracemalloc
 import zipfile
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from openbct.io.case_file import as_stored, read_case_file, write_case_file
 from openbct.phantoms import as_scan
 from openbct.pipeline import analyze
 from openbct.records import Case
+from openbct.report import make_report, to_html
 from openbct.segmentation import GivenLabels
 from openbct.settings import parse
 from openbct.volume import Volume
@@ -217,3 +219,22 @@ def test_a_full_disk_leaves_the_old_case(case: Case, stored: Path, tmp_path: Pat
 def test_unknown_values_are_a_bug_of_ours(case: Case, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="cannot stand"):
         write_case_file(replace(case, settings={"x": {1, 2}}), tmp_path / "case.openbct")
+
+
+FIRST = Path(__file__).parent / "data" / "case_first.openbct"
+"""Written on 2026-11-23 by the program of that day, before fractures, acquisition checks and combined classes: a coarse drawn body."""
+
+
+def test_a_case_of_the_first_day_still_opens(tmp_path: Path) -> None:
+    case = read_case_file(FIRST)
+    assert case.fractures is None and case.examination is None and case.assessment.risk is None
+    assert [(bone.bone, bone.status) for bone in case.bones] == [("L1", "ok"), ("L2", "ok"), ("femur_left", "ok")]
+    assert case.calibration is not None and {sample.unit for sample in case.calibration.samples} == {"HU or mg/cm3"}
+    write_case_file(case, tmp_path / "now.openbct")
+    assert read_case_file(tmp_path / "now.openbct").assessment == case.assessment
+
+
+@pytest.mark.slow
+def test_a_case_of_the_first_day_is_reported_the_same_each_time() -> None:
+    pages = [to_html(make_report(read_case_file(FIRST), made_on=date(2026, 11, 28))) for _ in range(2)]
+    assert pages[0] == pages[1] and "2870" in pages[0] and "−2.0" in pages[0] and "Miller" in pages[0]

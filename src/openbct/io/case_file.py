@@ -20,6 +20,7 @@ from .. import records, volume
 from ..errors import InputError, OutputError
 from ..records import CalibratedVolume, Case, Scan
 from ..volume import Volume
+from .case_migrations import completed
 
 FORMAT = "openbct-case/1"
 RECORDS: dict[str, type] = {
@@ -205,8 +206,8 @@ def _decode(value: Any, archive: zipfile.ZipFile) -> Any:
         return [_decode(item, archive) for item in value["list"]]
     if "array" in value:
         return _array(value, archive)
-    kind = RECORDS[value["record"]]
-    return kind(**{name: _decode(item, archive) for name, item in value["fields"].items()})
+    name = value["record"]
+    return RECORDS[name](**completed(name, {field: _decode(item, archive) for field, item in value["fields"].items()}))
 
 
 def _array(entry: dict[str, Any], archive: zipfile.ZipFile) -> np.ndarray:
