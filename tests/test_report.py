@@ -15,7 +15,7 @@ import pytest
 import report_cases
 from openbct import report
 from openbct.records import Step
-from openbct.report import views
+from openbct.report import pdf, views
 from openbct.report.content import Figure, Notice, Paragraph, Report, Table, Verdict
 from openbct.report.summary import MAIN_CAUTIONS
 from openbct.report.texts import ENGLISH
@@ -396,3 +396,8 @@ def test_another_language_is_another_catalogue():
     assert '<html lang="fr">' in page
     headings = re.findall(r"<h2[^>]*>([^<]*)</h2>", page)
     assert headings and all(heading.startswith("«") for heading in headings)
+
+
+def test_long_words_break_at_their_hyphens():
+    assert pdf._breakable("had 12 displacement-controlled steps") == "had 12 displacement-\u200bcontrolled steps"
+    assert pdf._breakable("a" * 20).count("\u200b") == 3 and pdf._breakable("141.2345678901 mg/cm³") == "141.2345678901 mg/\u2060cm³"

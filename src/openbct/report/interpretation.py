@@ -16,6 +16,8 @@ from .wording import Texts, clean
 SPOKEN: Final = re.compile(r"(?P<rule>[A-Z]\d+) \((?P<mark>\w+)\): (?P<text>.*)", re.DOTALL)
 """A line of :func:`spoken`."""
 LETTERS: Final[dict[str, Kind]] = {"F": "finding", "C": "comparison", "L": "limitation", "R": "recommendation"}
+ON_ONE_PAGE: Final = 4000
+"""A section of fewer letters stays on one page [looked at on printed pages]."""
 HASH_SHOWN: Final = 16
 """Figures of the stored case's hash that the page shows beside the whole hash of the content [design]."""
 
@@ -35,7 +37,13 @@ def interpretation(case: Case, texts: Texts, numbering: Numbering, versions: tup
         rows = [(one.kind, one.text, _evidence(one, texts, numbering)) for one in draft(case, texts)]
         told, room = unread(texts)
         blocks += [told, _table(rows, texts("draft.title"), texts), room]
-    return Section("interpretation", texts("section.interpretation"), tuple(blocks))
+    return Section("interpretation", texts("section.interpretation"), tuple(blocks), together=_letters(blocks) < ON_ONE_PAGE)
+
+
+def _letters(blocks: Sequence[Block]) -> int:
+    """Return how many letters a section has."""
+    tables = [cell for block in blocks if isinstance(block, Table) for row in block.rows for cell in row]
+    return sum(map(len, tables)) + sum(len(block.text) for block in blocks if isinstance(block, Paragraph))
 
 
 def unread(texts: Texts) -> tuple[Paragraph, Signature]:

@@ -109,7 +109,7 @@ def _breakable(value: Any) -> Any:
             .replace("N/mm", "N/\u2060mm")
             .replace("\u2060\u2060", "\u2060")
         )
-        return re.sub(rf"\S{{{LONGEST},}}", lambda run: "\u200b".join(re.findall(r".{1,6}", run.group())), value)
+        return re.sub(rf"\S{{{LONGEST},}}", lambda run: _parted(run.group()), value)
     if isinstance(value, dict):
         return {
             key: item if key in ("file", "kind", "key", "made_on", "language") else _breakable(item)
@@ -118,6 +118,12 @@ def _breakable(value: Any) -> Any:
     if isinstance(value, list):
         return [_breakable(item) for item in value]
     return value
+
+
+def _parted(run: str) -> str:
+    """Return a long run with places to break: after its hyphens and the like, and within a part that is long by itself."""
+    parts = re.split(r"(?<=[-/_.,;:=])(?!\u2060)", run)
+    return "\u200b".join("\u200b".join(re.findall(r".{1,6}", part)) if len(part) >= LONGEST else part for part in parts if part)
 
 
 def _replace(value: Any, missing: set[str]) -> Any:
