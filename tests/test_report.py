@@ -400,4 +400,6 @@ def test_another_language_is_another_catalogue():
 
 def test_long_words_break_at_their_hyphens():
     assert pdf._breakable("had 12 displacement-controlled steps") == "had 12 displacement-\u200bcontrolled steps"
-    assert pdf._breakable("a" * 20).count("\u200b") == 3 and pdf._breakable("141.2345678901 mg/cm³") == "141.2345678901 mg/\u2060cm³"
+    assert (
+        pdf._breakable("a" * 20).count("\u200b") == 3 and pdf._breakable("141.2345678901 mg/cm³") == "141.2345678901 mg/\u2060cm³"
+    )
