@@ -19,9 +19,20 @@ from openbct.anatomy import locate_vertebra
 from openbct.errors import InputError
 from openbct.followup import alignment, change, comparable, follow, tables
 from openbct.followup.change import Reading
+from openbct.followup.independent import independent_sd
 from openbct.measures import measure_vertebra
 from openbct.phantoms import VertebraShape, vertebra_region
-from openbct.records import Acquisition, BoneMask, CalibratedVolume, Patient, Reference, Step, StrengthResult
+from openbct.records import (
+    Acquisition,
+    BoneMask,
+    CalibratedVolume,
+    ErrorBudget,
+    ErrorPart,
+    Patient,
+    Reference,
+    Step,
+    StrengthResult,
+)
 from openbct.report.followup_texts import FOLLOWUP, FOLLOWUP_ENGLISH
 from openbct.settings import built_in, to_tables
 from openbct.visits import FollowUp, ScanCheck, Visit, VisitBone
@@ -145,6 +156,15 @@ def test_the_larger_of_precision_and_uncertainty_counts():
     assert change.least_change(stated, "same", Reading(100.0, None), vague, levels=1)[0] == pytest.approx(
         3.9 * np.sqrt(2), rel=1e-3
     )
+
+
+def test_what_two_scans_share_is_left_out():
+    parts = (ErrorPart("calibration", 18.0, 1.5), ErrorPart("edge", 4.0, 2.0), ErrorPart("noise", 1.0, 1.0))
+    budget = ErrorBudget(100.0, "mg/cm3", 18.5, 2.7, (63.0, 137.0), parts)
+    bone = replace(visit(0).bones["L1"], budgets={"trabecular_vbmd": budget})
+    assert independent_sd(bone, "trabecular_vbmd", carried=False) == pytest.approx(np.sqrt(1.5**2 + 2.0**2 + 1.0))
+    assert independent_sd(bone, "trabecular_vbmd", carried=True) == pytest.approx(np.sqrt(1.5**2 + 1.0))
+    assert independent_sd(bone, "strength", carried=False) is None
 
 
 @pytest.mark.parametrize(

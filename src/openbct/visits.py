@@ -22,6 +22,7 @@ from .records import (
     BoneMeasures,
     BoneRegion,
     CalibratedVolume,
+    ErrorBudget,
     Patient,
     Reference,
     Step,
@@ -50,6 +51,8 @@ class VisitBone:
     unfit: str | None = None
     """Why the level stands for nothing: fractured, fused, cemented."""
     cautions: tuple[str, ...] = ()
+    budgets: Mapping[str, ErrorBudget] = field(default_factory=dict)
+    """How sure each number is, by source."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError, OpenBCTError
 from ..measures import measure_femur, measure_vertebra, measure_whole_vertebra
-from ..records import BoneMeasures, BoneRegion, Measure, Reference, Step
+from ..records import BoneMeasures, BoneRegion, Reference, Step
 from ..versions import versions
 from ..visits import Alignment, Change, Comparison, FollowUp, ScanCheck, Trend, Visit, VisitBone
 from .alignment import align, carried
@@ -175,19 +175,21 @@ def _measure(region: BoneRegion, visit: Visit, before: VisitBone) -> BoneMeasure
 def _readings(bone: _Bone, name: str, visits: tuple[Visit, ...], number: int) -> dict[str, tuple[Reading, Reading, str]]:
     """Return every followed quantity of a bone at both dates, with its unit."""
     rows: dict[str, tuple[Reading, Reading, str]] = {}
+    first, second = (visits[at].bones[name] for at in (0, number))
     for quantity in QUANTITIES[site_of(name)]:
         one, other = bone.before.values.get(quantity), bone.after.values.get(quantity)
         if one is not None and other is not None:
-            rows[quantity] = (_reading(one), _reading(other), one.unit)
-    strengths = [visits[at].bones[name].strength for at in (0, number)]
-    if strengths[0] is not None and strengths[1] is not None:
-        first, second = (Reading(s.strength, independent_sd(s)) for s in strengths if s is not None)
-        rows["strength"] = (first, second, "N")
+            deviations = (independent_sd(visit, quantity, carried=bone.alignment.used) for visit in (first, second))
+            before, after = (Reading(m.value, sd) for m, sd in zip((one, other), deviations))
+            rows[quantity] = (before, after, one.unit)
+    if first.strength is not None and second.strength is not None:
+        before, after = (
+            Reading(visit.strength.strength, independent_sd(visit, "strength", carried=False))
+            for visit in (first, second)
+            if visit.strength is not None
+        )
+        rows["strength"] = (before, after, "N")
     return rows
-
-
-def _reading(measure: Measure) -> Reading:
-    return Reading(measure.value, independent_sd(measure))
 
 
 def _changes(

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from ..records import Measure, StrengthResult
+import math
+
+from ..visits import VisitBone
+
+CANCELS = "edge"
+"""Source that is the same at both dates where the same regions were measured."""
 
 
-def independent_sd(value: Measure | StrengthResult) -> float | None:
-    """Return one standard deviation, in the value's unit, of what differs between two scans of one person; ``None`` where unknown.
+def independent_sd(bone: VisitBone, quantity: str, *, carried: bool) -> float | None:
+    """Return one standard deviation, in the quantity's unit, of what differs between two scans of one person; ``None`` where unknown.
 
-    What the same calibration, recipe and bone do at both dates cancels in a change.
+    What one calibration, recipe and bone do at both dates cancels in a change; with regions that were carried over, the edge of the mask too.
     """
-    found: float | None = getattr(value, "independent", None)
-    return found
+    budget = bone.budgets.get(quantity)
+    if budget is None:
+        return None
+    parts = (part.own_sd for part in budget.parts if not (carried and part.source == CANCELS))
+    return math.sqrt(sum(own**2 for own in parts))

@@ -69,6 +69,7 @@ def _bone(result: BoneResult, calibration: CalibratedVolume) -> VisitBone | None
         strength,
         result.unfit,
         result.cautions,
+        result.budgets,
     )
 
 
