@@ -36,6 +36,7 @@ from .records import (
     StrengthResult,
 )
 from .reuse import check_reusable, taken_over
+from .risk import with_hip_fracture
 from .settings import Settings, site_of, to_tables
 from .softening import SofteningTest, measure_softening
 from .strength import MechanicalTest, measure_strength
@@ -107,6 +108,7 @@ def analyze(
         strengths = [result.strength for result in bones if result.strength]
         unfit = {result.bone: result.unfit for result in bones if result.unfit}
         assessment = assess(scan.patient, measures, strengths, standards=plan.standards, unfit=unfit, fractures=fractures)
+        assessment = with_hip_fracture(assessment, scan.patient, bones, plan.standards.reference, plan.risk)
         tables, cautions = to_tables(settings), (*doubts, *assessment.step.cautions)
         return Case(
             scan, segmentation, calibration, tuple(bones), assessment, settings.title, tables, versions(), dict(seconds), cautions,

@@ -15,6 +15,7 @@ from .binning import Binning
 from .calibration import Fixed, Given, HardeningCorrected, Phantom, Phantomless, SiteCorrected
 from .cortex import Cortex
 from .errors import SettingsError
+from .incidence import packaged_incidence
 from .linear import CRAWFORD_2003, PISTOIA_2002, SCHILEO_2014, LinearTest
 from .loadcases import AsScanned, AxialCompression, SidewaysFall, Stance
 from .materials import MATERIALS, TRANSVERSE
@@ -35,6 +36,7 @@ from .records import (
     Pads,
     Scan,
 )
+from .risk import RiskStandards
 from .settings import CalibrationSettings, FemurSettings, MechanicalSettings, Settings, VertebraSettings, built_in
 from .softening import SofteningTest
 from .strength import FEMUR_TEST, STANCE_TEST, VERTEBRA_TEST, MechanicalTest
@@ -68,15 +70,14 @@ class Plan:
     vertebra: Recipe
     femur: Recipe
     threads: int | None
-    title: str
-    """Name and version of the protocol."""
+    title: str  # name and version of the protocol
     sites: tuple[str, ...] = SITES
     """Kinds of bone that the protocol is made for."""
     fractures: Mapping[str, Any] | None = field(default_factory=dict)
     """Keywords of :func:`openbct.fractures.assess_fractures`; ``None``: nobody looks for fractures."""
     least_confidence: float = 0.0  # of a mask; below, its bone is refused
-    standards: Standards = field(default_factory=Standards)
-    """What the numbers are held against."""
+    standards: Standards = field(default_factory=Standards)  # what the numbers are held against
+    risk: RiskStandards = field(default_factory=RiskStandards)
 
     def recipe(self, bone: str) -> Recipe:
         """Return the recipe for a bone by its name."""
@@ -116,6 +117,7 @@ def make_plan(settings: Settings, *, phantom_scan: Scan | None = None, reference
         fractures=settings.fractures.keywords if vertebra.pose == "endplates" and "vertebra" in settings.about.sites else None,
         least_confidence=settings.segmentation.least_confidence,
         standards=standards_of(settings, reference),
+        risk=RiskStandards(packaged_incidence(settings.risk.table), settings.risk.competing_mortality),
     )
 
 

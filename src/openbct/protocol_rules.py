@@ -136,6 +136,7 @@ _TYPES: dict[str, type] = {
     "fast": bool,
     "agreement": bool,
     "assess": bool,
+    "competing_mortality": bool,
     "bin_shift": bool,
     "certificate": Mapping,
     "threads": int,

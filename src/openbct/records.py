@@ -484,6 +484,26 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class HipFractureRisk:
+    """What the weaker femur's strength says of a hip fracture; numbers only where every input of theirs has a seen source."""
+
+    bone: str
+    statement: str
+    """What the sources say of strength and fractures, whatever else is known."""
+    withheld: tuple[str, ...]
+    """Why no probability is given, in sentences; empty where there are ``probabilities``."""
+    deviations: float | None = None
+    """How far the strength lies above the mean of people of that age and sex, in their standard deviations."""
+    hazard_ratio: tuple[float, float, float] | None = None
+    """Against the mean hazard of people of that age and sex, with its 95 % interval."""
+    probabilities: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
+    """By years, 1, 5 and 10: probability of a hip fracture with its 95 % interval [-]."""
+    population: str = ""
+    competing: bool = False
+    """Whether death by any cause takes part."""
+
+
+@dataclass(frozen=True)
 class Assessment:
     """What the numbers mean for this patient."""
 
@@ -508,6 +528,8 @@ class Assessment:
     """What CT and DXA say of each other, in sentences."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Spinal levels that stand for nothing in density and strength of the spine, with the reason."""
+    hip_fracture: HipFractureRisk | None = None
+    """``None``: no femur was tested in a fall."""
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ class Observation:
     """Femur: lowest of both sides. Vertebra: mean of the usable levels [N]."""
     density: float
     """Femur: lowest hip T-score. Vertebra: mean trabecular density of the same levels [mg/cm³]."""
+    age: float | None = None
+    """[years]"""
 
 
 @dataclass(frozen=True)

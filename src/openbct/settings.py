@@ -203,6 +203,15 @@ class AssessmentSettings:
 
 
 @dataclass(frozen=True)
+class RiskSettings:
+    """What a probability of hip fracture is made with, where a reference file allows one."""
+
+    table: str = "us-white-2006"
+    """Incidence: a name of ``data/hip_fracture.toml``, or a file of the same form."""
+    competing_mortality: bool = False
+
+
+@dataclass(frozen=True)
 class Settings:
     """One protocol."""
 
@@ -216,6 +225,7 @@ class Settings:
     segmentation: SegmentationSettings = SegmentationSettings()
     fractures: FractureSettings = FractureSettings()
     assessment: AssessmentSettings = AssessmentSettings()
+    risk: RiskSettings = RiskSettings()
 
     @property
     def title(self) -> str:
@@ -307,6 +317,7 @@ _SECTIONS: dict[str, type] = {
     "fractures": FractureSettings,
     "run": RunSettings,
     "assessment": AssessmentSettings,
+    "risk": RiskSettings,
 }
 
 

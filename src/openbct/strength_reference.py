@@ -39,6 +39,27 @@ class MappedThresholds:
 
 
 @dataclass(frozen=True)
+class StrengthNorm:
+    """Strength of one recipe over age, for one site and sex."""
+
+    site: Site
+    sex: Literal["F", "M"]
+    youngest: float
+    oldest: float
+    """Ages that the cohort covers: 95 % of its persons [years]."""
+    mean_at_70_n: float
+    """[N]"""
+    slope_n_per_year: float
+    sd_n: float
+    """Of persons of one age [N]."""
+    persons: int
+
+    def mean(self, age: float) -> float:
+        """Return the mean strength at an age [N]."""
+        return self.mean_at_70_n + self.slope_n_per_year * (age - 70.0)
+
+
+@dataclass(frozen=True)
 class StrengthReference:
     """What makes a recipe's strength scale ``mapped``."""
 
@@ -55,6 +76,8 @@ class StrengthReference:
     thresholds: tuple[MappedThresholds, ...]
     digest: str = ""
     """SHA-256 of the file."""
+    norms: tuple[StrengthNorm, ...] = ()
+    """Strength over age; empty where the cohort's ages are not known."""
 
     def covers(self, site: str) -> bool:
         """Tell whether there are thresholds for a site, of one sex at least."""
@@ -63,6 +86,10 @@ class StrengthReference:
     def thresholds_for(self, site: str, sex: str | None) -> MappedThresholds | None:
         """Return the thresholds of a site and a sex; ``None`` where the cohort was too small for them."""
         return next((row for row in self.thresholds if row.site == site and row.sex == sex), None)
+
+    def norm_for(self, site: str, sex: str | None) -> StrengthNorm | None:
+        """Return strength over age of a site and a sex; ``None`` where the cohort was too small or its ages are not known."""
+        return next((norm for norm in self.norms if norm.site == site and norm.sex == sex), None)
 
 
 def recipe_digest(settings: Mapping[str, Any], site: str) -> str:

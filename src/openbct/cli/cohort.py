@@ -186,9 +186,10 @@ def _observations(sex: Any, age: Any, bones: Iterable[Bone]) -> list[Observation
     bones = [bone for bone in bones if math.isfinite(bone.strength) and bone.strength > 0]
     hips = [(bone.strength, _lowest_t(bone)) for bone in bones if bone.bone.startswith("femur")]
     scored = [(strength, score) for strength, score in hips if score is not None]
+    years = None if age is None else float(age)
     found = []
     if scored:
-        found.append(Observation("femur", sex, min(one for one, _ in scored), min(score for _, score in scored)))
+        found.append(Observation("femur", sex, min(one for one, _ in scored), min(score for _, score in scored), years))
     rule = rule_for("spine_vbmd", sex)
     levels = rule.levels if rule is not None else ()
     spine = [
@@ -198,7 +199,7 @@ def _observations(sex: Any, age: Any, bones: Iterable[Bone]) -> list[Observation
     ]
     if spine:
         strength, density = (sum(column) / len(spine) for column in zip(*spine))
-        found.append(Observation("vertebra", sex, strength, density))
+        found.append(Observation("vertebra", sex, strength, density, years))
     return found
 
 

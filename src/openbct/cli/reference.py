@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import InputError, SettingsError
 from ..reference_building import Built, build_thresholds
+from ..strength_norms import build_norms
 from ..strength_reference import StrengthReference, calibration_of, recipe_digest
 from .cohort import Cohort, from_results, from_table
 from .tell import print_json
@@ -45,6 +46,7 @@ def run_reference_build(cohort: Path, out: Path, *, people: str, protocol: str |
         version=found.version,
         cohort=people,
         thresholds=built.thresholds,
+        norms=tuple(norm for norm in build_norms(found.observations) if norm.site in sites),
     )
     write_reference(reference, out)
     _tell(reference, built, found, out, as_json=as_json)
@@ -86,6 +88,12 @@ def _tell(reference: StrengthReference, built: Built, found: Cohort, out: Path, 
         print(
             f"{row.site}, {who}: fragile at {row.fragile_n:.0f} N (95 %: {row.fragile_95_n[0]:.0f} to {row.fragile_95_n[1]:.0f}), normal at "
             f"{row.normal_n:.0f} N ({row.normal_95_n[0]:.0f} to {row.normal_95_n[1]:.0f}); {row.persons} persons, r² {row.r_squared:.2f}"
+        )
+    for norm in reference.norms:
+        who = "women" if norm.sex == "F" else "men"
+        print(
+            f"{norm.site}, {who} of {norm.youngest:.0f} to {norm.oldest:.0f} years: mean {norm.mean_at_70_n:.0f} N at 70, "
+            f"{norm.slope_n_per_year:+.0f} N a year, standard deviation {norm.sd_n:.0f} N; {norm.persons} persons"
         )
     for text in built.refused:
         print(f"not mapped: {text}")

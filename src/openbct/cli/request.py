@@ -126,6 +126,9 @@ def _read_protocol(path: Path) -> Settings:
     asked = settings.assessment.reference
     if asked is not None and not Path(asked).exists() and (path.parent / asked).is_file():
         changes["assessment"] = {"reference": str(path.parent / asked)}
+    table = settings.risk.table
+    if table.endswith(".toml") and not Path(table).exists() and (path.parent / table).is_file():
+        changes["risk"] = {"table": str(path.parent / table)}
     return override(settings, changes, path.name)
 
 

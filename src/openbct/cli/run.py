@@ -38,6 +38,8 @@ def run_analyze(request: Request, *, as_json: bool) -> Case:
 
 KEPT_REFERENCE = "strength-reference.toml"
 """Name under which a reference file is kept with the results."""
+KEPT_INCIDENCE = "hip-fracture-incidence.toml"
+"""Likewise a user's table of incidence."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,11 @@ def keep_plugins(settings: Settings, out: Path) -> Settings:
         if not copy.exists() or not copy.samefile(reference):
             write_bytes(copy, Path(reference).read_bytes())
         tables["assessment"]["reference"] = copy.name
+    if settings.risk.table.endswith(".toml"):
+        copy = out / KEPT_INCIDENCE
+        if not copy.exists() or not copy.samefile(settings.risk.table):
+            write_bytes(copy, Path(settings.risk.table).read_bytes())
+        tables["risk"]["table"] = copy.name
     return override(settings, tables, "protocol")
 
 

@@ -10,7 +10,7 @@ from .files import prepare_folder, write_bytes, write_json, write_table, write_v
 from .inspect import SeriesSummary, inspect_path
 from .label_write import drawn_labels, write_labels
 from .labels import check_grid, read_label_image, read_labels
-from .reference_file import read_reference, write_reference
+from .reference_file import read_incidence, read_reference, write_reference
 from .scan import read_density, read_scan
 from .seg_write import segmentation_bytes
 from .source_series import read_planes, read_source, source_series, write_source
@@ -48,6 +48,7 @@ __all__ = [
     "prepare_folder",
     "read_case",
     "read_density",
+    "read_incidence",
     "read_label_image",
     "read_labels",
     "read_planes",

@@ -233,6 +233,7 @@ def _assessment_to_table(case: Case) -> dict[str, Any]:
         "spine_loads_n": dict(assessment.spine_loads),
         "beside_dxa": list(assessment.beside_dxa),
         "left_out": dict(assessment.left_out),
+        "hip_fracture": asdict(assessment.hip_fracture) if assessment.hip_fracture else None,
         "findings": [{**asdict(finding), "thresholds": list(finding.thresholds)} for finding in assessment.findings],
     }
 

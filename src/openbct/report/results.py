@@ -7,6 +7,7 @@ from typing import Final
 from ..acquisition import rule
 from ..records import BoneResult, Case, Finding, Measure
 from .content import Block, Figure, Notice, Pair, Paragraph, Section, Table
+from .hip_fracture import hip_fracture
 from .loads import beside, spine_loads, tissue
 from .references import Numbering
 from .scales import load_unverified, unverified
@@ -106,6 +107,7 @@ def results(case: Case, texts: Texts, numbering: Numbering) -> Section:
         blocks.append(Paragraph(texts("results.none")))
     blocks += beside(case, texts)
     blocks += _load(case, texts)
+    blocks += hip_fracture(case, texts)
     blocks += spine_loads(case, texts)
     return Section("results", texts("section.results"), tuple(blocks))
 

@@ -401,5 +401,21 @@ ENGLISH: Final[Mapping[str, str]] = {
     "provenance.versions": "Software",
     "provenance.settings": "Settings",
     "provenance.seconds": "Time by stage",
+    # Hip fracture
+    "hip_fracture.title": "Strength and hip fractures",
+    "hip_fracture.caption": "Probability of a hip fracture, by the strength of the {bone}",
+    "hip_fracture.within": "Within",
+    "hip_fracture.year": "{value} year",
+    "hip_fracture.probability": "Probability",
+    "hip_fracture.low": "95 % from",
+    "hip_fracture.high": "to",
+    "hip_fracture.alone": (
+        "A population's estimate ({population}), moved by strength alone and as if nobody died of anything else; not FRAX, and no other "
+        "risk factor is in it."
+    ),
+    "hip_fracture.competing": (
+        "A population's estimate ({population}), moved by strength alone, with death by any cause as the other end; not FRAX, and no other "
+        "risk factor is in it."
+    ),
     "missing_glyphs": "□ stands for a character that no typeface at hand can show; the HTML report shows it.",
 }
