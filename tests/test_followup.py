@@ -165,6 +165,17 @@ def test_what_two_scans_share_is_left_out():
     assert independent_sd(bone, "trabecular_vbmd", carried=False) == pytest.approx(np.sqrt(1.5**2 + 2.0**2 + 1.0))
     assert independent_sd(bone, "trabecular_vbmd", carried=True) == pytest.approx(np.sqrt(1.5**2 + 1.0))
     assert independent_sd(bone, "strength", carried=False) is None
+    shares = (ErrorPart("model", 170.0, 20.0), ErrorPart("alignment", 180.0, 90.0), ErrorPart("calibration", 500.0, 60.0))
+    bone = replace(bone, budgets={"strength": ErrorBudget(3000.0, "N", 600.0, 120.0, (1800.0, 4200.0), shares)})
+    assert independent_sd(bone, "strength", carried=False) == pytest.approx(np.hypot(0.02 * 3000.0, 60.0))
+
+
+def test_stated_strengths_follow_from_density():
+    """9.3 and 9.4 %: density's least change to a power, and that of the test, added in the square."""
+    for site, density, power in (("vertebra", 3.9 * np.sqrt(2), 1.36), ("femur", 5.0, 1.53)):
+        stated = tables.precision(site, "strength")
+        assert stated is not None
+        assert stated.same == pytest.approx(np.hypot(power * density, 2.77 * 100 * tables.repeat(site)), abs=0.06)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ SPINE = ("T12", "L1", "L2", "L3", "L4", "L5")
 """Levels of which means are formed, where there are at least two at both dates."""
 VOLUME_LIMIT = 0.10
 """Change of a bone's own volume above which its mask is doubted: a grown bone keeps its size [design]."""
+WAYS_LIMIT = 0.03
+"""Difference of the logarithms of both ways' changes of trabecular density, from which it is told [design]."""
 ISCD = Reference("ISCD, glossary of the precision calculator: least significant change = 2.77 x precision error, 95 %", "seen")
 Observer = Callable[[str, str], None]
 
@@ -126,7 +128,8 @@ def _measured(before: VisitBone, after: VisitBone, baseline: Visit, followup: Vi
     measures = after.measures
     if alignment.used:
         try:
-            measures = _in_same_regions(before, after, alignment, baseline, followup)
+            measures, doubt = _in_same_regions(before, after, alignment, baseline, followup)
+            cautions += [doubt] if doubt else []
         except OpenBCTError as error:
             said = f"{before.bone}: the regions of one date could not be measured in the other ({error}); each scan's own are compared."
             alignment = replace(alignment, used=False, sentence=said)
@@ -145,22 +148,30 @@ def _measured(before: VisitBone, after: VisitBone, baseline: Visit, followup: Vi
     return _Bone(alignment, before.measures, measures, doubt, cautions)
 
 
-def _in_same_regions(before: VisitBone, after: VisitBone, alignment: Alignment, baseline: Visit, followup: Visit) -> BoneMeasures:
-    """Return the follow-up's measures as the baseline's times the change in the same regions.
+def _in_same_regions(
+    before: VisitBone, after: VisitBone, alignment: Alignment, baseline: Visit, followup: Visit
+) -> tuple[BoneMeasures, str]:
+    """Return the follow-up's measures as the baseline's times the change in the same regions, and a doubt where the two ways disagree.
 
     The baseline's regions are measured in the follow-up, and the follow-up's in the baseline; the change is the geometric mean of the two.
     Interpolation lowers the density at the cortex of the image that is interpolated: in the mean it cancels, as the masks do in each.
     """
     there = _measure(carried(before.region, after, alignment.transform), followup, before).values
     back = _measure(carried(after.region, before, np.linalg.inv(alignment.transform)), baseline, after).values
-    values = {}
+    values, doubt = {}, ""
     for name, first in before.measures.values.items():
         own, four = after.measures.values.get(name), (first, there.get(name), back.get(name))
         if own is None or any(one is None or one.value <= 0 for one in (*four, own)):
             continue
-        ratio = math.sqrt(there[name].value / first.value * own.value / back[name].value)
-        values[name] = replace(own, value=first.value * ratio)
-    return replace(after.measures, values=values)
+        ways = there[name].value / first.value, own.value / back[name].value
+        values[name] = replace(own, value=first.value * math.sqrt(ways[0] * ways[1]))
+        if name == "trabecular_vbmd" and abs(math.log(ways[0] / ways[1])) > WAYS_LIMIT:
+            there_percent, back_percent = (100.0 * (way - 1.0) for way in ways)
+            doubt = (
+                f"{before.bone}: its trabecular density changed by {there_percent:+.1f} % in the baseline's region and by {back_percent:+.1f} % "
+                "in the follow-up's; their mean is given. One of the two regions touches the cortex: look at both masks."
+            )
+    return replace(after.measures, values=values), doubt
 
 
 def _measure(region: BoneRegion, visit: Visit, before: VisitBone) -> BoneMeasures:

@@ -74,6 +74,11 @@ def precision(site: str, quantity: str) -> Precision | None:
     return None
 
 
+def repeat(site: str) -> float:
+    """Return one standard deviation of a strength's test on the same bone in another scan [-]."""
+    return float(_tables()["repeat"][site])
+
+
 def implausible(site: str, quantity: str) -> float | None:
     """Return the change in a year that no bone makes [%]."""
     rows = (row for row in _tables()["implausible"] if row["site"] == site and row["quantity"] == quantity)
