@@ -175,9 +175,19 @@ def test_chances() -> None:
     thin, thick = (grades(spine({"L1": ("wedge", 0.32)}, spacing=size))["L1"] for size in (1.0, 5.0))
     assert thick.loss_sd > thin.loss_sd and thick.chances[2] < thin.chances[2]
     assert any("5.0 mm along the spine" in text for text in thick.cautions) and len(thin.cautions) == 1
-    assert (
-        "may be fractured" in assess(spine({}, spacing=5.0)).step.cautions[0] and not assess(spine({}, spacing=3.0)).step.cautions
-    )
+    coarse = assess(spine({}, spacing=5.0))
+    assert "may be fractured" in coarse.step.cautions[0] and not assess(spine({}, spacing=3.0)).step.cautions
+    # lower levels are higher than five slices, the upper ones are not: these are not graded, whatever they have lost
+    assert {"T7", "T8"} <= set(coarse.ungraded) and "use a thinner reconstruction" in coarse.ungraded["T8"]
+    assert not coarse.vertebrae[-1].level.startswith("T") and "L1" in assess(spine({"L1": ("crush", 0.5)}, spacing=5.0)).left_out
+
+
+def test_a_fractured_body_is_held_against_rims_that_have_sunk_too() -> None:
+    """Rims that are lower than the other vertebrae's by 5 % are believed in a sound body and half believed in a broken one."""
+    for middle, expected in ((0.0, 0.95), (0.35, 0.975)):
+        found = grades({**spine({}), "L2": body("L2", (0.05, 1 - 0.95 * (1 - middle), 0.05))})["L2"]
+        sound = grades(spine({}))["L2"]
+        assert found.expected["posterior"] / sound.expected["posterior"] == pytest.approx(expected, abs=0.015)
 
 
 def test_doubts() -> None:

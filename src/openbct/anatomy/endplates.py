@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from ..records import Array, Frame, Reference
+from ..records import Array, Frame
 from ..volume import Volume, resample, to_index, to_patient
 
 FIT_SHARE = 0.6
@@ -29,20 +29,6 @@ COLUMN_STEP = 1.0
 """Distance between columns [mm] [D]."""
 HEIGHT_STEP = 0.5
 """Sampling along a column [mm]; its ends are interpolated in between [D]."""
-HEIGHT_AT = {"anterior": 0.15, "middle": 0.50, "posterior": 0.85}
-"""Where along the depth of the body its heights are taken; as constants in public code [SC]."""
-HEIGHTS_REFERENCE = Reference(
-    "Vertebral heights at 15, 50 and 85 % of the antero-posterior axis, as constants in the TotalSegmentator repository", "code"
-)
-NEAR = 3.0
-"""Around the place of a height, where the ends of columns are read [mm] [D]."""
-LINE = (0.75, 2.0)
-"""Stretch of distances for the middle height: columns within 4 mm across and 1.5 mm along, because an endplate may be sunk to a groove there [D]."""
-SMOOTH = 1.5
-"""Deviation over which the ends of columns are smoothed before their slope is taken [mm]: slices of 3 mm make steps [D]."""
-STEEPEST = 1.0
-"""Slope of an endplate beyond which it is taken for the wall [-]: where heights are read, at the rims and in the middle, those of fractured
-bodies are flat too [D]."""
 SETTLED_DEG = 0.1
 MAX_ROUNDS = 12
 """The axis is refined until it moves less than ``SETTLED_DEG``, at most ``MAX_ROUNDS`` times [D]."""
@@ -196,16 +182,12 @@ def measure_body(endplates: Endplates, mask: Volume) -> tuple[dict[str, Array], 
     }
     points["mid_plane"] = (points["superior_endplate"] + points["inferior_endplate"]) / 2
     lengths = {"height": height}
-    front, back, middle = _midline(columns)
+    front, back = _midline(columns)
     for name, normal in (("superior", endplates.superior_normal), ("inferior", endplates.inferior_normal)):
         slope = -(frame.axes.T @ normal)[1] / (frame.axes.T @ normal)[2]
         for end, y in (("front", front), ("back", back)):
             z = points[f"{name}_endplate"][2] + slope * (y - at[1])
             points[f"{name}_plane_{end}"] = np.array([at[0], y, float(z)])
-    for name, share in HEIGHT_AT.items():
-        upper, lower = _ends_at(columns, middle, front + share * (back - front), LINE if name == "middle" else (1.0, 1.0))
-        points[f"superior_{name}"], points[f"inferior_{name}"] = upper, lower
-        lengths[f"{name}_height"] = float(upper[2] - lower[2])
     across = columns.x[columns.footprint.any(axis=1)]
     lengths["width"] = float(np.ptp(across))
     lengths["depth"] = back - front
@@ -234,40 +216,10 @@ def end_over_middle(endplates: Endplates, density: Volume) -> float:
     return ends / max(float(layers[(place >= 0.25) & (place <= 0.75)].max()), 1.0)
 
 
-def _midline(columns: Columns) -> tuple[float, float, float]:
-    """Return front and back of the body on its midline, and where that midline is [mm in the frame]."""
+def _midline(columns: Columns) -> tuple[float, float]:
+    """Return front and back of the body on its midline [mm in the frame]."""
     across = columns.x[columns.footprint.any(axis=1)]
     middle = float(across.mean())
     strip = np.abs(columns.x - middle) <= 0.1 * float(np.ptp(across)) + 0.5
     along = columns.y[columns.footprint[strip].any(axis=0)]
-    return float(along[0]), float(along[-1]), middle
-
-
-def _ends_at(columns: Columns, x: float, y: float, stretch: tuple[float, float]) -> tuple[Array, Array]:
-    """Return the upper and the lower endplate point at (x, y): the mean of the columns within 3 mm of it that end at the endplate.
-
-    ``stretch`` multiplies distances across and along the depth.
-    """
-    gx, gy = np.meshgrid(columns.x, columns.y, indexing="ij")
-    away = np.where(columns.footprint, np.hypot(stretch[0] * (gx - x), stretch[1] * (gy - y)), np.inf)
-    ends = []
-    for heights in (columns.upper, columns.lower):
-        there = np.where(_on_endplate(heights), away, np.inf)
-        near = away if np.isinf(there.min()) else there
-        ends.append(np.array([x, y, float(heights[near <= max(NEAR, float(near.min()))].mean())]))
-    return ends[0], ends[1]
-
-
-def _on_endplate(heights: Float[Array, "nx ny"]) -> Bool[Array, "nx ny"]:
-    """Return the columns that end at an endplate: those beside them end about as high.
-
-    The axis is the mean of both endplates' normals, and the back of a wedge is not along it: columns near the back then leave the body
-    through its wall, the sooner the farther back.
-    """
-    known = np.isfinite(heights)
-    weight = ndimage.gaussian_filter(known.astype(float), SMOOTH / COLUMN_STEP, mode="constant")
-    smooth = ndimage.gaussian_filter(np.where(known, heights, 0.0), SMOOTH / COLUMN_STEP, mode="constant") / np.maximum(
-        weight, 1e-6
-    )
-    slope = np.hypot(*np.gradient(smooth, COLUMN_STEP))
-    return np.asarray(known & (slope <= STEEPEST))
+    return float(along[0]), float(along[-1])

@@ -12,7 +12,9 @@ from ..errors import SegmentationError
 from ..records import Array, BoneMask, BoneRegion, CalibratedVolume, Reference, Step
 from ..volume import Volume, bounding_box, crop, offset_in, place_into
 from .endplate_hollows import hollows
-from .endplates import HEIGHTS_REFERENCE, end_over_middle, fit_endplates, measure_body, orthonormal
+from .endplates import end_over_middle, fit_endplates, measure_body, orthonormal, padded
+from .heights import HEIGHTS_REFERENCE, six_points
+from .sagittal_outline import outline_of
 from .vertebral_body import BodyCut, faces_front, isolate_body
 
 MARGIN = 12.0
@@ -56,8 +58,8 @@ def locate_vertebra(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRe
     """Return a vertebral body with its frame, landmarks and heights.
 
     A whole vertebra is cut at the posterior wall first. ``lengths`` holds ``"height"`` (mean endplate distance over the central
-    half of the footprint), ``"anterior_height"``, ``"middle_height"``, ``"posterior_height"`` (on the midline at 15, 50 and 85 %
-    of the depth), ``"width"``, ``"depth"`` [mm], ``"mean_area"`` (volume over height) [mm²], ``"tilt_deg"`` (between load axis
+    half of the footprint), ``"anterior_height"``, ``"middle_height"``, ``"posterior_height"`` (at 15 and 85 % of the
+    depth and the least between, :mod:`.heights`), ``"width"``, ``"depth"`` [mm], ``"mean_area"`` (volume over height) [mm²], ``"tilt_deg"`` (between load axis
     and image axis), ``"wedge_deg"`` (between the endplates), ``"superior_hollow"`` and ``"inferior_hollow"`` (deepest spot of an endplate) [mm] and
     ``"end_density_ratio"`` (lighter end over middle) [-].
 
@@ -80,6 +82,9 @@ def locate_vertebra(bone_mask: BoneMask, calibrated: CalibratedVolume) -> BoneRe
     first, last = bounding_box(body.mask)
     mask = place_into(crop(body.mask, first.tolist(), last.tolist()), density, fill=False)
     landmarks, lengths = measure_body(endplates, mask)
+    points, heights = six_points(outline_of(padded(body.mask), endplates.frame, endplates.columns), density)
+    landmarks |= points
+    lengths |= {f"{place}_height": height for place, height in heights.items()}
     lengths |= hollows(endplates.columns)
     lengths["end_density_ratio"] = end_over_middle(endplates, density)
     cautions = (

@@ -15,13 +15,16 @@ from .facing import facing_alike
 from .grading import GENANT, LIMITS, SHAPES, chances_of, grade_of, shape_of
 from .proportions import LEVELS, sources
 
-NOISE_MM, NOISE_SLICE = 0.3, 0.25
+NOISE_MM, NOISE_SLICE = 0.2, 0.17
 """Error of a height: this, and this share of the voxel along the body, one standard deviation [mm], [-]; rounded up from docs/validation/fractures.md [C]."""
 UNTRUSTED = 0.05
 """Confidence of a mask below which a vertebra is not graded [-] [D]."""
 BOUNDED = 0.80
 """Density of a body's lighter end over its middle below which it is not graded [-] [D]: anatomy doubts a label below 0.95; right ones have 1.0 to
 2.0, a body that was shaped in half had 0.5 [C]."""
+THICK = 0.20
+"""Voxel along the spine over the expected height above which a vertebra is not graded [-]: of drawn
+thoracic bodies in slices of 5 mm, where discs are no thicker than a slice, half the grades were wrong [C]; the limit [D]."""
 LEFT_OUT_FROM = 2
 """Grade from which a vertebra stands for nothing in density and strength of the spine: moderate and severe fractures are certain enough [R]."""
 MORPHOMETRY = Reference(
@@ -70,7 +73,11 @@ def assess_fractures(
     }
     usable = facing_alike({level: regions[level] for level in LEVELS if level in regions and level not in doubtful})
     bodies = {level: _body(region) for level, region in usable.items()}
-    expected = expected_heights(bodies, sex) if bodies else {}
+    expected = expected_heights(bodies, sex)
+    if thick := _too_thick(usable, expected):
+        bodies = {level: body for level, body in bodies.items() if level not in thick}
+        expected = expected_heights(bodies, sex)
+        doubtful |= thick
     grades = [_graded(level, bodies, expected[level], usable[level], limits) for level in bodies]
     by_level, whole = spine_doubts(grades, usable)
     grades = [
@@ -96,6 +103,16 @@ def assess_fractures(
     return FractureAssessment(
         tuple(grades), {**ungraded, **doubtful, **outside}, left_out, index, _describe(grades, limits, left_out, whole)
     )
+
+
+def _too_thick(regions: Mapping[str, BoneRegion], expected: Mapping[str, Expected]) -> dict[str, str]:
+    """Return the bodies whose voxels are too long for their height, and what is said of them."""
+    return {
+        level: f"the voxels of {level} are {spacing:.1f} mm along the spine, more than {100 * THICK:g} % of the {height:.1f} mm that it is expected to be "
+        "high: too thick to tell its endplates from those of its neighbours; use a thinner reconstruction"
+        for level, region in regions.items()
+        if (spacing := _spacing(region)) > THICK * (height := expected[level].heights["posterior"])
+    }
 
 
 def _spacing(region: BoneRegion) -> float:
@@ -174,8 +191,9 @@ def _describe(grades: list[VertebraGrade], limits: tuple[float, ...], left_out: 
     )
     percent = ", ".join(f"{100 * limit:g}" for limit in limits)
     sentence = (
-        f"Heights of {len(grades)} vertebral {'body' if len(grades) == 1 else 'bodies'} ({grades[0].level} to {grades[-1].level}) at 15, 50 and 85 % of "
-        f"the depth were held against those expected for the level from the person's other vertebrae; a loss of {percent} % and more is grade 1, 2, 3. "
+        f"Heights of {len(grades)} vertebral {'body' if len(grades) == 1 else 'bodies'} ({grades[0].level} to {grades[-1].level}) at 15 and 85 % of "
+        "the depth and the least between were held against those expected for the level from the person's other vertebrae; a loss of "
+        f"{percent} % and more is grade 1, 2, 3. "
         f"Found: {seen}."
     )
     if left_out:

@@ -35,6 +35,9 @@ SHAPE_SPREAD = 0.04
 """By which a person's front and middle heights over the back height differ from the table's at all levels alike [-] [D]."""
 NEAR = 2.0
 """Levels over which neighbours count more than the rest of the spine, standard deviation of a Gaussian [D]."""
+FRACTURED, LOST_TOO = 0.20, 0.5
+"""Where a body has lost so much at one place, its rims are taken to have lost this share of what they are lower than usual [-] [D]: an endplate does
+not break in one place alone."""
 WHOLE_SPINE = 0.3
 """Weight of the whole spine's size beside one sound neighbour's [D]."""
 
@@ -64,8 +67,10 @@ class Expected:
 
 
 def expected_heights(bodies: Mapping[str, Body], sex: Literal["F", "M"] | None) -> dict[str, Expected]:
-    """Return what the heights of each body were; of a single body the back height is taken as it is."""
+    """Return what the heights of each body were, nothing of none; of a single body the back height is taken as it is."""
     levels = [level for level in LEVELS if level in bodies]
+    if not levels:
+        return {}
     table = {level: proportions(level, sex) for level in levels}
     noise = np.array([SPREAD**2 + (bodies[level].noise / bodies[level].heights["posterior"]) ** 2 for level in levels]) ** 0.5
     logs = {place: np.log([bodies[level].heights[place] for level in levels]) for place in PLACES}
@@ -81,22 +86,42 @@ def expected_heights(bodies: Mapping[str, Body], sex: Literal["F", "M"] | None) 
     hollow, _ = _common(logs["middle"] - ends - ratios["middle"], noise, 0.0, SHAPE_SPREAD)
     found = {}
     for number, level in enumerate(levels):
-        own = float(size[number])
-        compared: tuple[str, ...] = ()
+        others, compared = float(size[number]), tuple[str, ...]()
         if len(levels) > 1:
             others, compared = _of_others(number, levels, size, sound, common)
-            chance = _chances(np.array([own]), noise[number : number + 1], others)
-            # sound, or higher than the others: the body itself says best how high its back was
-            own = others + (own - others) * float(1.0 - chance[1, 0])
-        back = float(np.exp(own)) * table[level].posterior
-        before = back * float(np.exp(ratios["anterior"][number] + front))
-        # the middle lies between front and back: where the body's own front is sound, it says better than the level where that is
-        off = np.array([float(logs["anterior"][number]) - float(np.log(before))])
-        own_front = before * float(np.exp(off[0] * (1.0 - _chances(off, noise[number : number + 1], 0.0)[1, 0])))
-        middle = (own_front + back) / 2 * float(np.exp(ratios["middle"][number] + hollow))
-        heights = {"anterior": before, "middle": middle, "posterior": back}
+        shape = float(ratios["anterior"][number] + front), float(ratios["middle"][number] + hollow)
+        seen, usual = bodies[level].heights, float(np.exp(others)) * table[level].posterior
+        heights = _before(seen, usual, shape, float(noise[number]), 1.0)
+        if any(seen[place] < (1.0 - FRACTURED) * heights[place] for place in PLACES):
+            heights = _before(seen, usual, shape, float(noise[number]), 1.0 - LOST_TOO)
         found[level] = Expected(heights, float(noise[number]), compared)
     return found
+
+
+def _before(seen: Mapping[str, float], usual: float, shape: tuple[float, float], noise: float, belief: float) -> dict[str, float]:
+    """Return what the heights of a body were.
+
+    Parameters
+    ----------
+    usual
+        Back height as the other vertebrae have it [mm].
+    shape
+        Logarithms of front over back, and of middle over the mean of both.
+    belief
+        How far a rim that is lower than usual, and probably sound, is taken as it is.
+    """
+    back = _rim(seen["posterior"], usual, noise, belief)
+    front = back * float(np.exp(shape[0]))
+    # the middle lies between front and back: where the body's own front is sound, it says better than the level where that is
+    middle = (_rim(seen["anterior"], front, noise, belief) + back) / 2 * float(np.exp(shape[1]))
+    return {"anterior": front, "middle": middle, "posterior": back}
+
+
+def _rim(height: float, usual: float, noise: float, belief: float) -> float:
+    """Return what a rim's height was: sound, or higher than usual, the body itself says it best."""
+    off = float(np.log(height / usual))
+    sound = 1.0 - float(_chances(np.array([off]), np.array([noise]), 0.0)[1, 0])
+    return usual * float(np.exp(off * sound * (belief if off < 0 else 1.0)))
 
 
 def _of_others(

@@ -166,10 +166,10 @@ ENGLISH: Final[Mapping[str, str]] = {
     "fractures.col_loss": "Loss, %",
     "fractures.col_grade": "Grade",
     "fractures.note": (
-        "Heights are those at 15, 50 and 85 % of the depth of each body; what was to be expected follows from the level and from this person’s other "
-        "vertebrae. Loss: the greatest of the three, ± one standard deviation. Grade after Genant: 1 from 20 %, 2 from 25 %, 3 from 40 % (limits of the "
-        "protocol), with the chance that it is this one. Heights alone do not tell a fracture from Scheuermann’s disease, Schmorl’s nodes or a vertebra "
-        "short by nature: see “Cautions”."
+        "Heights are those at 15 and 85 % of the depth of each body and the least between; what was to be expected follows from the level and from this "
+        "person’s other vertebrae. Loss: the greatest of the three, ± one standard deviation. Grade after Genant: 1 from 20 %, 2 from 25 %, 3 from 40 % "
+        "(limits of the protocol), with the chance that it is this one. Heights alone do not tell a fracture from Scheuermann’s disease, Schmorl’s nodes "
+        "or a vertebra short by nature: see “Cautions”."
     ),
     "fractures.ungraded": "Not graded: {reasons}",
     "fractures.picture": "The spine from the side, cut along its curve, with the three heights of each vertebral body; grades by colour, line and number.",
