@@ -44,9 +44,9 @@ ODD = 1.5
 ROOM, ROOM_SLICES = 0.5, 0.6
 """How far the surface may move: this and so many voxel edges along the rulings [mm], [-] [D]; a mask that is right is right to half a voxel."""
 STIFF = 2.0
-"""Weight of a polygon that is straight [1/mm], and [D]..."""
+"""Weight, against the noise of the image, of a polygon that is straight [1/mm] [D]..."""
 TRUST = 0.5
-"""...of one that stays, over its room, against the noise of the image [-] [D]."""
+"""...and of one that stays, over its room [-] [D]."""
 MEDIAN_OF_NORMAL = 0.6745
 """Median of the absolute of a normal deviation of one."""
 ROUNDS, BELIEVED = 12, 4
