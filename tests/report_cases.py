@@ -338,9 +338,7 @@ def numbers_without_scale() -> Case:
     return replace(case, bones=bones, assessment=replace(case.assessment, findings=(), category=None))
 
 
-CLASS_DOUBT = (
-    "The calibration leaves the spine's density between 55 and 121 mg/cm³ (95 %): its class could be osteoporosis or normal."
-)
+CLASS_DOUBT = "Uncertainty leaves the spine's density between 55 and 121 mg/cm³ (95 %): its class could be osteoporosis or normal (chances of 40 and 30 %)."
 
 
 def doubted() -> Case:

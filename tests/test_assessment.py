@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import tomllib
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -18,6 +19,8 @@ from openbct.errors import SettingsError
 from openbct.records import (
     Assessment,
     BoneMeasures,
+    ErrorBudget,
+    ErrorPart,
     Finding,
     FractureAssessment,
     Measure,
@@ -565,7 +568,7 @@ def test_one_level_is_said() -> None:
 def test_an_interval_across_a_threshold_is_said(vbmd: float, sd: float, classes: str | None) -> None:
     result = assess(WOMAN, [spine("L1", vbmd, sd), spine("L2", vbmd, sd)], [])
     said = [caution for caution in result.step.cautions if "its class could be" in caution]
-    assert bool(said) == (classes is not None) and (classes is None or classes + "." in said[0])
+    assert bool(said) == (classes is not None) and (classes is None or f"could be {classes} (chances of " in said[0])
 
 
 @pytest.mark.parametrize(
@@ -584,7 +587,8 @@ def test_an_interval_of_the_hip_across_a_threshold_is_said(
     bones = [hip(neck=at_t(score, 0.858, 0.120), uncertainty=sd)]
     result = assess(WOMAN, [*bones, spine("L1", 100.0, 1.0), spine("L2", 100.0, 1.0)] if with_spine else bones, [])
     said = [caution for caution in result.step.cautions if "its class could be" in caution]
-    assert said == ([] if classes is None else [f"The calibration leaves the lowest hip T-score {classes}."])
+    assert len(said) == (classes is not None)
+    assert all(caution.startswith(f"Uncertainty leaves the lowest hip T-score {classes} (chances of ") for caution in said)
 
 
 def test_the_lowest_site_decides_at_both_ends_of_the_interval() -> None:
@@ -594,7 +598,7 @@ def test_the_lowest_site_decides_at_both_ends_of_the_interval() -> None:
         hip("femur_right", total=at_t(-1.7, 0.942, 0.122), uncertainty=0.061),
     )
     (said,) = [caution for caution in assess(WOMAN, [neck, total], []).step.cautions if "its class could be" in caution]
-    assert "between -2.7 and -1.8 (95 %): its class could be osteoporosis or low bone mass." in said
+    assert "between -2.7 and -1.8 (95 %): its class could be osteoporosis or low bone mass (chances of " in said
 
 
 def test_a_t_score_carries_the_deviation_of_its_density() -> None:
@@ -610,6 +614,57 @@ def test_unknown_uncertainty_gives_no_interval() -> None:
     for unknown in (None, math.nan):
         result = assess(WOMAN, [spine("L1", 80.0, unknown), spine("L2", 80.0, 3.0)], [])
         assert not any("could be" in caution for caution in result.step.cautions)
+
+
+def budget(value: float, sd: float, calibration: float | None = 1.0) -> ErrorBudget:
+    parts = () if calibration is None else (ErrorPart("calibration", calibration, 0.0),)
+    return ErrorBudget(value, "x", sd, sd, (0.0, 0.0), parts, () if parts else ("calibration",))
+
+
+def test_a_class_is_printed_with_the_chance_that_it_is_another() -> None:
+    """One deviation below -2.5 + 1: osteoporosis with the 16 % of a normal distribution below -1."""
+    bones = [hip(neck=at_t(-2.0, 0.858, 0.120), uncertainty=0.06)]
+    result = assess(WOMAN, bones, [])
+    finding = only(result, "femoral_neck_abmd")
+    assert finding.interval == pytest.approx((finding.value - 1.96 * 0.06, finding.value + 1.96 * 0.06))
+    assert finding.chances["osteoporosis"] == pytest.approx(0.159, abs=0.005)
+    assert sum(finding.chances.values()) == pytest.approx(1.0) and result.chances == finding.chances
+    assert assess(WOMAN, [hip(neck=0.6)], []).chances == {}  # not known: no chance is made up
+    assert assess(Patient(), bones, []).chances == {} and only(assess(Patient(), bones, []), "femoral_neck_abmd").chances == {}
+
+
+def test_the_chance_of_the_case_is_that_of_its_worst_site() -> None:
+    """Hip half a deviation above the cut, spine two above its own: moved together, the hip alone decides."""
+    bones = [hip(neck=at_t(-2.25, 0.858, 0.120), uncertainty=0.06), spine("L1", 100.0, 10.0), spine("L2", 100.0, 10.0)]
+    result = assess(WOMAN, bones, [])
+    assert result.chances["osteoporosis"] == pytest.approx(0.31, abs=0.02)
+
+
+def test_budgets_take_the_place_of_the_calibration_alone() -> None:
+    bones = [hip(neck=0.6, uncertainty=0.01), spine("L1", 100.0, 6.0), spine("L2", 100.0, 6.0)]
+    budgets = {
+        "femur_left": {"femoral_neck_abmd": budget(0.6, 0.03)},
+        "L1": {"trabecular_vbmd": budget(100.0, 10.0)},
+        "L2": {"trabecular_vbmd": budget(100.0, 10.0)},
+    }
+    result = assess(WOMAN, bones, [], budgets=budgets)
+    assert only(result, "femoral_neck_abmd").t_score_sd == pytest.approx(0.03 / 0.12)
+    found = only(result, "trabecular_vbmd").interval
+    # 6 is common to both levels, 8 is each one's own
+    assert found is not None and found[1] - found[0] == pytest.approx(2 * 1.96 * math.hypot(6.0, 8.0 / math.sqrt(2)))
+    blind = assess(WOMAN, bones, [], budgets={"femur_left": {"femoral_neck_abmd": budget(0.6, 0.03, None)}})
+    assert only(blind, "femoral_neck_abmd").interval is None
+
+
+def test_a_ratio_has_the_interval_of_its_strength() -> None:
+    patient = Patient(height_cm=160.0, weight_kg=60.0)
+    sure = replace(strength("femur_left", 2500.0), uncertainty=500.0)
+    result = assess(patient, [], [sure, strength("femur_right", 2500.0)])
+    low, high = result.ratio_intervals["femur_left"]
+    ratio = result.load_to_strength["femur_left"]
+    assert high / ratio == pytest.approx(math.exp(1.96 * 0.2)) and ratio / low == pytest.approx(high / ratio)
+    assert "femur_right" not in result.ratio_intervals
+    assert only(result, "strength", "femur_left").interval == pytest.approx((2500 - 980, 2500 + 980))
 
 
 def test_the_other_mineral_is_said() -> None:

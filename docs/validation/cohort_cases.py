@@ -40,9 +40,9 @@ SEEDS = {"spine": 91, "hip": 92}
 VOLTAGES = (100.0, 120.0, 120.0, 120.0, 140.0)
 """Tube voltages, in turn [kV]."""
 HIP_VOXEL = 1.5
-"""Of the femur's model [mm]: a third of the time; the first five persons are solved at the protocol's 1 mm as well."""
-FINE_HIPS = 5
-DIRECT = 6
+"""Of the femur's model [mm]: a third of the time; the first three persons are solved at the protocol's 1 mm as well."""
+FINE_HIPS = 3
+DIRECT = 8
 """Every so many persons the strength with the phantom is solved; between them it is read off the power of density."""
 DENSITIES = ("trabecular_vbmd", "integral_vbmd", "femoral_neck_abmd", "total_hip_abmd")
 

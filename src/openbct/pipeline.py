@@ -107,7 +107,10 @@ def analyze(
         measures = [result.measures for result in bones if result.measures]
         strengths = [result.strength for result in bones if result.strength]
         unfit = {result.bone: result.unfit for result in bones if result.unfit}
-        assessment = assess(scan.patient, measures, strengths, standards=plan.standards, unfit=unfit, fractures=fractures)
+        sure = {result.bone: result.budgets for result in bones}
+        assessment = assess(
+            scan.patient, measures, strengths, standards=plan.standards, unfit=unfit, fractures=fractures, budgets=sure
+        )
         assessment = with_hip_fracture(assessment, scan.patient, bones, plan.standards.reference, plan.risk)
         tables, cautions = to_tables(settings), (*doubts, *assessment.step.cautions)
         return Case(

@@ -478,9 +478,33 @@ class Finding:
     """Rising, in ``unit`` (or in T where ``t_score`` decides)."""
     reference: Reference
     t_score_sd: float | None = None
-    """One standard deviation of ``t_score``, from the calibration alone; ``None`` where unknown."""
+    """One standard deviation of ``t_score``; ``None`` where the calibration does not know its own."""
     z_score: float | None = None
     """Against people of that age, sex and population; ``None`` where no seen table holds them or none was asked for."""
+    interval: tuple[float, float] | None = None
+    """95 %, in ``unit``; ``None`` where unknown."""
+    chances: Mapping[str, float] = field(default_factory=dict)
+    """Of each class, were the true number normally distributed about ``value``; empty without a class or an interval."""
+
+
+@dataclass(frozen=True)
+class AgeCurve:
+    """A published density over age in one sex and one population, and the patient on it."""
+
+    quantity: str
+    """``"trabecular_vbmd"`` of the lumbar spine, ``"femoral_neck_abmd"``, ``"total_hip_abmd"``."""
+    unit: str
+    population: str
+    ages: tuple[float, ...]
+    """Middles of the age groups [years]."""
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+    """Of people of that age [``unit``]."""
+    point: tuple[float, float]
+    """The patient's age and value."""
+    interval: tuple[float, float] | None
+    """95 % of the value."""
+    reference: Reference
 
 
 @dataclass(frozen=True)
@@ -530,6 +554,12 @@ class Assessment:
     """Spinal levels that stand for nothing in density and strength of the spine, with the reason."""
     hip_fracture: HipFractureRisk | None = None
     """``None``: no femur was tested in a fall."""
+    chances: Mapping[str, float] = field(default_factory=dict)
+    """Of each BMD class; empty where ``category`` is ``None`` or an interval is not known."""
+    ratio_intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """95 % of ``load_to_strength``, from the strength alone: a fall's force has none."""
+    curves: tuple[AgeCurve, ...] = ()
+    """Published ones of the patient's sex; empty where age or sex is not known, or no seen table holds them."""
 
 
 @dataclass(frozen=True)

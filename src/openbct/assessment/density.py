@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import SettingsError
 from ..records import BoneMeasures, Finding, Measure, Patient
+from .chances import NOTHING, Budgets, class_chances, deviation, interval
 from .norms import z_score
 from .rules import Rule, reference_of, rule_for, thresholds
 from .standards import DxaLine, Standards
@@ -15,7 +16,9 @@ SITES = {"femoral_neck_abmd": "femoral neck", "total_hip_abmd": "total hip"}
 NOT_DXA = "projected from CT and not compared with DXA at this site"
 
 
-def hip_findings(measures: Sequence[BoneMeasures], patient: Patient, why: str | None, standards: Standards) -> list[Finding]:
+def hip_findings(
+    measures: Sequence[BoneMeasures], patient: Patient, why: str | None, standards: Standards, budgets: Budgets = NOTHING
+) -> list[Finding]:
     """Return one finding for each femur and site; ``why`` holds the reason for which there may be no T-score."""
     rule = _needed(rule_for("hip_t_score", patient.sex, standards.profile))
     findings = []
@@ -31,7 +34,8 @@ def hip_findings(measures: Sequence[BoneMeasures], patient: Patient, why: str | 
             words = (
                 f"{rule.classes[0]} at T {rule.low:g} or below, {rule.classes[2]} at T {rule.high:g} or above ({site}, {scale})"
             )
-            spread = None if score is None or measure.uncertainty is None else abs(line.factor) * measure.uncertainty
+            sd = deviation(bone, quantity, budgets)
+            spread = None if score is None or sd is None else abs(line.factor) * sd / young["sd_g_cm2"]
             findings.append(
                 Finding(
                     quantity=quantity,
@@ -43,8 +47,12 @@ def hip_findings(measures: Sequence[BoneMeasures], patient: Patient, why: str | 
                     against=why or words,
                     thresholds=() if score is None else rule.cuts,
                     reference=reference_of(young),
-                    t_score_sd=None if spread is None else spread / young["sd_g_cm2"],
+                    t_score_sd=spread,
                     z_score=z_score(line.offset + line.factor * measure.value, patient, standards.population, quantity),
+                    interval=interval(measure.value, sd),
+                    chances={}
+                    if score is None
+                    else class_chances([(t_score(quantity, measure.value, line), spread, rule.cuts)], rule.classes),
                 )
             )
     return findings
@@ -65,8 +73,10 @@ def told(line: DxaLine) -> str:
     )
 
 
-def spine_findings(levels: Mapping[str, Measure], patient: Patient, why: str | None, standards: Standards) -> list[Finding]:
-    """Return one finding: the mean over the usable levels that the class is defined for."""
+def spine_findings(
+    levels: Mapping[str, Measure], patient: Patient, why: str | None, standards: Standards, sd: float | None = None
+) -> list[Finding]:
+    """Return one finding: the mean over the usable levels that the class is defined for; ``sd`` is one standard deviation of it."""
     if not levels:
         return []
     rule = _needed(rule_for("spine_vbmd", patient.sex, standards.profile))
@@ -86,6 +96,8 @@ def spine_findings(levels: Mapping[str, Measure], patient: Patient, why: str | N
             thresholds=rule.cuts,
             reference=rule.reference,
             z_score=z_score(value, patient, standards.population),
+            interval=interval(value, sd),
+            chances={} if why else class_chances([(value, sd, rule.cuts)], rule.classes),
         )
     ]
 

@@ -1,4 +1,4 @@
-"""Doubts about classes of density: one level alone, another mineral, intervals of the calibration across a threshold."""
+"""Doubts about classes of density: one level alone, another mineral, intervals across a threshold."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def class_doubts(findings: Sequence[Finding], levels: Mapping[str, Measure], sta
             "The density is in CHA equivalent; the thresholds were set on K2HPO4 scales, which read about 13 % lower in vivo "
             "(recalled): the class may be too good."
         )
-    return cautions + _spine_interval(spine, [measure.uncertainty for measure in levels.values()])
+    return cautions + _spine_interval(spine)
 
 
 def _hip_interval(scored: Sequence[Finding], standards: Standards) -> list[str]:
-    """Return a caution where the calibration leaves the lowest T-score on both sides of a threshold."""
+    """Return a caution where its uncertainty leaves the lowest T-score on both sides of a threshold."""
     ends = []
     for finding in scored:
         spread = finding.t_score_sd
@@ -44,14 +44,12 @@ def _hip_interval(scored: Sequence[Finding], standards: Standards) -> list[str]:
     return _crossing("lowest hip T-score", (low, high), lowest, decimals=1, unit="")
 
 
-def _spine_interval(spine: Finding, spreads: Sequence[float | None]) -> list[str]:
-    """Return a caution where the calibration leaves the spine's density on both sides of a threshold."""
-    known = [spread for spread in spreads if spread is not None and math.isfinite(spread)]
-    if not known or len(known) < len(spreads):
+def _spine_interval(spine: Finding) -> list[str]:
+    """Return a caution where its uncertainty leaves the spine's density on both sides of a threshold."""
+    if spine.interval is None:
         return []
-    # One calibration serves all levels: its error is common and does not average out.
-    half = 1.96 * sum(known) / len(known)
-    return _crossing("spine's density", (round(spine.value - half), round(spine.value + half)), spine, decimals=0, unit=" mg/cm³")
+    low, high = (round(end) for end in spine.interval)
+    return _crossing("spine's density", (low, high), spine, decimals=0, unit=" mg/cm³")
 
 
 def _crossing(what: str, ends: tuple[float, float], finding: Finding, *, decimals: int, unit: str) -> list[str]:
@@ -62,6 +60,8 @@ def _crossing(what: str, ends: tuple[float, float], finding: Finding, *, decimal
     if len(crossed) == 1:
         return []
     could = " or ".join(name for name in CLASSES if name in crossed)
+    likely = " and ".join(f"{100 * finding.chances.get(name, 0.0):.0f}" for name in CLASSES if name in crossed)
     return [
-        f"The calibration leaves the {what} between {low:.{decimals}f} and {high:.{decimals}f}{unit} (95 %): its class could be {could}."
+        f"Uncertainty leaves the {what} between {low:.{decimals}f} and {high:.{decimals}f}{unit} (95 %): its class could be {could} "
+        f"(chances of {likely} %)."
     ]

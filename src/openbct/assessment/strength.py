@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ..records import Finding, Patient, Reference, StrengthResult
 from ..strength_reference import MappedThresholds
+from .chances import class_chances, interval
 from .rules import Rule, rank_of, rule_for, thresholds
 from .standards import Standards
 
@@ -26,13 +28,24 @@ def strength_findings(
     findings = []
     for result in strengths:
         own = result.bone.startswith("femur") or (not several and any(result is one for one in spine))
-        findings.append(
-            _finding(result.bone, result.strength, patient, why, standards, classed=own, unfit=unfit.get(result.bone))
-        )
+        found = _finding(result.bone, result.strength, patient, why, standards, classed=own, unfit=unfit.get(result.bone))
+        findings.append(_sure(found, result.strength, result.uncertainty, patient, standards))
     if several and standards.reference is not None:
-        mean = sum(one.strength for one in spine) / len(spine)
-        findings.append(_finding(", ".join(one.bone for one in spine), mean, patient, why, standards, classed=True))
+        mean, known = sum(one.strength for one in spine) / len(spine), [one.uncertainty for one in spine]
+        # One recipe and one calibration serve all levels: most of what is not known is common.
+        sd = None if None in known else sum(one for one in known if one is not None) / len(known)
+        found = _finding(", ".join(one.bone for one in spine), mean, patient, why, standards, classed=True)
+        findings.append(_sure(found, mean, sd, patient, standards))
     return findings
+
+
+def _sure(found: Finding, newton: float, sd: float | None, patient: Patient, standards: Standards) -> Finding:
+    """Return the finding with its interval and, where it has a class, the chance of each."""
+    rule = rule_for(
+        "femoral_strength" if found.bone.startswith("femur") else "vertebral_strength", patient.sex, standards.profile
+    )
+    chances = class_chances([(newton, sd, found.thresholds)], rule.classes) if found.category and rule else {}
+    return replace(found, interval=interval(newton, sd) if math.isfinite(newton) else None, chances=chances)
 
 
 def _spine(strengths: Sequence[StrengthResult], unfit: Mapping[str, str]) -> list[StrengthResult]:

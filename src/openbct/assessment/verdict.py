@@ -16,6 +16,9 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import SettingsError
 from ..records import Assessment, BoneMeasures, Finding, FractureAssessment, Patient, Reference, Step, StrengthResult
+from .age_curves import age_curves
+from .chances import NOTHING as NO_BUDGETS
+from .chances import Budgets, case_chances, mean_deviation, ratio_intervals
 from .combined import combined_class, density_class, moderate_fractures, raised_by_fracture
 from .density import NOT_DXA, SITES, hip_findings, spine_findings, spine_levels
 from .doubts import class_doubts
@@ -38,6 +41,7 @@ def assess(
     standards: Standards = Standards(),  # noqa: B008  frozen
     unfit: Mapping[str, str] = NOTHING,
     fractures: FractureAssessment | None = None,
+    budgets: Budgets = NO_BUDGETS,
 ) -> Assessment:
     """Return findings beside their thresholds, the classes that may be given, and the loads beside strengths.
 
@@ -49,6 +53,8 @@ def assess(
         Levels that do not stand for the spine, with the reason.
     fractures
         Grades of the scan's vertebrae: a moderate fracture beside low bone mass is high risk.
+    budgets
+        How sure each bone's measures are; where one is not there, the calibration's own deviation is taken.
 
     Raises
     ------
@@ -65,7 +71,9 @@ def assess(
         )
     alone, why = standards.scale == "none", barrier(patient)
     levels = spine_levels(measures, unfit, patient, standards.profile)
-    hip, spine = hip_findings(measures, patient, why, standards), spine_findings(levels, patient, why, standards)
+    sd = mean_deviation([one for one in measures if one.bone in levels], "trabecular_vbmd", budgets)
+    hip = hip_findings(measures, patient, why, standards, budgets)
+    spine = spine_findings(levels, patient, why, standards, sd)
     findings = (*hip, *spine, *strength_findings(strengths, patient, why, standards, unfit))
     category, reason = density_class(findings, why)
     by_measures = combined_class(findings, why)
@@ -98,7 +106,21 @@ def assess(
         tuple(cautions),
     )
     return Assessment(
-        findings, category, reason, load, over, step, risk, risk_reason, softer if over else {}, bending, said, left_out
+        findings,
+        category,
+        reason,
+        load,
+        over,
+        step,
+        risk,
+        risk_reason,
+        softer if over else {},
+        bending,
+        said,
+        left_out,
+        case_chances(findings) if category else {},
+        ratio_intervals(over, strengths),
+        age_curves((*hip, *spine), patient, standards.population),
     )
 
 

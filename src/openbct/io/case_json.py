@@ -234,6 +234,9 @@ def _assessment_to_table(case: Case) -> dict[str, Any]:
         "beside_dxa": list(assessment.beside_dxa),
         "left_out": dict(assessment.left_out),
         "hip_fracture": asdict(assessment.hip_fracture) if assessment.hip_fracture else None,
+        "chances": dict(assessment.chances),
+        "load_to_strength_95": {bone: list(ends) for bone, ends in assessment.ratio_intervals.items()},
+        "age_curves": [asdict(curve) for curve in assessment.curves],
         "findings": [{**asdict(finding), "thresholds": list(finding.thresholds)} for finding in assessment.findings],
     }
 

@@ -18,6 +18,7 @@ from .references import Numbering, methods, provenance, references
 from .results import OVERVIEW_SHARE, adequacy, cautions, results
 from .sheet import make_sheet, sheet_text
 from .summary import shorten, summary
+from .sureness import sureness
 from .texts import ENGLISH
 from .wording import Texts, clean, person
 
@@ -58,6 +59,8 @@ def make_report(
     sections = [summary(case, texts, standing(texts, versions)), adequacy(case, texts, overview), results(case, texts, numbering)]
     broken = fracture_section(case, texts)
     sections += [broken] if broken is not None else []
+    sure = sureness(case, texts, numbering)
+    sections += [sure] if sure is not None else []
     # Bones without results come last: they need little room and share a page.
     shown = sorted((bone for bone in case.bones if has_pictures(bone, case)), key=lambda bone: bone.region is None)
     sections += [bone_section(bone, case, texts) for bone in shown]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from ..acquisition import rule
@@ -181,7 +182,8 @@ def _rows(bone: BoneResult, case: Case, texts: Texts, notes: Notes) -> list[tupl
         used.add(key)
         if _is_detail(key, bone):
             continue
-        rows.append(_row(key, measure, findings.get(key), texts, notes))
+        whole = bone.budgets.get(key)
+        rows.append(_row(key, replace(measure, uncertainty=whole.sd) if whole else measure, findings.get(key), texts, notes))
     for key, finding in findings.items():
         if key not in used and "load" not in key:
             rows.append(_row(key, Measure(finding.value, finding.unit, ""), finding, texts, notes))
@@ -238,7 +240,7 @@ def _load(case: Case, texts: Texts) -> list[Block]:
             tissue(bones.get(name), texts),
             texts.force(case.assessment.hip_loads.get(name, load)) if load is not None else texts("unknown"),
             texts.force(strengths[name]) if name in strengths else texts("unknown"),
-            texts.number(ratio, 2),
+            _with_ends(ratio, case.assessment.ratio_intervals.get(name), texts),
         )
         for name, ratio in ratios.items()
     )
@@ -253,6 +255,12 @@ def _load(case: Case, texts: Texts) -> list[Block]:
             texts("results.load_note"),
         )
     ]
+
+
+def _with_ends(ratio: float, ends: tuple[float, float] | None, texts: Texts) -> str:
+    """Return a ratio with its interval where that is known."""
+    value = texts.number(ratio, 2)
+    return value if ends is None else f"{value} ({texts.number(ends[0], 2)}–{texts.number(ends[1], 2)})"
 
 
 def cautions(case: Case, texts: Texts) -> Section:

@@ -177,7 +177,9 @@ def _parts(finding: Finding, case: Case, texts: Texts) -> tuple[Marker, ...]:
 
 
 def _deviation(finding: Finding, case: Case) -> float | None:
-    """Return one standard deviation of a finding, where its bone's strength or measure knows it."""
+    """Return one standard deviation of a finding: of its interval, else what its bone's strength or measure knows."""
+    if finding.interval is not None:
+        return (finding.interval[1] - finding.interval[0]) / 2 / 1.96
     names = finding.bone.split(", ")
     if "strength" in finding.quantity:
         return next((bone.strength.uncertainty for bone in case.bones if bone.bone in names and bone.strength is not None), None)

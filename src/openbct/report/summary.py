@@ -161,6 +161,12 @@ def _verdict(case: Case, texts: Texts) -> Verdict:
             )
         else:
             notes.insert(0, texts("verdict.risk_note", risk=texts(f"risk.{risk}").lower(), reason=why))
+    if len(case.assessment.chances) > 1:
+        likely = ", ".join(
+            f"{texts.find(f'class.{key}', clean(key)).lower()} {texts('unit.percent', value=texts.number(100 * chance))}"
+            for key, chance in case.assessment.chances.items()
+        )
+        notes.append(texts("verdict.chances", chances=likely))
     return Verdict(label, name, standing, reason, (*notes, *_analysed(case, texts)))
 
 

@@ -100,9 +100,38 @@ ENGLISH: Final[Mapping[str, str]] = {
     "scale.strength_hip": "Femoral strength, sideways fall",
     "summary.cautions": "Main cautions",
     "summary.brackets": (
-        "± and the bracket under a scale are one standard deviation: of strength, from modelling choices and calibration within its recipe; of "
-        "all else, from the calibration alone. A 95 % interval is twice as wide."
+        "± and the bracket under a scale are one standard deviation, from the sources in the table “How sure the numbers are”; of numbers that are not "
+        "in it, from the calibration alone. A 95 % interval is twice as wide."
     ),
+    "verdict.chances": "Chance of each class, from the uncertainty of the densities: {chances}",
+    "section.sureness": "How sure the numbers are",
+    "sure.caption": "Uncertainty by source",
+    "sure.interval": "95 %",
+    "sure.calibration": "calibration",
+    "sure.edge": "edge",
+    "sure.noise": "noise",
+    "sure.alignment": "pose",
+    "sure.model": "model",
+    "sure.all": "all",
+    "sure.note": (
+        "Last six columns: one standard deviation in % of the number. Edge: of the mask, within half a voxel. Model: voxel, element, supports, yield surface, "
+        "within this recipe; that its newtons are not a testing machine’s is not in it. Between two scans of one patient most of calibration, pose and model "
+        "cancels."
+    ),
+    "sure.curve_one": "{quantity} over age, {population} participants {reference}: mean, one and two standard deviations; the patient with the 95 % interval.",
+    "sure.curve_several": (
+        "{quantity} over age {reference}: means of {population} participants, none of which is taken to be the patient’s; the patient with the 95 % interval."
+    ),
+    "sure.curve_note": (
+        "Published densities, by other scanners and other calibrations than this one. Strength has no curve: none is published in the newtons of this recipe."
+    ),
+    "sure.curve_alt": "{quantity} of {value} at {age} years beside published means.",
+    "sure.patient": "patient",
+    "sure.age": "Age [years]",
+    "population.white": "white",
+    "population.black": "black",
+    "population.chinese": "Chinese",
+    "population.hispanic": "Hispanic",
     "verdict.see": " (why: “Adequacy and location”)",
     "unverified": "unverified",
     "summary.no_cautions": "No cautions were raised.",
@@ -217,7 +246,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "results.load_note": (
         "The load is estimated from height and weight. A ratio of 1 or more means that the estimated load reaches the simulated strength; "
         "between 0.8 and 1.2 it decides nothing. Soft tissue "
-        "over the hip lowers the load where it is seen in the image; on a provisional strength scale the ratio is provisional too."
+        "over the hip lowers the load where it is seen in the image; on a provisional strength scale the ratio is provisional too. In brackets: 95 %, from "
+        "the strength alone."
     ),
     "results.load_unknown": "Load-to-strength was not computed: height, weight or a femoral strength is not known.",
     "results.load_foreign": "Load-to-strength was not computed: the protocol's strength is not one that a load in a fall may be set against.",
