@@ -20,7 +20,9 @@ from openbct.uncertainty import (
     budgets_of,
     combined,
     density_budgets,
+    drawn,
     model_spread,
+    resample,
     strength_budgets,
     uncertainty_step,
     with_uncertainty,
@@ -141,6 +143,54 @@ def test_what_is_not_known_is_said_and_not_guessed() -> None:
     nothing = BoneMeasures("L1", {"integral_vbmd": Measure(math.nan, "mg/cm3", "all")}, {}, STEP)
     assert density_budgets(region, nothing, calibrated, never) == {}
     assert uncertainty_step({}) == ()
+
+
+def power_of_the_mass(region: BoneRegion) -> float:
+    """A strength that goes with density to the power of 1.5 and with the cross-section, whatever the pose."""
+    where = region.mask.array
+    return float(region.density.array[where].mean() ** 1.5 * where.sum() ** (2 / 3))
+
+
+def test_draws_spread_as_the_linear_sum_says() -> None:
+    """The same sources by Monte Carlo and by derivatives, on a strength that is known in closed form."""
+    region, calibrated = ball()
+    spread = ModelSpread(0.05, 1.5, edge_per_mm=0.0)
+    strength = bone_result().strength
+    assert strength is not None
+    density = density_budgets(region, mean_of(7.0)(region, calibrated), calibrated, mean_of(7.0))["integral_vbmd"]
+    budget = strength_budgets(strength, density, spread, 1.0)["strength"]
+    draws = resample(region, calibrated, power_of_the_mass, spread, budget, 400)
+    assert draws is not None and len(draws.ratios) == draws.asked == 400
+    # by hand: HU 250, so hypot(250 x 0.02, 3) mg/cm³ of 200 to the power of 1.5; edge by its own two solutions
+    line = 1.5 * math.hypot(250 * 0.02, 3.0) / 200.0
+    edge = math.log(power_of_the_mass(replace(region, mask=region.mask)) / power_of_the_mass(smaller(region)))
+    expected = math.sqrt(line**2 + 0.05**2)
+    found = drawn(budget, draws)
+    assert found.parts == budget.parts and found.interval[0] < budget.value < found.interval[1]
+    low, high = expected, math.hypot(expected, abs(edge))
+    assert 0.93 * low < found.sd / budget.value < high
+    again = resample(region, calibrated, power_of_the_mass, spread, budget, 400)
+    assert again is not None and np.array_equal(again.ratios, draws.ratios)  # the seed is fixed
+
+
+def smaller(region: BoneRegion) -> BoneRegion:
+    from scipy import ndimage
+
+    return replace(region, mask=region.mask.with_array(ndimage.binary_erosion(region.mask.array)))
+
+
+def test_no_draws_where_nothing_can_be_drawn() -> None:
+    region, calibrated = ball()
+    strength = bone_result().strength
+    assert strength is not None
+    budget = strength_budgets(strength, None, SPREAD, 1.0)["strength"]
+    unknown = replace(calibrated, covariance=np.full((2, 2), math.nan))
+    assert resample(region, unknown, power_of_the_mass, SPREAD, budget, 5) is None
+
+    def refused(region: BoneRegion) -> float:
+        raise SegmentationError("no")
+
+    assert resample(region, calibrated, refused, SPREAD, budget, 5) is None
 
 
 def test_the_packaged_table_is_plausible() -> None:

@@ -24,7 +24,7 @@ from openbct.phantoms import Person, ScannerSettings, SimulatedScan, as_scan, ca
 from openbct.phantoms.cohort import cohort
 from openbct.pipeline import analyze_bone
 from openbct.plan import Plan, make_plan
-from openbct.records import BoneMask, BoneRegion, BoneResult, CalibratedVolume, Case
+from openbct.records import BoneMask, BoneRegion, BoneResult, CalibratedVolume, Case, Step
 from openbct.segmentation.builtin import BuiltIn
 from openbct.settings import built_in, override, with_bones
 from openbct.volume import Volume, bounding_box, crop, place_into
@@ -89,6 +89,31 @@ def run(case: CohortCase, folder: Path) -> list[dict[str, Any]]:
         rows = [known | {"bone": bones[0], "status": "refused", "reason": str(error)}]
     seconds = round((time.process_time() - begin) / len(rows), 1)
     return [row | {"seconds": seconds} for row in rows]
+
+
+def drawn(case: CohortCase) -> list[dict[str, Any]]:
+    """Return the row of a bone that was drawn and never scanned: the recipe on its density, by its mask."""
+    begin, bone = time.process_time(), "L1" if case.site == "spine" else "femur_left"
+    torso = torso_of(case.person, ScannerSettings(hardening=False, scatter=0.0), SPACING)
+    size = torso.body.size
+    place = {"spine": ((0.0, 14.0), 160.0, 225.0, 300.0), "hip": ((95.0, 5.0), 190.0, *HIP)}[case.site]
+    (x, y), field, low, high = place
+    small = replace(torso, centre=(x * size, y * size), field_of_view=field * size, bottom=low * size, top=high * size)
+    row: dict[str, Any] = {
+        "case": f"drawn-{case.name}", "site": f"drawn-{case.site}", "sex": case.person.sex, "age": case.person.age, "bone": bone, "status": "ok",
+        "fractured": "L1" in case.person.fractures,
+    }  # fmt: skip
+    try:
+        scan = simulate_torso(small)
+        density = replace(scan.density, unit="mg/cm3 K2HPO4")
+        ideal = CalibratedVolume(density, "K2HPO4", "given", 1.0, 0.0, np.zeros((2, 2)), (), Step("calibration", "drawn"))
+        plan = _plan(case.site)
+        row |= _of(
+            analyze_bone(true_mask(scan, bone), ideal, plan.recipe(bone), plan=plan, observe=lambda stage, name: None), "true"
+        )
+    except OpenBCTError as error:
+        row |= {"status": "refused", "reason": str(error)}
+    return [row | {"seconds": round(time.process_time() - begin, 1)}]
 
 
 def simulated(case: CohortCase) -> SimulatedScan:

@@ -24,6 +24,7 @@ from .plausibility import judged, too_doubtful
 from .quality import examine
 from .records import (
     BoneMask,
+    BoneRegion,
     BoneResult,
     CalibratedVolume,
     Case,
@@ -41,7 +42,7 @@ from .settings import Settings, site_of, to_tables
 from .softening import SofteningTest, measure_softening
 from .strength import MechanicalTest, measure_strength
 from .sweep import FallSweep, sweep_fall
-from .uncertainty import budgets_of, density_budgets, uncertainty_step, with_uncertainty
+from .uncertainty import COARSER, Draws, budgets_of, density_budgets, drawn, resample, uncertainty_step, with_uncertainty
 from .versions import versions
 
 Observer = Callable[[str, str], None]
@@ -167,6 +168,7 @@ def analyze_bone(
     """
     reached: dict[str, Any] = {}
     budgets: dict[str, ErrorBudget] = {}
+    draws: Draws | None = None
     seconds: dict[str, float] = {}
     status, reason = "ok", None
     bone = mask.bone
@@ -186,7 +188,11 @@ def analyze_bone(
         model = run("model", "model", lambda: build_model(specimen, boundary, recipe.law, **recipe.elements))
         tested = run("strength", "strength", lambda: predict_site(_tested(model, recipe, plan), model, region))
         budgets = budgets_of(tested, budgets, recipe.spread, region.mask)
-        if "strength" in budgets:
+        if "strength" in budgets and recipe.spread is not None:
+            if plan.samples:
+                asked = (region, calibration, _coarse(recipe, plan), recipe.spread, budgets["strength"], plan.samples)
+                draws = _timed("resampling", bone, lambda: resample(*asked), _unseen, seconds)
+                budgets |= {"strength": drawn(budgets["strength"], draws)} if draws is not None else {}
             reached["strength"] = with_uncertainty(tested, budgets["strength"])
     except (InputError, ModelError, SolveError) as error:
         status, reason = "refused", str(error)
@@ -195,7 +201,7 @@ def analyze_bone(
             "refused",
             "this machine has too little memory for the model; crop the scan, or take larger voxels in the protocol",
         )
-    said = uncertainty_step(budgets)
+    said = uncertainty_step(budgets, draws)
     steps: tuple[Step, ...] = (*((examined,) if examined else ()), *(record.step for record in reached.values()), *said)
     cautions = tuple(caution for step in steps for caution in step.cautions)
     if status == "ok" and (cautions or doubts):
@@ -205,14 +211,30 @@ def analyze_bone(
 
 def _tested(model: FEModel, recipe: Recipe, plan: Plan) -> StrengthResult:
     """Return the result of the recipe's test, named after its protocol."""
-    test = recipe.test
-    if isinstance(test, LinearTest):
-        result = measure_linear(model, test, threads=plan.threads)
-    elif isinstance(test, SofteningTest):
-        result = measure_softening(model, test, threads=plan.threads)
-    else:
-        result = measure_strength(model, test, threads=plan.threads)
+    result = _measured(model, recipe, plan)
     return replace(result, protocol=plan.title, scale=plan.standards.scale_of(site_of(model.bone)))
+
+
+def _measured(model: FEModel, recipe: Recipe, plan: Plan) -> StrengthResult:
+    if isinstance(recipe.test, LinearTest):
+        return measure_linear(model, recipe.test, threads=plan.threads)
+    if isinstance(recipe.test, SofteningTest):
+        return measure_softening(model, recipe.test, threads=plan.threads)
+    return measure_strength(model, recipe.test, threads=plan.threads)
+
+
+def _coarse(recipe: Recipe, plan: Plan) -> Callable[[BoneRegion], float]:
+    """Return the recipe on coarse voxels, from a bone to its strength; the bounds of what is plausible are those of the recipe's own voxels."""
+    coarse = replace(recipe, test=replace(recipe.test, plausible=()))
+    case: Any = recipe.loadcase
+    case = replace(case, voxel=COARSER * case.voxel) if hasattr(case, "voxel") else case
+
+    def solve(region: BoneRegion) -> float:
+        specimen = case.mount(region)
+        model = build_model(specimen, case.constrain(specimen), recipe.law, **recipe.elements)
+        return float(_measured(model, coarse, plan).strength)
+
+    return solve
 
 
 def sweep_femora(

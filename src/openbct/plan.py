@@ -78,6 +78,7 @@ class Plan:
     least_confidence: float = 0.0  # of a mask; below, its bone is refused
     standards: Standards = field(default_factory=Standards)  # what the numbers are held against
     risk: RiskStandards = field(default_factory=RiskStandards)
+    samples: int = 0  # solutions on coarse voxels that a strength's interval is drawn from
 
     def recipe(self, bone: str) -> Recipe:
         """Return the recipe for a bone by its name."""
@@ -118,6 +119,7 @@ def make_plan(settings: Settings, *, phantom_scan: Scan | None = None, reference
         least_confidence=settings.segmentation.least_confidence,
         standards=standards_of(settings, reference),
         risk=RiskStandards(packaged_incidence(settings.risk.table), settings.risk.competing_mortality),
+        samples=settings.uncertainty.samples,
     )
 
 

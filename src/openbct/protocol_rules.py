@@ -31,6 +31,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "travel_mm": (0.5, 20.0),
     "increment_mm": (0.005, 0.5),
     "threads": (0, 256),
+    "samples": (0, 2000),
     "timeout_min": (0.01, 1440.0),
     "least_confidence": (0.0, 0.99),
     "slope_mg_cm3_per_hu": (0.3, 1.5),
@@ -130,7 +131,7 @@ NOT_TOGETHER = (
 BONES = ("auto", *(f"T{n}" for n in range(1, 14)), *(f"L{n}" for n in range(1, 7)), "femur_left", "femur_right")
 """Names that can be asked for; what is in a scan, the scan says."""
 
-_WHOLE = ("bins", "threads", "min_tissues", "left_out_from")
+_WHOLE = ("bins", "threads", "min_tissues", "left_out_from", "samples")
 _TYPES: dict[str, type] = {
     "bbar": bool,
     "fast": bool,

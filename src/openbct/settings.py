@@ -184,6 +184,14 @@ class RunSettings:
 
 
 @dataclass(frozen=True)
+class UncertaintySettings:
+    """How sure a strength is said to be."""
+
+    samples: int = 0
+    """Solutions on coarse voxels that its interval is drawn from; 0: the linear sum alone."""
+
+
+@dataclass(frozen=True)
 class AssessmentSettings:
     """What the numbers are held against."""
 
@@ -226,6 +234,7 @@ class Settings:
     fractures: FractureSettings = FractureSettings()
     assessment: AssessmentSettings = AssessmentSettings()
     risk: RiskSettings = RiskSettings()
+    uncertainty: UncertaintySettings = UncertaintySettings()
 
     @property
     def title(self) -> str:
@@ -318,6 +327,7 @@ _SECTIONS: dict[str, type] = {
     "run": RunSettings,
     "assessment": AssessmentSettings,
     "risk": RiskSettings,
+    "uncertainty": UncertaintySettings,
 }
 
 

@@ -13,7 +13,7 @@ from .wording import Texts
 DASHES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)))
 
 
-def age_plot(curves: Sequence[AgeCurve], texts: Texts, share: float = 0.62, height: float = 56.0) -> bytes:
+def age_plot(curves: Sequence[AgeCurve], texts: Texts, share: float = 1.0, height: float = 52.0) -> bytes:
     """Return an SVG: one population as its mean with one and two deviations, several as their means."""
     canvas = drawing.new_figure(share, height)
     axes = drawing.place(canvas, 16.0, 11.0, share * drawing.PAGE_WIDTH - 20.0, height - 14.0)

@@ -16,6 +16,7 @@ from ..volume import Volume
 from .budget import combined
 from .density import edge_sd_voxels
 from .model import ModelSpread, assumptions
+from .resampling import COARSER, Draws
 
 WORDS = {
     "model": "modelling choices that are as good",
@@ -92,7 +93,7 @@ def budgets_of(
     return found
 
 
-def uncertainty_step(budgets: Mapping[str, ErrorBudget]) -> tuple[Step, ...]:
+def uncertainty_step(budgets: Mapping[str, ErrorBudget], draws: Draws | None = None) -> tuple[Step, ...]:
     """Return what was done, for the Methods; nothing where nothing was."""
     if not budgets:
         return ()
@@ -102,4 +103,9 @@ def uncertainty_step(budgets: Mapping[str, ErrorBudget]) -> tuple[Step, ...]:
         f"anywhere within {edge['half_width_voxels']:g} voxel of the bone's, by measuring again with one voxel more and less; noise over the "
         "independent grains of a region; of a strength the pose and the modelling choices that are as good, from a study. Intervals hold 95 %."
     )
+    if draws is not None:
+        sentence += (
+            f" Strengths have theirs from {len(draws.ratios)} solutions on voxels of {COARSER:g} times the edge, each with another "
+            "calibration, edge and pose."
+        )
     return (Step("uncertainty", sentence, (Reference(calibration["source"], calibration["mark"]),)),)
