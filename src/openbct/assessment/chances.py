@@ -7,7 +7,7 @@ the same number of deviations, over all that a normal distribution gives.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import NormalDist
 
 from ..records import BoneMeasures, ErrorBudget, Finding, StrengthResult
@@ -64,8 +64,8 @@ def class_chances(
     return {name: ranks.count(rank) / POINTS for rank, name in enumerate(names) if rank in ranks}
 
 
-def case_chances(findings: Sequence[Finding]) -> dict[str, float]:
-    """Return the chance of each class of density of the case."""
+def case_chances(findings: Sequence[Finding], score: Callable[[Finding], float]) -> dict[str, float]:
+    """Return the chance of each class of density of the case; ``score`` gives a hip's T-score before it was rounded."""
     classed = [finding for finding in findings if finding.category and finding.quantity != "strength"]
     sites = []
     for finding in classed:
@@ -73,8 +73,8 @@ def case_chances(findings: Sequence[Finding]) -> dict[str, float]:
             return {}
         half = (finding.interval[1] - finding.interval[0]) / 2 / Z95
         scored = finding.t_score is not None
-        sites.append((finding.t_score if scored else finding.value, finding.t_score_sd if scored else half, finding.thresholds))
-    return class_chances(sites)  # type: ignore[arg-type]
+        sites.append((score(finding) if scored else finding.value, finding.t_score_sd if scored else half, finding.thresholds))
+    return class_chances(sites)
 
 
 def ratio_intervals(over: Mapping[str, float], strengths: Sequence[StrengthResult]) -> dict[str, tuple[float, float]]:

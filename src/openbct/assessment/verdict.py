@@ -20,7 +20,7 @@ from .age_curves import age_curves
 from .chances import NOTHING as NO_BUDGETS
 from .chances import Budgets, case_chances, mean_deviation, ratio_intervals
 from .combined import combined_class, density_class, moderate_fractures, raised_by_fracture
-from .density import NOT_DXA, SITES, hip_findings, spine_findings, spine_levels
+from .density import NOT_DXA, SITES, hip_findings, spine_findings, spine_levels, t_score
 from .doubts import class_doubts
 from .dxa import beside_dxa
 from .eligibility import barrier
@@ -118,10 +118,14 @@ def assess(
         bending,
         said,
         left_out,
-        case_chances(findings) if category else {},
+        case_chances(findings, lambda one: _unrounded(one, standards)) if category else {},
         ratio_intervals(over, strengths),
         age_curves((*hip, *spine), patient, standards.population),
     )
+
+
+def _unrounded(finding: Finding, standards: Standards) -> float:
+    return t_score(finding.quantity, finding.value, standards.dxa_lines.get(finding.quantity, DxaLine()))
 
 
 def _unfit_doubts(left_out: Mapping[str, str], spine: Sequence[Finding]) -> list[str]:
