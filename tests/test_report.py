@@ -368,6 +368,10 @@ def test_every_text_is_used():
     by_content = (
         "adequacy.",
         "draft.",  # tests/test_interpretation.py
+        "sure.",  # tests/test_sureness.py, with the three below
+        "section.sureness",
+        "population.",
+        "verdict.chances",
         "signed.",
         "calibration.places",
         "quantity.",
