@@ -56,10 +56,8 @@ class Recipe:
     loadcase: LoadCase
     law: MaterialLaw
     test: VirtualTest
-    elements: Mapping[str, Any] = field(default_factory=dict)
-    """What beside the law makes the elements: keywords of :func:`openbct.femodel.build_model`."""
-    spread: ModelSpread | None = None
-    """What modelling choices are worth; ``None`` where the study of the default does not speak for the recipe."""
+    elements: Mapping[str, Any] = field(default_factory=dict)  # beside the law: keywords of openbct.femodel.build_model
+    spread: ModelSpread | None = None  # what modelling choices are worth; None: the default's study does not speak for it
 
 
 @dataclass(frozen=True)

@@ -118,9 +118,9 @@ def assess(
         bending,
         said,
         left_out,
-        case_chances(findings, lambda one: _unrounded(one, standards)) if category else {},
-        ratio_intervals(over, strengths),
-        age_curves((*hip, *spine), patient, standards.population),
+        chances=case_chances(findings, lambda one: _unrounded(one, standards)) if category else {},
+        ratio_intervals=ratio_intervals(over, strengths),
+        curves=age_curves((*hip, *spine), patient, standards.population),
     )
 
 

@@ -122,9 +122,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "sure.curve_several": (
         "{quantity} over age {reference}: means of {population} participants, none of which is taken to be the patient’s; the patient with the 95 % interval."
     ),
-    "sure.curve_note": (
-        "Published densities, by other scanners and other calibrations than this one. Strength has no curve: none is published in the newtons of this recipe."
-    ),
+    "sure.curve_note": "Published densities, by other scanners and calibrations. Strength has no curve: none is published in this recipe's newtons.",
     "sure.curve_alt": "{quantity} of {value} at {age} years beside published means.",
     "sure.patient": "patient",
     "sure.age": "Age [years]",
