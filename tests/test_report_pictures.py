@@ -493,3 +493,17 @@ def test_rods_of_salt_in_water_are_plotted_on_their_line():
     assert moved and at.tolist() == [200.0, 4.0]
     plain = replace(salted, samples=(replace(rods[0], mean=200.0), replace(rods[1], mean=4.0)))
     assert not plots.as_fitted(plain)[1]
+
+
+def test_names_of_references_stay_clear_of_the_letters_and_of_each_other():
+    canvas = drawing.new_figure(1.0, 60.0)
+    axes = drawing.place(canvas, 0.0, 0.0, 80.0, 60.0)
+    axes.set_xlim(0, 400)
+    axes.set_ylim(0, 300)
+    for u, v in ((200, 280), (205, 279), (6, 150), (300, 280)):
+        axes.text(u, v, "fat")
+    reference_places._apart(axes, 80.0)
+    above, other, left, free = ([float(c) for c in text.get_position()] for text in axes.texts)
+    line = reference_places.LINE * 5
+    assert above[1] <= 300 - reference_places.LETTERED * 5 - line and above[1] - other[1] >= line - 1e-6
+    assert left[1] < 150 - line and free == [300, 280]

@@ -46,7 +46,10 @@ Models = Annotated[
 ]
 PhantomName = Annotated[
     str | None,
-    typer.Option("--phantom", help="Calibrate by the phantom in the scan: auto, or its model by name (see the docs)."),
+    typer.Option(
+        "--phantom",
+        help="Calibrate by the phantom in the scan: auto, or its model (mindways-model3, qrm-bdc-3 ...; a wrong name lists all).",
+    ),
 ]
 Certificate = Annotated[
     Path | None, typer.Option("--phantom-certificate", help="TOML file with the values of this very phantom's certificate.")
