@@ -477,7 +477,7 @@ body can put its own line on top (`site_offset_mg_cm3`, `site_factor`, `site_sou
 
 By name (`hardening = "correct"`) the hardening in bone is computed from the scan itself and a spectrum that shares nothing with the simulator's, and taken off ([method](../methods/calibration.md)). Hardening alone
 is then corrected to the aim: CORR0. What stays in the scans with scatter is mostly the scatter that the simulated scanner leaves: it darkens the middle of a body by 2 to 3 HU, 1 to 2 % of a vertebra's density, and neither rods nor the
-correction see it. The rest: the spectrum differs from the simulator's (0.4 %), marrow fat weighs otherwise in the beam of a large body than in that of the truth (25 cm of water; 0.7 % at 90 kg), and a rod of plastic is taken for water and apatite (Mindways, B-MAS: up to 1.5 %). Until 28 November 2026 rays went through pixels of 4.8 mm, which smeared the hardening of the tall rods over their neighbours and cost 1.5 %
+correction see it. The rest: the spectrum differs from the simulator's (0.4 %), marrow fat weighs otherwise in the beam of a large body than in that of the truth (25 cm of water; 0.7 % at 90 kg), and a rod of plastic is taken for water and apatite (Mindways, B-MAS: up to 1.5 %). Until 28 November 2026 rays went through pixels of 4.8 mm, which smeared the hardening of the tall rods over their surroundings and cost 1 to 1.5 %
 with rods of apatite. The phantom with rods of 600 and 800 mg/cm³, whose bent line had cancelled the error, loses that.
 
 It is not the default: on a scanner that corrects for bone itself it makes densities 5 to 6 % too high (ideal rays, above), no header says which scanners do, and the published classes of density were set on phantoms without it.

@@ -19,7 +19,7 @@ from .reprojection import Reprojection
 
 PIXEL_MM, SLAB_MM = 2.5, 8.0
 """Pixel and slice of the rays [mm] [design]: small beside a rod and a cortex, whose own hardening coarser pixels smear over their surroundings (4.8 mm cost
-1.5 % of density by a phantom, 3.6 mm 0.1 % [computed]); large beside noise."""
+1 to 1.5 % of density over a phantom of apatite rods [computed])."""
 BONE_HU, CORTEX_HU, INSIDE_HU = 80.0, 150.0, 60.0
 """Pixels are bone that read more than the first as the mean of themselves and their neighbours, or alone more than the second, or that such bone encloses and
 that read more than the third [HU] [design]: soft tissue without contrast agent reads less."""
