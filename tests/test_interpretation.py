@@ -233,7 +233,8 @@ def test_every_word_is_used(case: Case) -> None:
     assert broken is not None
     whole = tuple(replace(one, grade=0, shape=None) for one in broken.vertebrae)
     sound = replace(normal, fractures=replace(broken, vertebrae=whole))
-    for one in (everything, normal, sound, fractured(), all_refused(), case):
+    alone = replace(fractured(), assessment=normal.assessment)
+    for one in (everything, normal, sound, alone, fractured(), all_refused(), case):
         interpretation(one, texts, Numbering())
     first = signed()
     interpretation(case, texts, Numbering(), (first,))

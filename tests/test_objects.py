@@ -146,8 +146,11 @@ def bundle(case: Case, **more: Any) -> dict[str, Any]:
 
 
 def test_the_fhir_bundle_refers_to_itself_alone(case: Case) -> None:
-    made = bundle(case, conclusion="Low bone mass.", pdf=PDF)
-    assert made == bundle(case, conclusion="Low bone mass.", pdf=PDF)
+    made = bundle(case, conclusion="Low bone mass, 2710\u00a0N.", pdf=PDF)
+    assert made == bundle(case, conclusion="Low bone mass, 2710\u00a0N.", pdf=PDF)
+    assert (
+        made["entry"][0]["resource"]["conclusion"] == "Low bone mass, 2710 N."
+    )  # the standard's pattern of a string knows no other space
     urls = {entry["fullUrl"] for entry in made["entry"]}
     text = json.dumps(made)
     assert {part.split('"')[0] for part in text.split('"reference": "')[1:]} <= urls and len(urls) == len(made["entry"])

@@ -108,7 +108,9 @@ def judged(folder: Path) -> list[str]:
     for path in sorted(folder.glob("*.dcm")):
         lines = said(("dciodvfy", str(path))).splitlines()
         errors = sum(line.startswith("Error") for line in lines)
-        kinds = Counter(re.sub(r"attribute <([^>]*)>.*", r"\1", line)[:110] for line in lines if line.startswith("Warning"))
+        kinds = Counter(
+            re.sub(r"attribute <([^>]*)>.*", r"\1", line).split(";")[0] for line in lines if line.startswith("Warning")
+        )
         warned = "; ".join(f"{text.removeprefix('Warning - ')} ({count})" for text, count in kinds.items()) or "none"
         rows.append(f"| `{path.name}` | {errors} | {warned} |")
     return rows
@@ -244,7 +246,7 @@ def written(asked: argparse.Namespace, place: Path) -> str:
     total, same, shown = numbers(made, place)
     explained, rest = pixelmed(made / "measurements.dcm")
     fhir = fhir_rows(made / "fhir.json", asked.tools, asked.python)
-    qpdf = said(("qpdf", "--check", str(place / "report.pdf"))).strip().splitlines()[-1]
+    qpdf = " ".join(said(("qpdf", "--check", str(place / "report.pdf"))).split()).partition("linearized ")[2]
     pdf = json.loads(said((asked.python, "-c", PDF, str(place / "report.pdf"))).strip().splitlines()[-1])
     times = timed(place, made)
     export.write_objects(case, place, made, export.KINDS, asked=True)

@@ -105,7 +105,7 @@ def write_objects(
     if refused and asked:
         raise InputError(NO_SOURCE)
     prepare_folder(to)
-    for kind in kinds:  # what an earlier export left there would pass for this one's
+    for kind in kinds if to == out / FOLDER else ():  # an earlier export would pass for this one; elsewhere files may be others'
         for path in to.glob(NAMES[kind]):
             path.unlink()
     standing = as_it_stands(case, out)

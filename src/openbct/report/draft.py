@@ -19,10 +19,11 @@ KINDS: Final[tuple[Kind, ...]] = ("finding", "comparison", "limitation", "recomm
 COMBINED: Final = Reference("Keaveny TM et al. Osteoporos Int 31:1025 (2020), Table 1", "seen")
 """High risk: fragile strength, or osteoporosis by density, or both; clinical.md B quotes its note."""
 FRACTURES: Final = Reference(
-    "ISCD and BHOF positions on vertebral fractures as a clinical diagnosis of osteoporosis, text not seen", "recalled"
+    "Siris ES et al. Osteoporos Int (2014), National Bone Health Alliance: a vertebral fracture in osteopenia may be taken for osteoporosis",
+    "seen",
 )
+"""From 50 years, also a fracture found on an image, where a physician holds low bone mass for its cause."""
 LOW_MASS: Final = Reference("BHOF guide: treatment of low bone mass by clinical risk factors, text not seen", "recalled")
-GENANT: Final = Reference("Roberts MG et al. (2007): mild grades by heights alone are not specific", "recalled")
 OWN: Final = Reference("Rule of this program", "design")
 DENSITIES: Final = ("mg/cm3", "g/cm2")
 SURE: Final = 1.96
@@ -84,7 +85,8 @@ def _findings(case: Case, texts: Texts) -> Iterator[Sentence]:
     yield from _fractures(case, texts)
     if case.assessment.risk is not None:
         risk = texts(f"risk.{case.assessment.risk}").lower()
-        yield Sentence("finding", "F6", texts("draft.F6", risk=risk, reason=_lower(texts, case.assessment.risk_reason)), COMBINED)
+        rule = FRACTURES if "fracture" in case.assessment.risk_reason else COMBINED
+        yield Sentence("finding", "F6", texts("draft.F6", risk=risk, reason=_lower(texts, case.assessment.risk_reason)), rule)
 
 
 def _class(case: Case, texts: Texts) -> Sentence:
@@ -133,17 +135,18 @@ def _fractures(case: Case, texts: Texts) -> Iterator[Sentence]:
     found = case.fractures
     if found is None or not found.vertebrae:
         return
+    source = found.step.references[0] if found.step.references else OWN
     for one in found.vertebrae:
         if one.grade:
             key = "draft.F5.possible" if one.grade == 1 else "draft.F5"
             shape = texts(f"fractures.{one.shape}") if one.shape else ""
             words = texts(key, where=one.level, shape=shape, grade=one.grade, loss=texts.number(100 * one.loss))
-            yield Sentence("finding", "F5", words, GENANT if one.grade == 1 else FRACTURES, {f"{one.level} loss": one.loss})
+            yield Sentence("finding", "F5", words, source, {f"{one.level} loss": one.loss})
     if not any(one.grade for one in found.vertebrae):
         names = found.vertebrae[0].level, found.vertebrae[-1].level
         limit = _mild_loss(case)
         words = texts("draft.F5.none", count=len(found.vertebrae), first=names[0], last=names[1], limit=texts.number(100 * limit))
-        yield Sentence("finding", "F5", words, OWN, {f"{one.level} loss": one.loss for one in found.vertebrae})
+        yield Sentence("finding", "F5", words, source, {f"{one.level} loss": one.loss for one in found.vertebrae})
 
 
 def _mild_loss(case: Case) -> float:
@@ -228,7 +231,8 @@ def _recommendations(case: Case, texts: Texts) -> Iterator[Sentence]:
     elif assessment.category is None:
         yield Sentence("recommendation", "R6", texts("draft.R6"), OWN)
     if broken:
-        yield Sentence("recommendation", "R2", texts("draft.R2"), FRACTURES)
+        beside = assessment.category == "low bone mass"
+        yield Sentence("recommendation", "R2", texts("draft.R2" if beside else "draft.R2.alone"), FRACTURES if beside else OWN)
     if 1 in grades:
         yield Sentence("recommendation", "R3", texts("draft.R3"), OWN)
     if any(CLASS_CHANGING.search(text) and _changes(text) for _, text in grouped_cautions(case, texts)):

@@ -57,9 +57,10 @@ DRAFT: Final[Mapping[str, str]] = {
         "be considered."
     ),
     "draft.R2": (
-        "A vertebral fracture of grade 2 or 3 without major trauma is a sign of osteoporosis whatever the density (unverified); it is to be confirmed on the "
-        "images."
+        "From 50 years, a vertebral fracture of grade 2 or 3 beside low bone mass may be taken for osteoporosis where a physician confirms it and holds "
+        "low bone mass for its cause."
     ),
+    "draft.R2.alone": "Whether a vertebral fracture of grade 2 or 3 stands for osteoporosis is for a physician to decide; it is to be confirmed on the images.",
     "draft.R3": "A possible fracture of grade 1 is to be confirmed or ruled out on the images by a physician.",
     "draft.R4": "Low bone mass alone is no indication for treatment (unverified); clinical risk factors are to be weighed.",
     "draft.R5": "All that has a class is normal; whether and when to measure again follows from clinical risk factors.",

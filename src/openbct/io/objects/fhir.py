@@ -105,8 +105,21 @@ class _Made:
             "id": self.identity("bundle"),
             "type": "collection",
             "timestamp": self.when.isoformat(timespec="seconds"),
-            "entry": self.entries,
+            "entry": _spaced(self.entries),
         }
+
+
+def _spaced(value: Any) -> Any:
+    """Return a tree whose texts have plain spaces alone: FHIR's strings know no other."""
+    if isinstance(value, dict):
+        return {key: _spaced(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_spaced(item) for item in value]
+    return (
+        "".join(" " if letter.isspace() and letter not in " \r\n\t" else letter for letter in value)
+        if isinstance(value, str)
+        else value
+    )
 
 
 def _coding(code: Code) -> Resource:
