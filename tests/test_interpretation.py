@@ -47,7 +47,7 @@ def test_every_sentence_names_its_rule_and_is_no_stronger_than_its_evidence(make
             any(key.startswith(f"draft.{one.rule}") for key in ENGLISH) and one.text.endswith((".", ")")) and "{" not in one.text
         )
         if one.kind == "recommendation" and one.mark not in ("seen", "code", "design"):
-            assert "unverified" in one.text, one
+            assert "not verified" in one.text, one
     assert any(one.kind == "recommendation" for one in sentences)
 
 

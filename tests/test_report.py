@@ -259,7 +259,7 @@ def test_one_number_changes_what_it_should():
     before = report.make_report(replace(case, bones=bones), made_on=DAY)
     after = report.make_report(replace(case, bones=bones, assessment=replace(case.assessment, findings=findings)), made_on=DAY)
     differing = [a.key for a, b in zip(before.sections, after.sections) if a != b]
-    assert differing == ["summary", "results"]
+    assert differing == ["summary", "results", "interpretation"]
     assert "61" in Page(report.to_html(after)).text
 
 

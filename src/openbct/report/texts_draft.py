@@ -62,7 +62,7 @@ DRAFT: Final[Mapping[str, str]] = {
     ),
     "draft.R2.alone": "Whether a vertebral fracture of grade 2 or 3 stands for osteoporosis is for a physician to decide; it is to be confirmed on the images.",
     "draft.R3": "A possible fracture of grade 1 is to be confirmed or ruled out on the images by a physician.",
-    "draft.R4": "Low bone mass alone is no indication for treatment (unverified); clinical risk factors are to be weighed.",
+    "draft.R4": "Low bone mass alone is no indication for treatment, by a rule that was not verified in its source; clinical risk factors are to be weighed.",
     "draft.R5": "All that has a class is normal; whether and when to measure again follows from clinical risk factors.",
     "draft.R6": "Without a class, densitometry by DXA is to be considered where the question stands (design rule).",
     "draft.R7": "A doubt that could change the class stands under “Cautions”; it is to be settled before the class is used.",
