@@ -27,7 +27,7 @@ MOST_POINTS = 30_000
 DONE = 0.003
 """Movement of the bone's rim by one iteration below which a pass is done [mm] [design]."""
 LEAST_OVERLAP, LEAST_CORRELATION = 0.85, 0.80
-"""Of a bone that was found again, below which its own regions are taken [computed on simulated pairs: docs/validation/followup.md]."""
+"""Of a bone that was found again, below which its own regions are taken [design; 0.97 and 0.95 or more on simulated pairs]."""
 LEAST_SEEN = 0.995
 """Share of what is measured that must lie in the image of the other date [design]."""
 SHAFT_ROOM = 12.0
