@@ -163,3 +163,11 @@ def test_edge_has_the_asked_sharpness(fwhm: float) -> None:
     spread = np.gradient(edge, bins)
     deviation = np.sqrt(np.sum(spread * bins**2) / np.sum(spread) - (np.sum(spread * bins) / np.sum(spread)) ** 2)
     assert 2.3548 * deviation == pytest.approx(fwhm, rel=0.12)
+
+
+def test_a_turned_grid_is_refused() -> None:
+    turned = np.eye(4)
+    turned[:2, :2] = [[0.8, -0.6], [0.6, 0.8]]
+    for affine in (turned, np.diag([-1.0, 1.0, 1.0, 1.0])):
+        with pytest.raises(SettingsError, match="turned or mirrored"):
+            empty((4, 4, 4), affine, scanner_beam())

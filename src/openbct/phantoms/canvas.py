@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int, Integer, Shaped
 from scipy import ndimage
 
+from ..errors import SettingsError
 from ..volume import to_index
 from .beam import Beam, scanner_beam
 from .shapes import Coordinates, Field, Point, coverage
@@ -304,7 +305,17 @@ def sample_tile(tile: Float[Array, "i j k"], points: Coordinates) -> Field:
 
 
 def empty(shape: tuple[int, int, int], affine: Float[Array, "4 4"], beam: Beam) -> Canvas:
-    """Return a canvas of air."""
+    """Return a canvas of air.
+
+    Raises
+    ------
+    SettingsError
+        The grid does not run along the patient's axes: painting goes by x, y and z alone.
+    """
+    if not np.allclose(affine[:3, :3], np.diag(np.diag(affine)[:3])) or not (np.diag(affine)[:3] > 0).all():
+        raise SettingsError(
+            "found a grid that is turned or mirrored, expected one along the patient's axes; paint along them, and resample the image (openbct.volume)"
+        )
     air = np.float32(beam.hounsfield("air"))
     zeros: Shaped[Array, "i j k"] = np.zeros(shape, dtype=np.float32)
     return Canvas(affine, np.full(shape, air, dtype=np.float32), zeros, np.zeros(shape, dtype=np.uint8), beam)
