@@ -312,10 +312,9 @@ def empty(shape: tuple[int, int, int], affine: Float[Array, "4 4"], beam: Beam) 
     SettingsError
         The grid does not run along the patient's axes: painting goes by x, y and z alone.
     """
-    if not np.allclose(affine[:3, :3], np.diag(np.diag(affine)[:3])) or not (np.diag(affine)[:3] > 0).all():
-        raise SettingsError(
-            "found a grid that is turned or mirrored, expected one along the patient's axes; paint along them, and resample the image (openbct.volume)"
-        )
+    edges = np.diag(affine)[:3]
+    if not np.allclose(affine[:3, :3], np.diag(edges)) or not (edges > 0).all():
+        raise SettingsError("found a turned or mirrored grid, expected one along the patient's axes; paint so, then resample")
     air = np.float32(beam.hounsfield("air"))
     zeros: Shaped[Array, "i j k"] = np.zeros(shape, dtype=np.float32)
     return Canvas(affine, np.full(shape, air, dtype=np.float32), zeros, np.zeros(shape, dtype=np.uint8), beam)
