@@ -121,6 +121,7 @@ def test_interrupted_batch_goes_on(
     assert seen == ["anna 1", "børge", "børge"]
 
 
+@pytest.mark.slow
 def test_two_jobs_give_the_same_table(openbct: Command, small: Small, scans: Path, tmp_path: Path) -> None:
     one = openbct("batch", scans, "-o", tmp_path / "one", *quickly(small))
     two = openbct("batch", scans, "-o", tmp_path / "two", *quickly(small, "--jobs", "2"))

@@ -65,7 +65,7 @@ def test_analyze(openbct: Command, small: Small, tmp_path: Path) -> None:
     said = openbct("analyze", small.scan, *small.given, *options, "--no-report", "-o", out, "--json")
     assert said.status == 0
     labels = {f"labels.{kind}" for kind in ("nii.gz", "toml", "ctbl", "txt", "dcm")}
-    assert {path.name for path in out.iterdir()} == FILES | labels | {"bones"}
+    assert {path.name for path in out.iterdir()} == FILES | labels | {"bones", "source.json"}
     found = said.json
     bones = {bone["name"]: bone for bone in found["bones"]}
     assert 1500 < bones["L1"]["strength_n"] < 6000 and bones["L1"]["reason"] is None
@@ -247,6 +247,7 @@ def test_demo_refuses_a_wrong_bone_before_it_simulates(openbct: Command, tmp_pat
 # Reports again ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_report_again(openbct: Command, small: Small, tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = openbct("analyze", small.nifti, *small.given, "--bones", "L1", "-o", out, "--json")
@@ -633,7 +634,7 @@ def test_a_report_that_fails_costs_no_result(openbct: Command, small: Small, tmp
         raise ZeroDivisionError(f"{SECRET}^ANNA")
 
     if stage != "make_report":
-        monkeypatch.setattr(report, "make_report", lambda case: case)
+        monkeypatch.setattr(report, "make_report", lambda case, **_: case)
     if stage == "to_pdf":
         monkeypatch.setattr(report, "to_html", lambda content: "<p>page</p>")
     monkeypatch.setattr(report, stage, fail)

@@ -172,6 +172,7 @@ def test_how_to_code_runs(
     assert run_blocks(page, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", HOW_TO, ids=label)
 def test_how_to_protocols_use_the_files_of_their_page(page: Path, small: Small, tmp_path: Path, openbct: Command) -> None:
     """The first Python block is saved under the name that the page gives it; the protocol beside it must find it from anywhere."""

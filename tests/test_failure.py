@@ -89,6 +89,7 @@ def test_strength_rises_with_density() -> None:
     assert 1.25 < strong.strength / weak.strength < 1.50
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_real_hip_breaks_at_neck_or_trochanters(real: BoneRegion) -> None:  # noqa: F811
     model, result = pressed(real, 2.0)

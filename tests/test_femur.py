@@ -60,7 +60,7 @@ def test_empty_label_is_refused() -> None:
         locate(bone, mask=bone.mask.with_array(np.zeros(bone.mask.shape, dtype=bool)))
 
 
-@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("side", ["left", pytest.param("right", marks=pytest.mark.slow)])
 def test_wrong_side_is_said_and_measured_as_what_the_image_shows(side: str) -> None:
     other = "femur_right" if side == "left" else "femur_left"
     wrong, right = locate(simulated(side), name=other), locate(simulated(side))
@@ -267,6 +267,7 @@ def test_frame_and_region_obey_the_record() -> None:
     assert region.step.cautions == ()
 
 
+@pytest.mark.slow
 def test_mirror_image_has_mirrored_landmarks_to_rounding() -> None:
     bone = simulated("left", 1.5)
     left = locate(bone)
@@ -351,6 +352,7 @@ def read(path: Path, dtype: type) -> Volume:
     return canonical(Volume(np.asanyarray(image.dataobj).astype(dtype), np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine, "mask"))
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_real_hip_is_a_right_one_by_its_header(data_dir: Path) -> None:
     labels = read(data_dir / "hip_crop" / "labels.nii.gz", int)

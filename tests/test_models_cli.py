@@ -107,6 +107,7 @@ def test_calculix_agrees_with_every_standard_test(tmp_path: Path, block: Path, o
 # A bone's model ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_bone_s_model_is_written_where_it_is_asked_for(small: Small, tmp_path: Path, openbct: Command) -> None:
     names = [name for name, entry in FORMATS.items() if entry.read is not None]
     command = (

@@ -114,6 +114,7 @@ def test_impossible_region_is_refused(spacing: float) -> None:
 # The torso -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_image_is_what_a_scanner_stores(torso: SimulatedScan) -> None:
     image = torso.image
     assert image.array.dtype == np.int16 and image.unit == "HU"
@@ -122,6 +123,7 @@ def test_image_is_what_a_scanner_stores(torso: SimulatedScan) -> None:
     assert image.spacing.tolist() == [2.0, 2.0, 3.0]
 
 
+@pytest.mark.slow
 def test_truth_shares_the_grid(torso: SimulatedScan) -> None:
     for volume in (torso.labels.volume, torso.bodies.volume, torso.density, torso.mineral):
         assert volume.shape == torso.image.shape
@@ -130,6 +132,7 @@ def test_truth_shares_the_grid(torso: SimulatedScan) -> None:
     assert set(np.unique(torso.bodies.volume.array)) - {0} == set(torso.bodies.names)
 
 
+@pytest.mark.slow
 def test_bodies_are_parts_of_their_vertebrae(torso: SimulatedScan) -> None:
     for level in ("T11", "T12", "L1", "L2", "L3", "L4", "L5"):
         body = body_mask(torso, level)
@@ -137,11 +140,13 @@ def test_bodies_are_parts_of_their_vertebrae(torso: SimulatedScan) -> None:
         assert ndimage.label(body[ndimage.find_objects(body.astype(np.uint8))[0]])[1] == 1
 
 
+@pytest.mark.slow
 def test_top_of_the_image_cuts_t11_only(torso: SimulatedScan) -> None:
     for level, cut in (("T11", True), ("T12", False), ("L1", False)):
         assert label_mask(torso, f"vertebrae_{level}")[:, :, -1].any() == cut
 
 
+@pytest.mark.slow
 def test_sides_are_the_patients(torso: SimulatedScan) -> None:
     for side, sign in (("left", 1), ("right", -1)):
         for name in ("femur", "hip", "autochthon", "gluteus_maximus", "kidney"):
@@ -149,6 +154,7 @@ def test_sides_are_the_patients(torso: SimulatedScan) -> None:
             assert sign * (torso.image.affine[0, 0] * index[0] + torso.image.affine[0, 3]) > 20
 
 
+@pytest.mark.slow
 def test_landmarks_lie_where_they_say(torso: SimulatedScan) -> None:
     for level in ("L1", "L3"):
         centre = np.rint(to_index(torso.image.affine, torso.landmarks[f"{level}_centre"])).astype(int)
@@ -166,6 +172,7 @@ def test_landmarks_lie_where_they_say(torso: SimulatedScan) -> None:
             assert away[tuple(point)] <= most, name
 
 
+@pytest.mark.slow
 def test_shaft_is_long_enough_for_a_fall(torso: SimulatedScan) -> None:
     bottom = torso.image.affine[2, 3]
     for side in ("left", "right"):
@@ -173,6 +180,7 @@ def test_shaft_is_long_enough_for_a_fall(torso: SimulatedScan) -> None:
         assert label_mask(torso, f"femur_{side}")[:, :, 0].any()
 
 
+@pytest.mark.slow
 def test_femur_and_pelvis_never_touch(torso: SimulatedScan) -> None:
     for side in ("left", "right"):
         femur = label_mask(torso, f"femur_{side}")
@@ -180,6 +188,7 @@ def test_femur_and_pelvis_never_touch(torso: SimulatedScan) -> None:
         assert away[label_mask(torso, f"hip_{side}")].min() > 2.0
 
 
+@pytest.mark.slow
 def test_sizes_are_those_of_a_woman(torso: SimulatedScan) -> None:
     voxel = torso.image.voxel_volume / 1000.0
     volumes = [body_mask(torso, level).sum() * voxel for level in ("L1", "L2", "L3", "L4", "L5")]
@@ -190,6 +199,7 @@ def test_sizes_are_those_of_a_woman(torso: SimulatedScan) -> None:
     assert 0.4 < fraction < 1.0, "air is left around the body for calibration"
 
 
+@pytest.mark.slow
 def test_tissues_read_as_published(torso: SimulatedScan) -> None:
     """HU of issue text and ICRU tissues at 120 kVp."""
     array = torso.image.array
@@ -199,6 +209,7 @@ def test_tissues_read_as_published(torso: SimulatedScan) -> None:
     assert abs(corner.mean() + 1000) < 3
 
 
+@pytest.mark.slow
 def test_noise_has_the_asked_strength() -> None:
     some = replace(COARSE, bottom=190.0, top=220.0)
     noisy = simulate_torso(replace(some, scanner=ScannerSettings(noise=16.0)))
@@ -211,6 +222,7 @@ def test_noise_has_the_asked_strength() -> None:
     assert 0.1 * body.std() < difference[:10, :10].std() < 0.5 * body.std()
 
 
+@pytest.mark.slow
 def test_noise_is_correlated_between_neighbours() -> None:
     fine = replace(TorsoSettings(), spacing=(0.5, 0.5, 2.0), field_of_view=60.0, bottom=200.0, top=204.0)
     noisy, quiet = simulate_torso(fine), simulate_torso(replace(fine, scanner=ScannerSettings(noise=0.0)))
@@ -219,6 +231,7 @@ def test_noise_is_correlated_between_neighbours() -> None:
     assert abs(np.corrcoef(noise[..., 1:].ravel(), noise[..., :-1].ravel())[0, 1]) < 0.1
 
 
+@pytest.mark.slow
 def test_same_seed_same_scan_other_seed_other_noise() -> None:
     small = replace(COARSE, bottom=180.0, top=200.0)
     first, again, other = simulate_torso(small), simulate_torso(small), simulate_torso(replace(small, seed=1))
@@ -270,12 +283,14 @@ def test_vertebra_is_whole_with_room_around(lumbar: SimulatedScan) -> None:
     assert rows[0] * room >= 6 and (body.shape[2] - 1 - rows[-1]) * room >= 6
 
 
+@pytest.mark.slow
 def test_small_field_of_view_is_fast_and_whole() -> None:
     scan = simulate_vertebra("L2", TorsoSettings(field_of_view=130.0, centre=(0.0, 35.0), spacing=(1.5, 1.5, 2.0)))
     assert 25 < body_mask(scan, "L2").sum() * scan.image.voxel_volume / 1000 < 32
     assert "femur_left" not in scan.labels.names.values()
 
 
+@pytest.mark.slow
 def test_hip_scan_holds_both_femora() -> None:
     scan = simulate_hip(replace(COARSE, femur_right=FemurShape(neck_density=55.0, seed=3)))
     assert {"femur_left", "femur_right", "hip_left", "hip_right"} <= set(scan.labels.names.values())

@@ -226,6 +226,7 @@ def test_noise_of_a_kernel_is_its_integral() -> None:
     assert KERNELS["sharp"].noise_integral > 3 * KERNELS["standard"].noise_integral
 
 
+@pytest.mark.slow
 def test_movement_doubles_contours_and_padding_fills_the_corners() -> None:
     still, moved = simulate_torso(SLICE), simulate_torso(replace(SLICE, scanner=replace(QUIET, motion_mm=6.0)))
     change = np.abs(moved.image.array.astype(float) - still.image.array)

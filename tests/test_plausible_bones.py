@@ -76,6 +76,7 @@ def test_vertebral_strength_rises_with_trabecular_density_within_every_bound() -
     assert strengths[0] < 2000.0 and strengths[-1] > 5000.0
 
 
+@pytest.mark.slow
 def test_femoral_strength_rises_with_density_within_every_bound() -> None:
     weak, middle, dense = fallen(**WEAK), fallen(), fallen(**DENSE)
     assert weak.strength < middle.strength < dense.strength

@@ -55,6 +55,7 @@ def test_a_linear_test_has_the_first_slope_of_the_nonlinear_one() -> None:
     assert linear.strength.strength == pytest.approx(nonlinear.strength.quantities["linear_estimate_n"], rel=0.02)
 
 
+@pytest.mark.slow
 def test_supports_pads_and_anisotropy_order_the_stiffness() -> None:
     base = {"test": "linear", "rule": "height", "coefficient": 0.0068}
     values = {
@@ -99,6 +100,7 @@ def test_a_bone_that_the_protocol_is_not_made_for_is_refused() -> None:
     assert bone.status == "refused" and "made for femur only" in (bone.reason or "")
 
 
+@pytest.mark.slow
 def test_stance_by_name_stands_alone() -> None:
     """No published threshold and no load of a fall beside a strength in stance."""
     made = femur_region(FemurShape(), side="left", spacing=2.0)

@@ -350,6 +350,7 @@ def test_a_linear_test_shows_no_failure_and_stands_alone():
     assert heights[0] < 0.6 * heights[1]  # one row, not two
 
 
+@pytest.mark.slow
 def test_every_text_is_used():
     for name in report_cases.CASES:
         made(name)

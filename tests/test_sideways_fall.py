@@ -255,6 +255,7 @@ def real(data_dir: Path) -> BoneRegion:
     return locate_femur(BoneMask("femur_right", mask, "whole", 1.0, False), calibrated(read("density.nii.gz")))
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_real_hip_has_the_published_stiffness_in_the_published_pose(real: BoneRegion) -> None:
     # The published grid of this bone stands 22.0 degrees adducted and 10.4 degrees rotated (docs/validation/pose.md); there an

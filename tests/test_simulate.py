@@ -48,6 +48,7 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_person_with_truth(openbct: Command, small: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     said = openbct(

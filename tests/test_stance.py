@@ -125,6 +125,7 @@ def test_is_a_load_case_with_a_name() -> None:
     assert "20 degrees" in mounted()[0].step.sentence
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_real_hip_in_stance(real: BoneRegion) -> None:  # noqa: F811
     case = Stance(voxel=2.0)

@@ -105,6 +105,7 @@ def test_weakest_on_the_border_is_said() -> None:
     assert any("on the border" in caution for caution in swept().step.cautions)
 
 
+@pytest.mark.slow
 def test_left_and_right_have_the_same_sweep() -> None:
     case = SidewaysFall(voxel=3.0)
     left = sweep_fall(region("left"), case, LAW, span_deg=20.0, directions=2)
