@@ -45,14 +45,22 @@ def scale_bars(case: Case, texts: Texts) -> tuple[ScaleBar, ...]:
     ratios = case.assessment.load_to_strength
     if ratios and not any("load" in finding.quantity for finding in case.assessment.findings):
         soft = any(name in case.assessment.hip_loads for name in ratios)
-        bars.append(_load_scale(ratios, texts, load_unverified(case), soft=soft))
+        sure = {name: _half(interval) for name, interval in case.assessment.ratio_intervals.items()}
+        bars.append(_load_scale(ratios, sure, texts, load_unverified(case), soft=soft))
     return tuple(bars)
 
 
-def _load_scale(ratios: Mapping[str, float], texts: Texts, doubtful: bool, *, soft: bool) -> ScaleBar:
-    """Return load-to-strength on a scale with the band in which it decides nothing."""
+def _half(interval: tuple[float, float]) -> float:
+    """Return one standard deviation of a 95 % interval."""
+    return (interval[1] - interval[0]) / 2 / 1.96
+
+
+def _load_scale(ratios: Mapping[str, float], sure: Mapping[str, float], texts: Texts, doubtful: bool, *, soft: bool) -> ScaleBar:
+    """Return load-to-strength on a scale with the band in which it decides nothing; ``sure`` holds standard deviations."""
     worst = max(ratios, key=lambda name: ratios[name])
     headline = texts.number(ratios[worst], 2)
+    if worst in sure:
+        headline = texts("value.sd", value=headline, sd=texts.number(sure[worst], 2))
     if len(ratios) > 1:
         headline += f" ({texts('scale.highest')}: {texts.short_bone(worst)})"
     return ScaleBar(
@@ -65,7 +73,10 @@ def _load_scale(ratios: Mapping[str, float], texts: Texts, doubtful: bool, *, so
         thresholds=UNDECIDED,
         threshold_texts=tuple(texts.number(end, 1) for end in UNDECIDED),
         zones=(texts("zone.load_below"), texts("zone.load_undecided"), texts("zone.load_above")),
-        markers=tuple(Marker(texts.short_bone(name), ratio, texts.number(ratio, 2)) for name, ratio in ratios.items()),
+        markers=tuple(
+            Marker(texts.short_bone(name), ratio, texts.number(ratio, 2), sure.get(name) if name == worst else None)
+            for name, ratio in ratios.items()
+        ),
         classified=False,
         band=UNDECIDED,
     )
@@ -87,7 +98,7 @@ def _scale(group: Sequence[Finding], case: Case, texts: Texts) -> ScaleBar:
     low, high = _range(values, thresholds, by_t)
     several = len(group) > 1
     shown_unit = "" if by_t else f" {texts.unit(unit.split(' ')[0])}"
-    deviation = None if by_t else _deviation(first, case)
+    deviation = first.t_score_sd if by_t else _deviation(first, case)
     number = texts.quantity(values[lowest], unit)
     if deviation:
         number = texts("value.sd", value=number, sd=texts.quantity(deviation, unit))
@@ -111,12 +122,24 @@ def _scale(group: Sequence[Finding], case: Case, texts: Texts) -> ScaleBar:
         threshold_texts=tuple(texts.quantity(value, unit) for value in thresholds),
         zones=_zones(len(thresholds), strength, texts, mapped=_is_mapped(first)),
         markers=tuple(
-            Marker(_label(finding, texts, by_t), value, texts.quantity(value, unit), None if by_t else _deviation(finding, case))
+            Marker(
+                _label(finding, texts, by_t),
+                value,
+                texts.quantity(value, unit),
+                _bracket(finding, case, decides=finding is first),
+            )
             for finding, value in zip(group, values)
         )
         + tuple(marker for finding in group for marker in _parts(finding, case, texts)),
         classified=classified,
     )
+
+
+def _bracket(finding: Finding, case: Case, *, decides: bool) -> float | None:
+    """Return what is drawn under a value: of T-scores, which lie close together, for the deciding one alone."""
+    if finding.t_score is None:
+        return _deviation(finding, case)
+    return finding.t_score_sd if decides else None
 
 
 def _is_mapped(finding: Finding) -> bool:
@@ -179,7 +202,7 @@ def _parts(finding: Finding, case: Case, texts: Texts) -> tuple[Marker, ...]:
 def _deviation(finding: Finding, case: Case) -> float | None:
     """Return one standard deviation of a finding: of its interval, else what its bone's strength or measure knows."""
     if finding.interval is not None:
-        return (finding.interval[1] - finding.interval[0]) / 2 / 1.96
+        return _half(finding.interval)
     names = finding.bone.split(", ")
     if "strength" in finding.quantity:
         return next((bone.strength.uncertainty for bone in case.bones if bone.bone in names and bone.strength is not None), None)

@@ -100,8 +100,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "scale.strength_hip": "Femoral strength, sideways fall",
     "summary.cautions": "Main cautions",
     "summary.brackets": (
-        "± and the bracket under a scale are one standard deviation, from the sources in the table “How sure the numbers are”; of numbers that are not "
-        "in it, from the calibration alone. A 95 % interval is twice as wide."
+        "± and the bracket under a scale: one standard deviation, from the sources in “How sure the numbers are”, else from the calibration alone; of "
+        "strengths, within their recipe: how far its newtons are from a testing machine's is not in it. A 95 % interval is twice as wide."
     ),
     "verdict.chances": "Chance of each class, from the uncertainty of the densities: {chances}",
     "section.sureness": "How sure the numbers are",
@@ -209,18 +209,18 @@ ENGLISH: Final[Mapping[str, str]] = {
     "results.class": "Class",
     "results.against": "Note",
     "results.note": (
-        "± is one standard deviation: of strength, from modelling choices and calibration; of all else, from the "
-        "calibration alone. Strength is from a simulated test; its newtons are those of this "
+        "± is one standard deviation, from the sources in the table “How sure the numbers are”; of numbers that are not "
+        "in it, from the calibration alone. Strength is from a simulated test; its newtons are those of this "
         "recipe, so that published thresholds are shown beside it and give no class."
     ),
     "results.note_alone": (
-        "± is one standard deviation: of strength, from modelling choices and calibration; of all else, from the "
-        "calibration alone. Strength is from a simulated test; no published threshold is meant for this "
+        "± is one standard deviation, from the sources in the table “How sure the numbers are”; of numbers that are not "
+        "in it, from the calibration alone. Strength is from a simulated test; no published threshold is meant for this "
         "test, so that it stands alone."
     ),
     "results.note_mapped": (
-        "± is one standard deviation: of strength, from modelling choices and calibration; of all else, from the "
-        "calibration alone. Strength is from a simulated test; a reference file says at which newtons of this recipe the "
+        "± is one standard deviation, from the sources in the table “How sure the numbers are”; of numbers that are not "
+        "in it, from the calibration alone. Strength is from a simulated test; a reference file says at which newtons of this recipe the "
         "thresholds of density lie, and its classes rest on that."
     ),
     "results.mean_of": "{bones}: mean",
