@@ -196,9 +196,10 @@ ROWS: dict[str, tuple[Callable[[], Given], str, str, str]] = {
 LONG = (
     "body cut by the image",
     "femoral head cut by the image", "shaft too short", "nail in a femur", "femur in voxels of 3 mm", "hip upside down",
-    "femoral label with a hole", "femoral label in two parts", "femur below the law's floor",
+    "femoral label with a hole", "femoral label in two parts", "femur below the law's floor", "femur near the law's floor",
+    "shaft short", "vertebra below the law's floor", "cement in a vertebra", "vertebral label with a loose part", "endplate fractured, sunken",
 )  # fmt: skip
-"""Rows whose stage has a test of its own in the default run."""
+"""Rows whose stage, or whose like, has a test in the default run."""
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, marks=pytest.mark.slow) if row in LONG else row for row in ROWS])
@@ -231,6 +232,7 @@ def strength_of(given: Given) -> tuple[float, tuple[str, ...]]:
     return bone.strength.strength, bone.cautions
 
 
+@pytest.mark.slow
 def test_the_table_starts_from_sound_bones_and_a_label_beside_the_body_costs_what_its_caution_says() -> None:
     sound, cautions = strength_of(spine())
     assert cautions == ()

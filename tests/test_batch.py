@@ -100,6 +100,7 @@ def test_folder_resumes_and_tells_failures(
     assert computed == ["anna 1", "børge"], "a touched scan and a lost result are computed again"
 
 
+@pytest.mark.slow
 def test_interrupted_batch_goes_on(
     openbct: Command, small: Small, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

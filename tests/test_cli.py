@@ -549,6 +549,7 @@ def check_first_bone_survives(out: Path, told: tuple[str, ...] = ("L1",)) -> Non
     assert not list(out.rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_disk_full_in_the_second_bone(openbct: Command, small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Path.open
     where = []
@@ -626,7 +627,9 @@ def test_a_bug_raises_in_python(small: Small, monkeypatch: pytest.MonkeyPatch) -
         package.analyze(as_scan(simulate()), package.GivenLabels((simulate().bodies,), ("L1",)), settings=quick)
 
 
-@pytest.mark.parametrize("stage", ["to_html", "to_pdf", "make_report"])
+@pytest.mark.parametrize(
+    "stage", [pytest.param("to_html", marks=pytest.mark.slow), "to_pdf", pytest.param("make_report", marks=pytest.mark.slow)]
+)
 def test_a_report_that_fails_costs_no_result(openbct: Command, small: Small, tmp_path: Path, monkeypatch, stage: str) -> None:
     from openbct import report
 
@@ -681,6 +684,7 @@ def test_calibration_that_fails_is_a_result(openbct: Command, small: Small, tmp_
     assert {bone["status"] for bone in result["bones"]} == {"refused"} and result["calibration"] is None
 
 
+@pytest.mark.slow
 def test_an_earlier_run_does_not_pass_for_this_one(openbct: Command, small: Small, tmp_path: Path, monkeypatch) -> None:
     assert openbct("analyze", small.nifti, *small.given, "--bones", "L1,L2", "-o", tmp_path, "--no-report").status == 0
     (tmp_path / "report.pdf").write_bytes(b"old")
