@@ -74,7 +74,7 @@ def test_one_number_changes_its_own_sentence_alone(case: Case, number: int) -> N
 def test_a_wide_t_score_and_hips_that_differ_are_said(case: Case) -> None:
     wide = draft(with_finding(case, 1, t_score_sd=0.6), TEXTS)
     said = next(one for one in wide if one.rule == "L2")
-    assert "between −3.1 and −0.8" in said.text and "−2.5 and of −1.0" in said.text
+    assert "is −2.0 ± 0.6" in said.text and "on both sides of −2.5 and of −1.0" in said.text
     left = case.bones[-1]
     assert left.strength is not None
     right = replace(left, bone="femur_right", strength=replace(left.strength, strength=0.8 * left.strength.strength))

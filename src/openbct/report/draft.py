@@ -209,9 +209,7 @@ def _straddles(finding: Finding, texts: Texts) -> Iterator[Sentence]:
         words = texts(
             "draft.L2",
             where=_plain(f"{_where(finding.bone, texts)} ({texts.find(f'short.{finding.quantity}', finding.quantity)})"),
-            t=texts.number(score, 1),
-            low=texts.number(low, 1),
-            high=texts.number(high, 1),
+            t=_spread(score, spread, texts),
             limits=texts("draft.and").join(texts.number(limit, 1) for limit in crossed),
         )
         yield Sentence("limitation", "L2", words, OWN, {f"{finding.bone} {finding.quantity} t_score": score})

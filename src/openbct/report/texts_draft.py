@@ -46,7 +46,7 @@ DRAFT: Final[Mapping[str, str]] = {
     "draft.C3": "{text}",
     # Limits
     "draft.L1": "{text}",
-    "draft.L2": "The T-score of the {where} is {t}, with 95 % between {low} and {high} by the calibration alone: on both sides of {limits}.",
+    "draft.L2": "The T-score of the {where} is {t}: its 95 % interval lies on both sides of {limits}.",
     "draft.and": " and of ",
     "draft.L3": "Not assessed: {bones}.",
     "draft.L4": "Strength stands on a scale that is provisional: it has no class and must not be set against published thresholds.",
