@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -20,6 +21,8 @@ from openbct.errors import InputError
 from openbct.followup import alignment, change, comparable, follow, tables
 from openbct.followup.change import Reading
 from openbct.followup.independent import independent_sd
+from openbct.io import comparison_schema
+from openbct.io.followup_files import followup_to_tables, write_followup
 from openbct.measures import measure_vertebra
 from openbct.phantoms import VertebraShape, vertebra_region
 from openbct.records import (
@@ -328,6 +331,48 @@ def test_the_report_of_a_follow_up():
     page = report.to_html(made)
     assert "Increase" in page and "Published mean changes" in page and "unverified: recalled" in page
     assert report.to_pdf(made)[:5] == b"%PDF-"
+
+
+# comparison.json ---------------------------------------------------------------------------------------------------
+
+
+@cache
+def written_by() -> dict:
+    """Return comparison.json of a plain follow-up, as it would be read."""
+    return json.loads(json.dumps(followup_to_tables(pair(), created="2026-01-31T12:00:00+00:00")))
+
+
+def test_every_follow_up_is_valid(tmp_path: Path):
+    jsonschema.Draft202012Validator.check_schema(comparison_schema())
+    for followup in (pair(), *odd(pair())):
+        write_followup(followup, tmp_path, created="2026-01-31T12:00:00+00:00")
+        jsonschema.validate(json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8")), comparison_schema())
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("schema",), "openbct-comparison/2"),
+        (("visits",), []),
+        (("visits", 0, "name"), "A^B"),
+        (("visits", 1, "date"), "15.1.2024"),
+        (("comparisons", 0, "changes", 0, "judgement"), "better"),
+        (("comparisons", 0, "changes", 0, "judgement"), "implausible"),
+        (("comparisons", 0, "changes", 0, "percent"), None),
+        (("comparisons", 0, "changes", 0, "precision", "mark"), "read"),
+        (("comparisons", 0, "alignments", 0, "transform"), [[1, 0, 0, 0]]),
+        (("trends", 0, "years"), [0]),
+        (("methods",), "words"),
+    ],
+)
+def test_what_is_no_follow_up_is_refused(path: tuple, value: object):
+    tables = json.loads(json.dumps(written_by()))
+    inner = tables
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(tables, comparison_schema())
 
 
 # The command -------------------------------------------------------------------------------------------------------

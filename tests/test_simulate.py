@@ -82,7 +82,7 @@ def test_a_simulated_scan_can_be_assessed(openbct: Command, small: Path, tmp_pat
     assert openbct("simulate", out, "--settings", small).status == 0
     said = openbct("analyze", out / "scan", "--labels", out / "labels.nii.gz", "-o", tmp_path / "result", "--bones", "L2", "--protocol",
                    protocol, "--no-report", "--json")  # fmt: skip
-    assert said.status == 0 and said.json["bones"][0]["strength_n"] > 500
+    assert said.status == 0 and said.json["bones"][0]["strength_n"] > 500 and said.json["input"]["simulated"] is True
 
 
 def test_nothing_is_written_over_unasked(openbct: Command, quick: Path, tmp_path: Path) -> None:
@@ -95,6 +95,7 @@ def test_nothing_is_written_over_unasked(openbct: Command, quick: Path, tmp_path
         assert bytes_of(out) == before
     assert openbct("simulate", out, "--settings", quick, "--force", "--format", "nifti").status == 0
     assert (out / "scan.nii.gz").exists() and not (out / "scan").exists()
+    assert read_scan(out / "scan.nii.gz").acquisition.simulated
 
 
 def test_what_an_interruption_left_is_done_again(

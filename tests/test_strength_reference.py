@@ -248,6 +248,7 @@ def table(path: Path, n: int = 60, **changes: Any) -> Path:
         "trabecular_vbmd_mg_cm3",
         "femoral_neck_abmd_g_cm2",
         "protocol",
+        "simulated",
     ]
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns)
@@ -277,6 +278,7 @@ def test_a_table_becomes_a_reference(tmp_path: Path, capsys: pytest.CaptureFixtu
         ({}, None, "without --protocol"), ({}, "femur-stance", "found rows of protocol"), ({"protocol": ""}, "femur-stance", 'scale = "none"'),
         ({"sex": ""}, "default", "no person with sex"), ({"age_years": "12"}, "default", "no person with sex"),
         ({"strength_n": "strong"}, "default", "strength_n that is no number"), ({"strength_n": "nan"}, "default", "strength_n that is no number"),
+        ({"simulated": "True"}, "default", "found 60 simulated scans"),
     ],
 )  # fmt: skip
 def test_a_table_that_cannot_serve_is_refused(changes: dict[str, str], protocol: str | None, words: str, tmp_path: Path) -> None:
@@ -313,6 +315,11 @@ def test_a_folder_of_results_becomes_a_cohort(tmp_path: Path, capsys: pytest.Cap
     (folder / "result.json").write_text(json.dumps({**content, "bones": [{"name": "L1"}]}), encoding="utf-8")
     with pytest.raises(InputError, match="damaged"):
         run_reference_build(tmp_path / "cohort", out, people="invented", protocol=None, as_json=True)
+    scanner = content["acquisition"] = {"manufacturer": "OpenBCT", "model": "Simulator"}
+    (folder / "result.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(SettingsError, match="found 1 simulated scans"):
+        run_reference_build(tmp_path / "cohort", out, people="invented", protocol=None, as_json=True)
+    content["acquisition"] = {**scanner, "model": "Other"}
     content["protocol"] = "mine 1"
     (folder / "result.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(SettingsError, match="found results of 2 protocols"):

@@ -1,13 +1,15 @@
 # ruff: noqa: E501  (the rows and sentences of a page)
 """Write docs/validation/followup.md: does a follow-up find a change that is there, and none that is not?
 
-    python docs/validation/make_followup.py FOLDER --simulate KIND-PERSON-DATE              one scan, kept in FOLDER
-    python docs/validation/make_followup.py FOLDER --analyse KIND-PERSON-DATE [BONE ...]    its bones, with both calibrations
-    python docs/validation/make_followup.py FOLDER --drawn FIRST LAST                       single vertebrae, drawn in fat
-    python docs/validation/make_followup.py FOLDER                                          the page, from what is kept
+    python docs/validation/make_followup.py FOLDER --simulate KIND-PERSON-DATE                    one scan, kept in FOLDER
+    python docs/validation/make_followup.py FOLDER --analyse KIND-PERSON-DATE [--bones BONE ...]  its bones, with both calibrations
+    python docs/validation/make_followup.py FOLDER --truth KIND-PERSON                            what changed in the drawing itself
+    python docs/validation/make_followup.py FOLDER --drawn FIRST LAST                             single vertebrae, drawn in fat
+    python docs/validation/make_followup.py FOLDER                                                the page, from what is kept
 
 ``KIND`` is ``spine`` (L1 to L3) or ``hips``; ``DATE`` is 0 for the baseline, 1 for the same person again, 2 for the person with 5 % more trabecular
-density. Each step takes a quarter of a minute on one core, a hip half of one.
+density. ``--found`` takes the built-in segmenter's masks instead of the drawn labels, ``--densities`` leaves strengths out. Each step takes a quarter
+of a minute on one core, a hip one and a half.
 """
 
 from __future__ import annotations
@@ -33,13 +35,27 @@ from openbct.phantoms import VertebraShape
 from openbct.phantoms.beam import scanner_beam
 from openbct.phantoms.canvas import empty
 from openbct.phantoms.spine import vertebra
-from openbct.pipeline import analyze
-from openbct.records import Acquisition, BoneMask, BoneResult, CalibratedVolume, Case, Patient, Scan, Step
-from openbct.segmentation import GivenLabels
-from openbct.settings import built_in, override, to_tables
+from openbct.pipeline import _coarse, analyze
+from openbct.plan import make_plan
+from openbct.records import (
+    Acquisition,
+    Assessment,
+    BoneMask,
+    BoneResult,
+    CalibratedVolume,
+    Calibrator,
+    Case,
+    Patient,
+    Scan,
+    Segmenter,
+    Step,
+)
+from openbct.segmentation import BuiltIn, GivenLabels
+from openbct.settings import Settings, built_in, override, to_tables
 from openbct.uncertainty import budgets_of, density_budgets, model_spread
+from openbct.versions import versions
 from openbct.visits import Change, FollowUp, Visit, VisitBone
-from openbct.volume import Volume
+from openbct.volume import Volume, crop
 
 HERE = Path(__file__).resolve().parent
 HIPS = ("femur_left", "femur_right")
@@ -68,10 +84,10 @@ def simulate(folder: Path, name: str) -> None:
     )
 
 
-def analyse(folder: Path, name: str, bones: tuple[str, ...]) -> None:
+def analyse(folder: Path, name: str, bones: tuple[str, ...], *, found: bool, strengths: bool) -> None:
     """Analyse bones of a kept scan with both calibrations and keep their visits."""
     image, labels, bodies, acquisition, patient = pickle.loads((folder / f"{name}.scan").read_bytes())
-    kind, _, date = name.split("-")
+    kind, number, date = name.split("-")
     scan = Scan(
         image,
         patient,
@@ -80,15 +96,16 @@ def analyse(folder: Path, name: str, bones: tuple[str, ...]) -> None:
         name,
         Step("reading", "A simulated scan."),
     )
-    segmenter = GivenLabels((labels, bodies) if kind == "spine" else (labels,), bones)
+    segmenter = BuiltIn(bones) if found else GivenLabels((labels, bodies) if kind == "spine" else (labels,), bones)
     changes = {
         "run": {"bones": list(bones), "threads": 1},
         "calibration": {"method": "phantom", "phantom": "mindways-model3"},
         "fractures": {"assess": False},
     }
-    case = analyze(scan, segmenter, settings=override(built_in(), changes, "validation"))
-    visits = {"phantom": visit_of(case), "phantomless": visit_of(_phantomless(case))}
-    path = folder / f"{name}.pkl"
+    settings = override(built_in(), changes, "validation")
+    case = analyze(scan, segmenter, settings=settings) if strengths else _calibrated(scan, segmenter, settings)
+    visits = {"phantom": visit_of(case), "phantomless": visit_of(_measured(case, Phantomless()))}
+    path = folder / f"{kind}{'found' if found else ''}-{number}-{date}.pkl"
     if path.exists():  # the other hip
         earlier = pickle.loads(path.read_bytes())
         visits = {method: replace(visit, bones={**earlier[method].bones, **visit.bones}) for method, visit in visits.items()}
@@ -97,17 +114,49 @@ def analyse(folder: Path, name: str, bones: tuple[str, ...]) -> None:
         print(name, bone.bone, bone.status, bone.strength.strength if bone.strength else bone.reason)
 
 
-def _phantomless(case: Case) -> Case:
-    """Return the case with densities by the tissues, without strengths."""
-    calibration = Phantomless()(case.scan, case.segmentation)
+def _calibrated(scan: Scan, segmenter: Segmenter, settings: Settings) -> Case:
+    """Return the case with densities by the phantom, without strengths."""
+    plan = make_plan(settings)
+    assessment = Assessment((), None, "", None, {}, Step("assessment", "None."))
+    case = Case(scan, segmenter(scan), None, (), assessment, settings.title, to_tables(settings), versions(), {}, ())
+    return _measured(case, plan.calibrator)
+
+
+def _measured(case: Case, calibrate: Calibrator) -> Case:
+    """Return the case with densities by another calibration, without strengths."""
+    calibration = calibrate(case.scan, case.segmentation)
     bones = []
     for name, mask in case.segmentation.bones.items():
         femur = name.startswith("femur")
         region = (locate_femur if femur else locate_vertebra)(mask, calibration)
         measures = (measure_femur if femur else measure_vertebra)(region, calibration)
         bones.append(BoneResult(name, "ok", None, (), (), region=region, measures=measures))
-    settings = {**case.settings, "calibration": {"method": "phantomless"}}
+    settings = {**case.settings, "calibration": {"method": calibration.method}}
     return replace(case, calibration=calibration, bones=tuple(bones), settings=settings)
+
+
+def truth(folder: Path, name: str) -> None:
+    """Keep what a person's change is in the drawing: the baseline's own regions and pose, without blur, noise and calibration."""
+    kind, number = name.split("-")
+    body, seed = person(int(number)), 10 * int(number) + (1000 if kind == "hips" else 0)
+    cut = spine_of if kind == "spine" else hips_of
+    drawings = [scan_at(cut(one), seed).density for one in (body, denser(body))]
+    visit = pickle.loads((folder / f"{name}-0.pkl").read_bytes())["phantom"]
+    plan, changes = make_plan(built_in()), dict[str, dict[str, float]]()
+    for bone, kept in visit.bones.items():
+        values: list[dict[str, float]] = []
+        for drawing in drawings:
+            lower = np.rint(np.linalg.solve(drawing.affine, kept.region.density.affine)[:3, 3]).astype(int)
+            part = crop(drawing, lower.tolist(), (lower + kept.region.density.shape).tolist())
+            region, recipe = replace(kept.region, density=part), plan.recipe(bone)
+            calibration = replace(visit.calibration, density=drawing)
+            measures = recipe.measure(region, calibration).values
+            values.append({key: measure.value for key, measure in measures.items()})
+            # On voxels of twice the edge: a ratio is asked for, not newtons.
+            values[-1]["strength"] = _coarse(recipe, plan)(region)
+        changes[bone] = {key: 100.0 * (values[1][key] / values[0][key] - 1.0) for key in values[0] if values[0][key] > 0}
+        print(name, bone, {key: round(value, 2) for key, value in changes[bone].items()})
+    (folder / f"truth-{name}.pkl").write_bytes(pickle.dumps(changes))
 
 
 def _sure(visit: Visit) -> Visit:
@@ -410,16 +459,22 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--simulate")
     parser.add_argument("--analyse")
+    parser.add_argument("--truth")
     parser.add_argument("--drawn", type=int, nargs=2)
-    parser.add_argument("bones", nargs="*")
+    parser.add_argument("--bones", nargs="*")
+    parser.add_argument("--found", action="store_true")
+    parser.add_argument("--densities", action="store_true")
     asked = parser.parse_args()
     if asked.simulate:
         simulate(asked.folder, asked.simulate)
     if asked.analyse:
-        analyse(asked.folder, asked.analyse, tuple(asked.bones) or (LEVELS if asked.analyse.startswith("spine") else HIPS))
+        bones = tuple(asked.bones or (LEVELS if asked.analyse.startswith("spine") else HIPS))
+        analyse(asked.folder, asked.analyse, bones, found=asked.found, strengths=not asked.densities)
+    if asked.truth:
+        truth(asked.folder, asked.truth)
     if asked.drawn:
         drawn(asked.folder, *asked.drawn)
-    if asked.simulate or asked.analyse or asked.drawn:
+    if asked.simulate or asked.analyse or asked.truth or asked.drawn:
         return
     pair_up(asked.folder)
     (HERE / "followup.md").write_text(page(asked.folder), encoding="utf-8")

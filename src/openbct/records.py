@@ -74,6 +74,10 @@ class Patient:
     """T-scores of a DXA: ``"femoral_neck"``, ``"total_hip"``, ``"lumbar_spine"``."""
 
 
+SIMULATOR = ("OpenBCT", "Simulator")
+"""Manufacturer and model that our own simulated scans name."""
+
+
 @dataclass(frozen=True)
 class Acquisition:
     """How the scan was made, in DICOM's words; every field may be unknown."""
@@ -95,6 +99,11 @@ class Acquisition:
     frame_of_reference_uid: str | None = None
     accession_number: str | None = None
     referring_physician: str | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """Made by our own simulator, as its header says."""
+        return (self.manufacturer, self.model) == SIMULATOR
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ..assessment.density import SITES as HIP_SITES
 from ..assessment.density import t_score
 from ..assessment.rules import rule_for
 from ..errors import InputError, SettingsError
+from ..records import SIMULATOR
 from ..reference_building import Observation
 from ..settings import to_tables
 from .request import Request, make_settings
@@ -67,12 +68,14 @@ def from_results(folder: Path) -> Cohort:
     found: list[Observation] = []
     kinds: dict[tuple[str, str], Mapping[str, Any]] = {}
     persons: set[str] = set()
+    simulated = 0
     minerals: set[str] = set()
     twice = 0
     for path in sorted(folder.glob("*/result.json")):
         result = read_result(path.parent)
         try:
             kinds[(str(result["protocol"]), str(result["versions"]["openbct"]))] = result["settings"]
+            simulated += _simulated(result)
             person = str(result["patient"].get("identifier") or result["input"]["sha256"])
             if person in persons:
                 twice += 1
@@ -85,6 +88,7 @@ def from_results(folder: Path) -> Cohort:
             raise InputError(
                 f"found a result.json that is damaged ({type(error).__name__}), expected a whole one; analyse that scan again"
             ) from error
+    _refuse_simulated(simulated)
     if len(minerals) > 1:
         raise SettingsError(
             f"found densities of {' and '.join(sorted(minerals))}, expected those of one mineral: thresholds of the two are not one another's"
@@ -101,6 +105,20 @@ def from_results(folder: Path) -> Cohort:
     ((protocol, version), settings), *_ = kinds.items()
     cautions = (f"{twice} results were of a person who was there already, and were left out.",) if twice else ()
     return Cohort(protocol, settings, version, tuple(found), cautions)
+
+
+def _simulated(result: Mapping[str, Any]) -> bool:
+    """Return whether a result is of a simulated scan; results of earlier versions say it by their scanner alone."""
+    scanner = result.get("acquisition", {})
+    return bool(result["input"].get("simulated")) or (scanner.get("manufacturer"), scanner.get("model")) == SIMULATOR
+
+
+def _refuse_simulated(count: int) -> None:
+    if count:
+        raise SettingsError(
+            f"found {count} simulated scans in the cohort, expected scans of people: how strong a drawn bone is at a given density follows from how it "
+            "was drawn, so that thresholds of it would be those of the drawing; leave simulated scans out"
+        )
 
 
 def _bones(result: Mapping[str, Any]) -> list[Bone]:
@@ -145,6 +163,7 @@ def from_table(table: Path, protocol: str) -> Cohort:
         raise SettingsError(
             f"found rows of protocol {sorted(others)[0]!r}, expected {settings.title!r} alone: a reference belongs to one recipe"
         )
+    _refuse_simulated(len({row["scan"] for row in rows if (row.get("simulated") or "").strip().lower() == "true"}))
     people: dict[str, list[tuple[dict[str, Any], int]]] = {}
     for number, row in enumerate(rows, start=2):
         if row.get("status") not in ("refused", "failed") and row.get("strength_n") and row["scan"] and row["bone"]:

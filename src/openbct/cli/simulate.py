@@ -17,6 +17,7 @@ from ..phantoms import LabelSettings, Person, PhantomScan, SimulatedScan, cohort
 from ..phantoms.persons import torso_of
 from ..phantoms.phantomscan import simulate_phantom
 from ..phantoms.torso import region_of, simulate_torso
+from ..records import SIMULATOR
 from .simulate_request import Simulation, as_tables
 from .simulate_truth import truth_tables
 from .tell import Progress, print_json
@@ -222,7 +223,7 @@ def _write_scan(out: Path, simulated: SimulatedScan, simulation: Simulation) -> 
     asked = simulation.output
     if asked.format == "nifti":
         path = out / "scan.nii.gz"
-        write_volume(simulated.image, path)
+        write_volume(simulated.image, path, description=" ".join(SIMULATOR))
         return path, {"fault": None, "header": None}
     technique = Technique(simulation.scanner.mas, simulated.table_height, BODY_PARTS.get(simulation.image.region, "SPINE"))
     known: dict[str, Any] = {"patient": simulated.patient, "acquisition": simulated.acquisition, "technique": technique}

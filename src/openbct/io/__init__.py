@@ -7,6 +7,7 @@ from .dicom_write import write_ct_series
 from .dicom_wrong import FALSEHOODS, Falsehood, false_statements
 from .faults import FAULTS, Fault, apply_fault
 from .files import prepare_folder, write_bytes, write_json, write_table, write_volume
+from .followup_files import comparison_schema
 from .inspect import SeriesSummary, inspect_path
 from .label_write import drawn_labels, write_labels
 from .labels import check_grid, read_label_image, read_labels
@@ -41,6 +42,7 @@ __all__ = [
     "calibration_to_json",
     "case_digest",
     "check_grid",
+    "comparison_schema",
     "csv_rows",
     "drawn_labels",
     "false_statements",

@@ -70,6 +70,7 @@ def case_to_tables(case: Case, *, created: str, files: Mapping[str, Mapping[str,
         "acquisition_checks": [asdict(check) for check in case.examination.checks] if case.examination else [],
         "input": {
             "source": case.scan.source,
+            "simulated": case.scan.acquisition.simulated,
             "sha256": case.scan.digest,
             "labels": [{"source": source, "sha256": digest} for source, digest in case.segmentation.inputs],
             "unit": image.unit,
@@ -285,6 +286,7 @@ def _csv_row(case: Case, result: BoneResult) -> dict[str, Any]:
         "protocol": case.protocol,
         "strength_scale": (strength.scale or None) if strength else None,
         "input_sha256": case.scan.digest,
+        "simulated": case.scan.acquisition.simulated,
         "cautions": " | ".join(dict.fromkeys((*result.cautions, *case.cautions))),
     }
     return row

@@ -112,12 +112,12 @@ def _cell(value: Any) -> Any:
     return "" if value is None else value
 
 
-def write_volume(volume: Volume, path: Path) -> None:
-    """Write a volume as compressed NIfTI, LPS turned to the file's RAS.
+def write_volume(volume: Volume, path: Path, *, description: str = "") -> None:
+    """Write a volume as compressed NIfTI, LPS turned to the file's RAS; ``description`` goes into its header.
 
     Raises
     ------
     OutputError
         No room, no permission.
     """
-    write_bytes(path, nifti_bytes(volume))
+    write_bytes(path, nifti_bytes(volume, description=description))

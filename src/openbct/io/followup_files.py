@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,13 @@ from .files import prepare_folder, write_json, write_table
 
 SCHEMA = "openbct-comparison/1"
 COMPARISON, TABLE = "comparison.json", "comparison.csv"
+SCHEMA_FILE = Path(__file__).resolve().parents[1] / "data" / "comparison.schema.json"
+
+
+def comparison_schema() -> dict[str, Any]:
+    """Return the JSON schema of comparison.json, as published with the package."""
+    schema: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    return schema
 
 
 def write_followup(followup: FollowUp, folder: Path, *, created: str) -> list[Path]:

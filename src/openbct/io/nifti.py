@@ -205,8 +205,16 @@ CARET = 30
 """Kind of header extension that holds a label table in Caret's XML [R]."""
 
 
-def nifti_bytes(volume: Volume, names: Mapping[int, str] | None = None) -> bytes:
-    """Return a gzipped NIfTI-1 file of a volume; booleans become bytes, 64-bit floats 32-bit; ``names`` are those of its labels."""
+def read_description(path: Path) -> str:
+    """Return what a NIfTI image says of itself in its ``descrip`` field."""
+    return str(bytes(_open(path).header["descrip"]).rstrip(b"\0").decode("utf-8", "replace")).strip()
+
+
+def nifti_bytes(volume: Volume, names: Mapping[int, str] | None = None, *, description: str = "") -> bytes:
+    """Return a gzipped NIfTI-1 file of a volume; booleans become bytes, 64-bit floats 32-bit; ``names`` are those of its labels.
+
+    ``description`` is its own word on what it is, at most 79 letters.
+    """
     array = volume.array
     if array.dtype == bool:
         array = array.astype(np.uint8)
@@ -217,6 +225,7 @@ def nifti_bytes(volume: Volume, names: Mapping[int, str] | None = None) -> bytes
     image: Any = nib.Nifti1Image(np.asarray(array), RAS_LPS @ volume.affine)  # type: ignore[no-untyped-call]
     header: Any = image.header
     header.set_xyzt_units("mm")
+    header["descrip"] = description.encode()
     image.set_sform(RAS_LPS @ volume.affine, code=1)
     try:
         image.set_qform(RAS_LPS @ volume.affine, code=1)

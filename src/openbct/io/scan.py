@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..records import Acquisition, Mineral, Patient, Reference, Scan, Step
+from ..records import SIMULATOR, Acquisition, Mineral, Patient, Reference, Scan, Step
 from ..volume import Volume, canonical
 from .archive import open_files
 from .cautions import doubt_acquisition, doubt_geometry, doubt_values, doubt_voxels, name_orientation, refuse_acquisition
 from .choice import Choice, choose_series
 from .header import quiet, read_acquisition, read_patient, text
-from .nifti import check_density, check_hu, is_nifti, read_nifti
+from .nifti import check_density, check_hu, is_nifti, read_description, read_nifti
 from .pixels import Pixels, read_volume
 from .series import find_series
 
@@ -107,11 +107,15 @@ def _read_nifti_scan(path: Path, unit: str) -> Scan:
         "a NIfTI image does not say how it was made (kVp, kernel, slice thickness, maker, contrast) or who was scanned: nothing of"
         " it could be checked, and sex and age must be given for a class",
     )
-    refuse_acquisition(Acquisition(), volume.affine)
+    # Nothing else is told by it: a description is free text.
+    made = Acquisition()
+    if read_description(path) == " ".join(SIMULATOR):
+        made = Acquisition(manufacturer=SIMULATOR[0], model=SIMULATOR[1])
+    refuse_acquisition(made, volume.affine)
     step = Step("input", sentence, (), (*notes, *silent, *doubt_voxels(volume.affine), *cautions))
     volume = canonical(volume)
     source = f"NIfTI image of {volume.shape[2]} slices"
-    return Scan(volume, Patient(), Acquisition(), source, digest_volume(volume), step)
+    return Scan(volume, Patient(), made, source, digest_volume(volume), step)
 
 
 def digest_volume(volume: Volume) -> str:

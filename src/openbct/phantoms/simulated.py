@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Float
 
-from ..records import Acquisition, LabelMap, Patient
+from ..records import SIMULATOR, Acquisition, LabelMap, Patient
 from ..volume import Volume
 from .beam import Beam
 from .canvas import Canvas
@@ -67,8 +67,8 @@ def record(
     present = set(np.unique(canvas.labels).tolist())
     named = {**labels, **{rod.label: f"rod_{rod.name}" for rod in rods}}
     acquisition = Acquisition(
-        kvp=scanner.kvp, kernel=scanner.point_spread().name, slice_thickness=float(canvas.spacing[2]), manufacturer="OpenBCT",
-        model="Simulator", study_date="2024-01-15", image_type=("ORIGINAL", "PRIMARY", "AXIAL"), series_description=description,
+        kvp=scanner.kvp, kernel=scanner.point_spread().name, slice_thickness=float(canvas.spacing[2]),
+        manufacturer=SIMULATOR[0], model=SIMULATOR[1], study_date="2024-01-15", image_type=("ORIGINAL", "PRIMARY", "AXIAL"), series_description=description,
         contrast=contrast,
     )  # fmt: skip
     return SimulatedScan(
