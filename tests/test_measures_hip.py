@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from openbct.anatomy import locate_femur
 from openbct.errors import SegmentationError
-from openbct.measures import measure_femur
+from openbct.measures import femoral_densities, measure_femur
 from openbct.measures.hip import PIXEL, _narrowest
 from openbct.measures.soft_tissue import soft_tissue
 from openbct.phantoms import femur_region
@@ -80,6 +80,12 @@ def coarse_region() -> BoneRegion:
 @cache
 def coarse() -> BoneMeasures:
     return measure_femur(coarse_region(), calibrated(coarse_region().density))
+
+
+def test_densities_alone_are_those_of_the_whole_measurement() -> None:
+    alone = femoral_densities(coarse_region(), calibrated(coarse_region().density)).values
+    assert {"femoral_neck_abmd", "total_hip_abmd", "integral_vbmd"} <= set(alone)
+    assert alone == {name: coarse().values[name] for name in alone}
 
 
 @cache

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from openbct.errors import SegmentationError
-from openbct.measures import measure_vertebra
+from openbct.measures import measure_vertebra, vertebral_densities
 from openbct.records import BoneMask, BoneRegion, CalibratedVolume, Frame, Step
 from openbct.volume import Volume
 
@@ -126,6 +126,10 @@ def test_uncertainty_comes_from_the_calibration() -> None:
     assert found.uncertainty == pytest.approx(np.hypot(0.02 * hu, 3.0))
     assert measure_vertebra(region, calibration(region)).values["trabecular_vbmd"].uncertainty is None
     assert "trabecular_hu" not in measure_vertebra(region, calibration(region, method="given")).values
+    alone = vertebral_densities(region, calibration(region, covariance=spread)).values
+    whole = measure_vertebra(region, calibration(region, covariance=spread)).values
+    assert {"trabecular_vbmd", "integral_vbmd", "volume"} <= set(alone) < set(whole)
+    assert alone == {name: whole[name] for name in alone}
 
 
 @pytest.mark.data

@@ -180,9 +180,8 @@ def analyze_bone(
     try:
         region = run("anatomy", "region", lambda: recipe.locate(mask, calibration))
         measured = run("measures", "measures", lambda: recipe.measure(region, calibration))
-        budgets = _timed(
-            "uncertainty", bone, lambda: density_budgets(region, measured, calibration, recipe.measure), _unseen, seconds
-        )
+        again = recipe.densities or recipe.measure
+        budgets = _timed("uncertainty", bone, lambda: density_budgets(region, measured, calibration, again), _unseen, seconds)
         specimen = run("mount", "specimen", lambda: recipe.loadcase.mount(region))
         boundary = recipe.loadcase.constrain(specimen)
         model = run("model", "model", lambda: build_model(specimen, boundary, recipe.law, **recipe.elements))

@@ -20,7 +20,7 @@ from .linear import CRAWFORD_2003, PISTOIA_2002, SCHILEO_2014, LinearTest
 from .loadcases import AsScanned, AxialCompression, SidewaysFall, Stance
 from .materials import MATERIALS, TRANSVERSE
 from .measured_against import standards_of
-from .measures import measure_femur, measure_vertebra, measure_whole_vertebra
+from .measures import femoral_densities, measure_femur, measure_vertebra, measure_whole_vertebra, vertebral_densities
 from .plugins import find, is_spec, load
 from .protocol_rules import SITES
 from .records import (
@@ -44,7 +44,6 @@ from .strength_reference import StrengthReference
 from .uncertainty import ModelSpread, model_spread
 
 VirtualTest = MechanicalTest | LinearTest | SofteningTest
-"""Every kind of test; the pipeline knows what measures each."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,7 @@ class Recipe:
     test: VirtualTest
     elements: Mapping[str, Any] = field(default_factory=dict)  # beside the law: keywords of openbct.femodel.build_model
     spread: ModelSpread | None = None  # what modelling choices are worth; None: the default's study does not speak for it
+    densities: Callable[[BoneRegion, CalibratedVolume], BoneMeasures] | None = None  # of `measure`, for budgets; None: all of it
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,8 @@ class Plan:
     femur: Recipe
     threads: int | None
     title: str  # name and version of the protocol
-    sites: tuple[str, ...] = SITES
-    """Kinds of bone that the protocol is made for."""
-    fractures: Mapping[str, Any] | None = field(default_factory=dict)
-    """Keywords of :func:`openbct.fractures.assess_fractures`; ``None``: nobody looks for fractures."""
+    sites: tuple[str, ...] = SITES  # kinds of bone that the protocol is made for
+    fractures: Mapping[str, Any] | None = field(default_factory=dict)  # of openbct.fractures.assess_fractures; None: nobody looks
     least_confidence: float = 0.0  # of a mask; below, its bone is refused
     standards: Standards = field(default_factory=Standards)  # what the numbers are held against
     risk: RiskStandards = field(default_factory=RiskStandards)
@@ -101,6 +99,7 @@ def make_plan(settings: Settings, *, phantom_scan: Scan | None = None, reference
             *_law_and_test(vertebra, VERTEBRA_TEST, _SPANS[vertebra.pose]),
             elements=_elements(vertebra),
             spread=model_spread("vertebra") if vertebra == built_in().vertebra else None,
+            densities=vertebral_densities if vertebra.pose == "endplates" else None,
         ),
         femur=Recipe(
             locate_femur,
@@ -109,6 +108,7 @@ def make_plan(settings: Settings, *, phantom_scan: Scan | None = None, reference
             *_law_and_test(femur, *_FEMORAL[femur.loadcase]),
             elements=_elements(femur),
             spread=model_spread("stance" if stands else "fall") if femur == studied else None,
+            densities=femoral_densities,
         ),
         threads=settings.run.threads or None,
         title=settings.title,
@@ -316,5 +316,5 @@ def _linear_test(default: MechanicalTest, asked: MechanicalSettings, span: str) 
         )
         words += f", mean over a sphere of {known['averaging']:g} mm" if known["averaging"] else ""
         return LinearTest("principal_strain", words, SCHILEO_2014, **known)
-    words = f"{asked.coefficient:g} times stiffness times {span}"
-    return LinearTest("height", words, CRAWFORD_2003, coefficient=asked.coefficient or 0.0, **known)
+    known["coefficient"] = asked.coefficient or 0.0
+    return LinearTest("height", f"{asked.coefficient:g} times stiffness times {span}", CRAWFORD_2003, **known)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .hip import measure_femur
-from .spine import measure_vertebra, measure_whole_vertebra
+from .hip import femoral_densities, measure_femur
+from .spine import measure_vertebra, measure_whole_vertebra, vertebral_densities
 
-__all__ = ["measure_femur", "measure_vertebra", "measure_whole_vertebra"]
+__all__ = ["femoral_densities", "measure_femur", "measure_vertebra", "measure_whole_vertebra", "vertebral_densities"]

@@ -19,21 +19,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy import ndimage
 
 from ..density import check_scale, convert_mineral, density_uncertainty
 from ..errors import SegmentationError
 from ..mirror import mirror_image
 from ..records import Array, BoneMeasures, BoneRegion, CalibratedVolume, Measure, Reference, Step
-from ..volume import Affine, Volume, mirrored, resample, to_index, to_patient
+from ..volume import Volume, mirrored, to_index, to_patient
+from .hip_projection import PIXEL, Pixels, Projection, project
 from .hip_volumes import volumes_of
 from .soft_tissue import soft_tissue
 
-PIXEL = 0.5
-"""Edge of a pixel of the projection [mm]; DXA scanners have 0.5 to 1 mm [R, D]."""
-DEPTH_STEP = 1.0
-"""Step of the sum from front to back [mm] [D]."""
 NECK_WIDTH = 15.0
 """Width of the neck region along the neck axis [mm]: Hologic's default box has 49 x 15 pixels (ISCD DXA Atlas [S]) of about 1 mm [R]."""
 WARDS_EDGE = 10.0
@@ -48,11 +45,6 @@ NECK_STEP = 0.5
 """Step of that search [mm] [D]."""
 NECK_FLAT = 1.02
 """Boxes up to this multiple of the least area draw the curve whose vertex is the place: the area is flat about its least [D]."""
-RIM, GROUND = 2.0, 4.0
-"""Reach of the blurred surface beyond the label, and of the soft tissue that is looked at around it [mm] [D]."""
-SOFT_TISSUE = 120.0
-"""Density up to which a voxel outside the label is soft tissue and not the next bone [mg/cm3] [D]."""
-
 REFERENCES = (
     Reference(
         "ISCD DXA Atlas, femoral neck box size and total hip region (Hologic): box of 49 x 15 pixels, lower border 10 pixels below; a box across the "
@@ -69,24 +61,6 @@ REFERENCES = (
 
 WARDS_STRIDE = 4
 """Every so many pixels are tried as the middle of Ward's square [D]."""
-
-Pixels = Bool[Array, "u v"]
-
-
-@dataclass(frozen=True)
-class _Projection:
-    """Areal density and thickness of bone in a plane: u towards the patient's left, v along the shaft to proximal."""
-
-    areal: Float[Array, "u v"]
-    """[g/cm²]; in coarse voxels it spills over the silhouette."""
-    gathered: Float[Array, "u v"]
-    """The same, with what was spilled put back on the nearest pixel of the silhouette [g/cm²]."""
-    thickness: Float[Array, "u v"]
-    """[mm]"""
-    affine: Affine
-    """Of the picture, one voxel thick: u, depth, v."""
-    depth: float
-    """[mm]"""
 
 
 def measure_femur(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMeasures:
@@ -105,87 +79,72 @@ def measure_femur(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMeasu
     SettingsError
         Region and calibration are on different density scales.
     """
-    check_scale(region.density, calibrated)
-    if not region.mask.array.any():
-        raise SegmentationError(f"found no voxel in the mask of {region.bone}, expected a proximal femur; check the labels")
-    left = region.side == "left"
     tissue = soft_tissue(region, calibrated)
-    if left:
-        region = mirror_image(region)
-    bone_density, cautions = _mineral_density(region, calibrated)
-    projection = _project(region, bone_density)
-    regions, doubts = _regions(region, projection)
-    values: dict[str, Measure] = {}
-    for name, pixels in regions.items():
-        values |= _areal_measures(name, pixels, projection, calibrated)
-    values |= _volumetric_measures(region, calibrated)
+    left, region = region.side == "left", _as_right(region, calibrated)
+    seen = _see(region, calibrated)
+    wards = _wards(seen)
+    regions = seen.regions | ({"wards": wards} if wards is not None else {})
+    values = dict(_densities(region, calibrated, seen.projection, regions))
     values |= {} if tissue is None else {"trochanteric_soft_tissue": tissue}
-    bodies, more = volumes_of(region, regions, projection.affine, calibrated)
+    affine = seen.projection.affine
+    bodies, more = volumes_of(region, regions, affine, calibrated)
     values |= more
-    pictures = {"projection": Volume(projection.areal[:, None, :], projection.affine, "g/cm2")}
-    pictures |= {name: Volume(pixels[:, None, :], projection.affine, "mask") for name, pixels in regions.items()}
+    pictures = {"projection": Volume(seen.projection.areal[:, None, :], affine, "g/cm2")}
+    pictures |= {name: Volume(pixels[:, None, :], affine, "mask") for name, pixels in regions.items()}
     pictures |= bodies
     if left:
         pictures = {name: mirrored(picture) for name, picture in pictures.items()}
-    return BoneMeasures(region.bone, values, pictures, _describe(tuple(cautions + doubts)))
+    return BoneMeasures(region.bone, values, pictures, _describe(seen.doubts))
 
 
-def _mineral_density(region: BoneRegion, calibrated: CalibratedVolume) -> tuple[Volume, list[str]]:
-    """Return the bone's own density in K2HPO4 equivalent [mg/cm³], with what blur has carried over its surface.
+def femoral_densities(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMeasures:
+    """Return what :func:`measure_femur` reads of areal and integral density, without the rest and its pictures: half the time.
 
-    A rim around the label holds the outer part of the blurred cortex on a ground of soft tissue. Its excess over the soft
-    tissue farther out belongs to the bone, as DXA would count it; without it coarse voxels lose a fifth of the mineral.
+    Raises
+    ------
+    SegmentationError
+        The projected neck or trochanters cannot be delimited.
+    SettingsError
+        Region and calibration are on different density scales.
     """
-    values, _, doubts = convert_mineral(region.density.array, calibrated.mineral, "K2HPO4")
-    spacing = region.mask.spacing
-    distance = ndimage.distance_transform_edt(~region.mask.array, sampling=spacing)
-    # A voxel that touches the label by its edge still holds some of the surface.
-    reach = max(RIM, 1.45 * float(spacing.max()))
-    rim = (distance > 0.0) & (distance <= reach)
-    ground = (distance > reach) & (distance <= reach + max(GROUND, 2.0 * float(spacing.max()))) & (values < SOFT_TISSUE)
-    sigma = GROUND / spacing
-    weight = ndimage.gaussian_filter(ground.astype(float), sigma)
-    mean = ndimage.gaussian_filter(np.where(ground, values, 0.0), sigma) / np.maximum(weight, 1e-6)
-    excess = np.where(weight > 1e-3, values - mean, 0.0)
-    kept = np.where(region.mask.array, values, np.where(rim, excess, 0.0))
-    return region.density.with_array(kept), [f"{region.bone}: {doubt}" for doubt in doubts]
+    region = _as_right(region, calibrated)
+    seen = _see(region, calibrated)
+    return BoneMeasures(region.bone, _densities(region, calibrated, seen.projection, seen.regions), {}, _describe(seen.doubts))
 
 
-def _project(region: BoneRegion, density: Volume) -> _Projection:
-    """Return the bone summed from front to back, in the pose of a DXA scan."""
-    axes, origin = _pose(region), region.landmarks["head_centre"]
-    local = (to_patient(region.mask.affine, np.argwhere(region.mask.array).astype(float)) - origin) @ axes
-    room = float(region.mask.spacing.max()) + 2.0
-    edges = np.array([PIXEL, DEPTH_STEP, PIXEL])
-    first = np.floor((local.min(axis=0) - room) / edges).astype(int)
-    count = np.ceil((local.max(axis=0) + room) / edges).astype(int) - first + 1
-    affine = np.eye(4)
-    affine[:3, :3] = axes * edges
-    affine[:3, 3] = origin + axes @ (first * edges)
-    shape = (int(count[0]), int(count[1]), int(count[2]))
-    areal = resample(density, shape, affine, order=1).array.sum(axis=1) * DEPTH_STEP / 1e4
-    thickness = (resample(region.mask, shape, affine, order=1).array >= 0.5).sum(axis=1) * DEPTH_STEP
-    depth = float(count[1]) * DEPTH_STEP
-    flat = affine.copy()
-    flat[:3, 1] = axes[:, 1] * depth
-    flat[:3, 3] = affine[:3, 3] + axes[:, 1] * (depth - DEPTH_STEP) / 2
-    _, nearest = ndimage.distance_transform_edt(thickness <= 0.0, return_indices=True)
-    gathered = np.zeros_like(areal)
-    np.add.at(gathered, tuple(nearest), areal)
-    return _Projection(areal, gathered, thickness, flat, depth)
+@dataclass(frozen=True)
+class _Seen:
+    """A projected bone with its regions."""
+
+    projection: Projection
+    regions: dict[str, Pixels]
+    along: Float[Array, "u v"]
+    """From the middle of the neck region towards the head [mm]."""
+    across: Float[Array, "u v"]
+    """From the neck's axis, down the shaft positive [mm]."""
+    doubts: tuple[str, ...]
 
 
-def _pose(region: BoneRegion) -> Float[Array, "3 3"]:
-    """Return the picture's axes as columns: u in the plane of shaft and neck towards the left, depth to the back, v up the shaft."""
-    shaft = region.frame.axes[:, 2]
-    neck = region.landmarks["head_centre"] - region.landmarks["neck_centre"]
-    across = neck - float(neck @ shaft) * shaft
-    across = across / np.linalg.norm(across)
-    return np.column_stack([across, np.cross(shaft, across), shaft])
+def _as_right(region: BoneRegion, calibrated: CalibratedVolume) -> BoneRegion:
+    """Return the bone as a right one, once it is known that it can be measured."""
+    check_scale(region.density, calibrated)
+    if not region.mask.array.any():
+        raise SegmentationError(f"found no voxel in the mask of {region.bone}, expected a proximal femur; check the labels")
+    return mirror_image(region) if region.side == "left" else region
 
 
-def _regions(region: BoneRegion, projection: _Projection) -> tuple[dict[str, Pixels], list[str]]:
-    """Return the pixels of neck, trochanter, intertrochanteric region and total hip."""
+def _densities(
+    region: BoneRegion, calibrated: CalibratedVolume, projection: Projection, regions: Mapping[str, Pixels]
+) -> Mapping[str, Measure]:
+    values: dict[str, Measure] = {}
+    for name, pixels in regions.items():
+        values |= _areal_measures(name, pixels, projection, calibrated)
+    return values | dict(_volumetric_measures(region, calibrated))
+
+
+def _see(region: BoneRegion, calibrated: CalibratedVolume) -> _Seen:
+    """Return the projection with the pixels of neck, trochanter, intertrochanteric region and total hip."""
+    projection, doubts = project(region, calibrated)
     bone = projection.thickness > 0.0
     u, v = (grid * PIXEL for grid in np.indices(bone.shape))
     place = {name: to_index(projection.affine, point)[[0, 2]] * PIXEL for name, point in region.landmarks.items()}
@@ -206,7 +165,6 @@ def _regions(region: BoneRegion, projection: _Projection) -> tuple[dict[str, Pix
     corner = centre - NECK_WIDTH / 2 * along + float(across[lateral_edge].max()) * down
     lowest = float(place["lesser_trochanter_axis"][1]) - BELOW_TROCHANTER
     end = float(place["shaft_end"][1])
-    doubts = []
     if end > lowest:
         doubts.append(
             f"{region.bone}: the image ends {end - lowest:.0f} mm above the lower border of the total hip; its dense shaft is missing there, "
@@ -231,8 +189,7 @@ def _regions(region: BoneRegion, projection: _Projection) -> tuple[dict[str, Pix
         "intertrochanteric": intertrochanteric,
         "total_hip": neck | body,
     }
-    wards = _wards((neck | body) & (t >= -NECK_WIDTH / 2 - WARDS_REACH), projection, (t, across))
-    return regions | ({"wards": wards} if wards is not None else {}), doubts
+    return _Seen(projection, regions, t, across, tuple(doubts))
 
 
 def _narrowest(bone: Pixels, t: Float[Array, "u v"]) -> float:
@@ -252,18 +209,21 @@ def _narrowest(bone: Pixels, t: Float[Array, "u v"]) -> float:
     return float(np.clip(-curve[1] / (2.0 * curve[0]), places[flat][0], places[flat][-1])) if curve[0] > 0.0 else least
 
 
-def _wards(where: Pixels, projection: _Projection, place: tuple[Float[Array, "u v"], Float[Array, "u v"]]) -> Pixels | None:
-    """Return the square of least density, all of it on the bone, its centre among the given pixels; ``None`` where none fits."""
-    bone = projection.thickness > 0.0
-    t, across = place
+def _wards(seen: _Seen) -> Pixels | None:
+    """Return the square of least density, all of it on the bone, its centre in or near the neck region; ``None`` where none fits."""
+    projection, t, across = seen.projection, seen.along, seen.across
+    bone, reach = projection.thickness > 0.0, int(np.ceil(WARDS_EDGE / np.sqrt(2.0) / PIXEL)) + 1
     best: tuple[float, Pixels] | None = None
-    for i, j in np.argwhere(where)[::WARDS_STRIDE]:
-        square = (np.abs(t - t[i, j]) <= WARDS_EDGE / 2) & (np.abs(across - across[i, j]) <= WARDS_EDGE / 2)
-        if not bone[square].all():
+    for i, j in np.argwhere(seen.regions["total_hip"] & (t >= -NECK_WIDTH / 2 - WARDS_REACH))[::WARDS_STRIDE]:
+        near = (slice(max(i - reach, 0), i + reach + 1), slice(max(j - reach, 0), j + reach + 1))
+        square = (np.abs(t[near] - t[i, j]) <= WARDS_EDGE / 2) & (np.abs(across[near] - across[i, j]) <= WARDS_EDGE / 2)
+        if not bone[near][square].all():
             continue
-        mean = float(projection.gathered[square].mean())
+        mean = float(projection.gathered[near][square].mean())
         if best is None or mean < best[0]:
-            best = (mean, square)
+            whole = np.zeros(bone.shape, dtype=bool)
+            whole[near] = square
+            best = (mean, whole)
     return None if best is None else best[1]
 
 
@@ -276,7 +236,7 @@ def _piece_at(bone: str, pixels: Pixels, place: Float[Array, "2"]) -> Pixels:
     return np.asarray(labels == labels[i, j])
 
 
-def _areal_measures(name: str, pixels: Pixels, projection: _Projection, calibrated: CalibratedVolume) -> Mapping[str, Measure]:
+def _areal_measures(name: str, pixels: Pixels, projection: Projection, calibrated: CalibratedVolume) -> Mapping[str, Measure]:
     """Return areal density, mineral content and area of one region."""
     words = f"{name.replace('_', ' ')}, projected from front to back"
     area = float(pixels.sum()) * PIXEL**2 / 100.0

@@ -79,11 +79,39 @@ def measure_vertebra(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMe
     SettingsError
         Region and calibration are on different density scales.
     """
-    check_scale(region.density, calibrated)
+    roi = _trabecular_region(region, calibrated)
+    values, cautions = _densities(region, roi, calibrated)
     mask = region.mask
-    if not mask.array.any():
-        raise SegmentationError(f"found no voxel in the mask of {region.bone}, expected a vertebral body; check the labels")
-    roi = _trabecular_region(region)
+    values["mid_area"] = Measure(roi.area, "mm2", f"cross-section of the body, mean over the {roi.slab:.0f} mm at mid-height")
+    values["mean_area"] = Measure(region.lengths["mean_area"], "mm2", "volume of the body over its height")
+    shell = measure_shell(mask, region.density, ASSUMED)
+    values |= _thickness(region, shell)
+    regions = {
+        "body": mask,
+        "trabecular": mask.with_array(roi.trabecular),
+        "inner": mask.with_array(roi.inner),
+        "cortex": mask.with_array(shell_mask(mask, shell)),
+    }
+    return BoneMeasures(region.bone, values, regions, _describe(region, values, cautions))
+
+
+def vertebral_densities(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMeasures:
+    """Return what :func:`measure_vertebra` reads of density, and the volume, without its shell: a fifth of the time.
+
+    Raises
+    ------
+    SegmentationError
+        The mask holds no voxel.
+    SettingsError
+        Region and calibration are on different density scales.
+    """
+    values, cautions = _densities(region, _trabecular_region(region, calibrated), calibrated)
+    return BoneMeasures(region.bone, values, {}, _describe(region, values, cautions))
+
+
+def _densities(region: BoneRegion, roi: _Region, calibrated: CalibratedVolume) -> tuple[dict[str, Measure], tuple[str, ...]]:
+    """Return the densities and the volume, and what is doubtful of them."""
+    mask = region.mask
     unit = f"mg/cm3 {calibrated.mineral}"
     values: dict[str, Measure] = {}
     cautions: list[str] = []
@@ -122,17 +150,7 @@ def measure_vertebra(region: BoneRegion, calibrated: CalibratedVolume) -> BoneMe
         add_density("peripheral_vbmd", outer, f"outer {roi.inset:.1f} mm of the body, cortex and endplates included")
     add_density("integral_vbmd", mask.array, "whole body with its cortex")
     values["volume"] = Measure(float(mask.array.sum()) * mask.voxel_volume / 1000.0, "cm3", "vertebral body")
-    values["mid_area"] = Measure(roi.area, "mm2", f"cross-section of the body, mean over the {roi.slab:.0f} mm at mid-height")
-    values["mean_area"] = Measure(region.lengths["mean_area"], "mm2", "volume of the body over its height")
-    shell = measure_shell(mask, region.density, ASSUMED)
-    values |= _thickness(region, shell)
-    regions = {
-        "body": mask,
-        "trabecular": mask.with_array(roi.trabecular),
-        "inner": mask.with_array(roi.inner),
-        "cortex": mask.with_array(shell_mask(mask, shell)),
-    }
-    return BoneMeasures(region.bone, values, regions, _describe(region, values, tuple(cautions)))
+    return values, tuple(cautions)
 
 
 def _thickness(region: BoneRegion, shell: Shell) -> dict[str, Measure]:
@@ -168,9 +186,12 @@ def measure_whole_vertebra(region: BoneRegion, calibrated: CalibratedVolume) -> 
     return BoneMeasures(region.bone, values, {"vertebra": mask}, Step("measures", sentence))
 
 
-def _trabecular_region(region: BoneRegion) -> _Region:
-    """Return the ellipse in the mid-height slab and the inner body, on the grid of the region."""
+def _trabecular_region(region: BoneRegion, calibrated: CalibratedVolume) -> _Region:
+    """Return the ellipse in the mid-height slab and the inner body, on the grid of the region, once it is known that it can be measured."""
+    check_scale(region.density, calibrated)
     mask, frame = region.mask, region.frame
+    if not mask.array.any():
+        raise SegmentationError(f"found no voxel in the mask of {region.bone}, expected a vertebral body; check the labels")
     coarsest = float(mask.spacing.max())
     inset = INSET + coarsest / 2
     depth = ndimage.distance_transform_edt(np.pad(mask.array, 1), sampling=mask.spacing)[1:-1, 1:-1, 1:-1]
