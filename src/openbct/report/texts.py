@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from .texts_bones import BONES
 from .texts_draft import DRAFT
+from .texts_scan import SCAN
 
 ENGLISH: Final[Mapping[str, str]] = {
     **DRAFT,
+    **SCAN,
+    **BONES,
     "language": "en",
     "title": "Biomechanical CT: bone strength and density",
     "subtitle.study": "CT of {date}",
@@ -141,66 +145,6 @@ ENGLISH: Final[Mapping[str, str]] = {
         "development; they must not be used alone to diagnose or to treat."
     ),
     "research.unread": "This report was made by software and has not yet been interpreted by a physician.",
-    # Acquisition sheet
-    "sheet.title": "CT for bone density and strength: what to ask the scanner for",
-    "sheet.for_hip": "hip",
-    "sheet.for_spine": "spine",
-    "sheet.for_both": "hip and spine",
-    "sheet.table": "Acquisition",
-    "sheet.lead": "For a CT made for this purpose, ask for the second column. A CT made for another reason is accepted within the third.",
-    "sheet.what": "What",
-    "sheet.ask": "Ask for",
-    "sheet.accept": "Accepted",
-    "sheet.source": "Source",
-    "sheet.statement": "Research use only: OpenBCT is not a cleared medical device. Dose and indication are the radiologist’s.",
-    # Adequacy
-    "adequacy.caption": "Each bone that was asked for or expected",
-    "adequacy.bone": "Bone",
-    "adequacy.status": "Status",
-    "adequacy.reason": "Why",
-    "status.ok": "✓ used",
-    "status.caution": "▲ used with caution",
-    "status.refused": "✗ refused",
-    "status.absent": "– not assessed",
-    "adequacy.fine": "No objection.",
-    "adequacy.checks": "How the scan was made, as measured in the image",
-    "adequacy.check": "What",
-    "adequacy.found": "Found",
-    "adequacy.limit": "Caution above",
-    "adequacy.where": "At",
-    "adequacy.check.ok": "✓ fine",
-    "adequacy.check.caution": "▲ caution",
-    "adequacy.check.refused": "✗ refused",
-    "adequacy.scan_only": "Doubts about the scan as a whole apply; see “Cautions”.",
-    # Fractures
-    "section.fractures": "Vertebral fractures",
-    "fractures.title": "Heights speak for a fracture",
-    "fractures.item": "{level}: {what}; {loss} ± {sd} % of the height lost",
-    "fractures.left_out": "Left out of the means of density and strength: {levels}. Their own values are given.",
-    "fractures.none_title": "No vertebral fracture of grade 1 or more",
-    "fractures.none": "{count} vertebrae, {first} to {last}, were looked at.",
-    "fractures.grade_1": "grade 1, possible: to be confirmed by a physician",
-    "fractures.grade_2": "grade 2, moderate",
-    "fractures.grade_3": "grade 3, severe",
-    "fractures.wedge": "wedge",
-    "fractures.biconcave": "biconcave",
-    "fractures.crush": "crush",
-    "fractures.caption": "Heights of the vertebral bodies in mm (expected without a fracture)",
-    "fractures.col_level": "Level",
-    "fractures.col_anterior": "Front",
-    "fractures.col_middle": "Middle",
-    "fractures.col_posterior": "Back",
-    "fractures.col_loss": "Loss, %",
-    "fractures.col_grade": "Grade",
-    "fractures.note": (
-        "Heights are those at 15 and 85 % of the depth of each body and the least between; what was to be expected follows from the level and from this "
-        "person’s other vertebrae. Loss: the greatest of the three, ± one standard deviation. Grade after Genant: 1 from 20 %, 2 from 25 %, 3 from 40 % "
-        "(limits of the protocol), with the chance that it is this one. Heights alone do not tell a fracture from Scheuermann’s disease, Schmorl’s nodes "
-        "or a vertebra short by nature: see “Cautions”."
-    ),
-    "fractures.ungraded": "Not graded: {reasons}",
-    "fractures.picture": "The spine from the side, cut along its curve, with the three heights of each vertebral body; grades by colour, line and number.",
-    "fractures.picture_alt": "Sagittal picture of the spine with heights drawn. Found: {found}",
     # Results
     "results.caption": "Measures of each bone",
     "results.measure": "Measure",
@@ -274,120 +218,6 @@ ENGLISH: Final[Mapping[str, str]] = {
     "hip.total_hip": "Total hip",
     "short.femoral_neck_abmd": "neck",
     "short.total_hip_abmd": "total",
-    # Bones
-    "bone.femur_left": "Left femur",
-    "bone.femur_right": "Right femur",
-    "bone.vertebra": "Vertebra {level}",
-    "bone.inline.femur_left": "left femur",
-    "bone.inline.femur_right": "right femur",
-    "bone.short.femur_left": "left",
-    "bone.short.femur_right": "right",
-    "bone.side_doubtful": "{bone} (side doubtful)",
-    "bone.refused": "{bone} refused",
-    "bone.reached": "What had been measured before the refusal is shown for information only.",
-    "bone.planes": (
-        "{bone} in the CT. Orange: outline of {what}{region}. {window} R, L, A, P, S, I: right, left, anterior, posterior, "
-        "superior, inferior{header}."
-    ),
-    "bone.planes_analysed": "what was analysed",
-    "bone.planes_given": "the label that was given",
-    "bone.planes_header": ", as the image header has them; its orientation is doubtful",
-    "bone.planes_region": "; blue: region of the density measure",
-    "bone.planes_confidence": (
-        "Confidence of the outline {value} (0 to 1): the overlap with the bone that the image, its thickness and the other "
-        "bones let expect; below 0.85 look at it closely."
-    ),
-    "bone.landmarks_femur": (
-        "Last picture: plane through neck and shaft, with the head's circle, the neck's axis and its narrowest section, the shaft's axis (dashed) "
-        "and the tips of the trochanters, seen from the front."
-    ),
-    "bone.landmarks_vertebra": (
-        "Last picture: mid-sagittal plane of the body, with the planes of both endplates, the plane half-way between them (dashed) and "
-        "anterior, middle and posterior height."
-    ),
-    "bone.window": "Window: level {level}, width {width} {unit}.",
-    "bone.planes_alt": "Axial, coronal and sagittal CT planes through the middle of {bone} with the outline of the bone.",
-    "bone.views": "{bone} from two sides and cut through the middle, coloured by density.",
-    "bone.views_failure": (
-        "{bone} from two sides and cut through the middle. Top: density. Bottom: equivalent plastic strain at the strength; {share} of the "
-        "bone has yielded."
-    ),
-    "bone.views_note": "Surfaces show the mean density within {density} mm and the largest strain within {failure} mm under them.",
-    "bone.motion": "{bone} under load, from the front and cut through its middle: from unloaded to the strength and back. Movement is drawn {times} times "
-    "as large as it is; dark is plastic strain. Only the last state was computed with these details: the steps before it are shares of it.",
-    "bone.motion_alt": "{bone} in motion: it gives way where the strain is drawn dark.",
-    "bone.views_alt": "{bone} in three dimensions and in a cut, coloured by density from 0 to {top} mg/cm³",
-    "bone.views_alt_failure": " and by plastic strain; {share} of the bone has yielded",
-    "bone.curve": "Force over travel. Diamond: strength, {criterion}. Dashed: initial stiffness.",
-    "bone.curve_alt": "Force-travel curve of {bone}: stiffness {stiffness}, strength {strength}, greatest force {maximum} at {travel} mm travel.",
-    "bone.projection": (
-        "{bone} projected from the front, as bone densitometry sees it. Orange: femoral neck; blue: the other regions of the total hip."
-    ),
-    "bone.projection_plain": "{bone} projected from the front, as bone densitometry sees it.",
-    "bone.projection_alt": "Frontal density projection of {bone} with the measured regions.",
-    "bone.strength": "Strength",
-    "bone.stiffness": "Stiffness",
-    "bone.criterion": "Criterion",
-    "bone.conditions": "Load case",
-    "bone.protocol": "Protocol",
-    "bone.protocol_text": "{protocol}; {scale}",
-    "bone.scale_provisional": "its scale is provisional, compare within it only",
-    "bone.scale_mapped": "its scale is mapped by a reference file",
-    "bone.scale_none": "no published threshold is meant for its test, compare within it only",
-    "bone.site": "Predicted fracture site",
-    "bone.site_text": "{site}, where {share} % of the plastic work is done (design rule, not validated)",
-    "site.head": "Head",
-    "site.neck": "Neck",
-    "site.intertrochanteric": "Intertrochanteric",
-    "site.subtrochanteric": "Subtrochanteric",
-    "bone.mesh": "Model",
-    "bone.mesh_text": "{elements} elements of {voxel} mm, solved in {seconds}",
-    "bone.failed": "Bone yielded at the strength",
-    "overview.caption": "The whole scan summed from front to back and from side to side, like radiographs; outlines: the bones that were found.",
-    "overview.alt": "The whole scan from the front and from the side with the outlines of {bones}.",
-    "overview.none": "No bone was found in the scan.",
-    # Views and curves
-    "view.front_left": "From the front and left",
-    "view.back_right": "From behind and right",
-    "view.front": "From the front",
-    "view.back": "From behind",
-    "view.cut.vertebra": "Mid-sagittal cut",
-    "view.cut.femur": "Cut through neck and shaft",
-    "view.bar_density": "mg/cm³",
-    "view.bar_failure": "strain, %",
-    "curve.travel": "travel [mm]",
-    "curve.force": "force [kN]",
-    "curve.strength": "{value}",
-    # Directions of fall
-    "sweep.rotation": "internal rotation [degrees]",
-    "sweep.adduction": "adduction [degrees]",
-    "sweep.bar": "strength, % of the default direction",
-    "sweep.default": "default direction",
-    "sweep.weakest": "weakest direction",
-    # Calibration
-    "calibration.method": "Method",
-    "calibration.line": "Line",
-    "calibration.line_text": "{slope} mg/cm³ per HU × HU {intercept} mg/cm³",
-    "calibration.mineral": "Density means",
-    "calibration.mineral_text": "{mineral} equivalent",
-    "calibration.uncertainty": "Standard deviation at 100 mg/cm³",
-    "calibration.none": "No calibration was reached, so that no density and no strength is given.",
-    "calibration.given": "The input was density already: there is no reference to plot.",
-    "calibration.caption": "References in the scan (mean ± standard deviation of the voxels) and their residuals from the fit.",
-    "calibration.caption_water": " The HU of the rods are those after the maker's correction for their water; the table has those of the scan.",
-    "calibration.places": "Where each reference was sampled, in the axial and the coronal plane that show most of them. Abdominal window.",
-    "calibration.places_alt": "Two planes of the scan with the sampled regions: {names}.",
-    "calibration.alt": "Calibration plot of {count} references: {points}.",
-    "calibration.point": "{name} measured {mean} HU, residual {residual}",
-    "calibration.expected": "expected [{unit}]",
-    "calibration.residual": "residual",
-    "calibration.measured": "measured in the scan [HU]",
-    "calibration.table": "References",
-    "calibration.col_name": "Reference",
-    "calibration.col_mean": "Measured [HU]",
-    "calibration.col_expected": "Expected [{unit}]",
-    "calibration.col_residual": "Residual",
-    "calibration.col_voxels": "Voxels",
     # Cautions
     "cautions.refused": "Refused",
     "cautions.none": "No cautions were raised for this case.",
