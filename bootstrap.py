@@ -75,14 +75,22 @@ def demo(arguments: list[str]) -> None:
 def test(arguments: list[str]) -> None:
     """Lint, check types, run the tests."""
     python = str(environment("test"))
+    if arguments:
+        calculix()
+        run([python, "-m", "pytest", *arguments])
+        return
+    run([python, "-m", "ruff", "check", "."])
+    run([python, "-m", "ruff", "format", "--check", "."])
+    # beside the tests: the check of types keeps one core busy for a minute
+    types = subprocess.Popen([python, "-m", "mypy"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     calculix()
-    if not arguments:
-        run([python, "-m", "ruff", "check", "."])
-        run([python, "-m", "ruff", "format", "--check", "."])
-        run([python, "-m", "mypy"])
-        # a file stays with one worker: what its tests share is made once
-        arguments = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile", "--durations", "10"]
-    run([python, "-m", "pytest", *arguments])
+    # a file stays with one worker: what its tests share is made once
+    workers = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"]
+    tested = subprocess.run([python, "-m", "pytest", *workers, "--durations", "10"], cwd=ROOT, check=False).returncode
+    said, _ = types.communicate()
+    print(f"mypy: {said.strip()}", flush=True)
+    if tested or types.returncode:
+        sys.exit(tested or types.returncode)
 
 
 def docs(arguments: list[str]) -> None:
