@@ -9,8 +9,8 @@ import pytest
 import report_cases
 from openbct.assessment.age_curves import age_curves
 from openbct.records import AgeCurve, Case, ErrorBudget, ErrorPart, Finding, Patient, Reference
-from openbct.report.age_plot import age_plot
-from openbct.report.content import Figure, Pair, Table
+from openbct.report.age_plot import DASHES, age_plots
+from openbct.report.content import Figure, Table
 from openbct.report.references import Numbering
 from openbct.report.sureness import sureness
 from openbct.report.texts import ENGLISH
@@ -57,8 +57,8 @@ def test_curves_are_those_of_the_asked_population_or_all(population: str | None,
     assert spine[0].ages[0] == 47.5 and spine[0].means[0] == 139.2 and len(spine[0].ages) == len(spine[0].means)
     assert {curve.point for curve in curves if curve.quantity == "femoral_neck_abmd"} == {(70.0, 0.6)}  # of both hips the lower
     section = sureness(case_with(curves), TEXTS, Numbering())
-    assert section is not None and any(isinstance(block, Pair) for block in section.blocks)
-    assert age_plot(spine, TEXTS).startswith(b"<?xml")
+    assert section is not None and sum(isinstance(block, Figure) for block in section.blocks) == 1
+    assert age_plots([spine], TEXTS).startswith(b"<?xml") and len({str(dash) for dash in DASHES.values()}) == len(DASHES)
 
 
 def test_no_curve_where_nobody_knows_whose() -> None:
@@ -73,4 +73,4 @@ def test_one_curve_alone_is_a_figure() -> None:
     section = sureness(case_with(curves), TEXTS, Numbering())
     assert section is not None
     figure = next(block for block in section.blocks if isinstance(block, Figure))
-    assert "black participants [1]" in figure.caption and "90 mg/cm³" in figure.alt
+    assert "[1]" in figure.caption and "black participants" in figure.caption and "90 mg/cm³" in figure.alt

@@ -61,10 +61,11 @@ def make_report(
     sections += [broken] if broken is not None else []
     sure = sureness(case, texts, numbering)
     sections += [sure] if sure is not None else []
+    sections.append(calibration(case, texts))
     # Bones without results come last: they need little room and share a page.
     shown = sorted((bone for bone in case.bones if has_pictures(bone, case)), key=lambda bone: bone.region is None)
     sections += [bone_section(bone, case, texts) for bone in shown]
-    sections += [calibration(case, texts), cautions(case, texts), interpretation(case, texts, numbering, versions)]
+    sections += [cautions(case, texts), interpretation(case, texts, numbering, versions)]
     sections += [done, references(texts, numbering), provenance(case, texts)]
     patient, scan = case.scan.patient, case.scan.acquisition
     study = texts("subtitle.study", date=shorten(clean(scan.study_date), 20)) if scan.study_date else ""

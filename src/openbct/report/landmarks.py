@@ -46,14 +46,21 @@ def cut_frame(region: BoneRegion) -> tuple[Float[Array, "3"], Float[Array, "3"],
     return right, up, region.frame.origin
 
 
-def draw_landmarks(axes: Axes, image: Volume, region: BoneRegion, window: tuple[float, float], aspect: float) -> None:
-    """Draw the image in the bone's own plane, the outline of the bone, and its landmarks, as seen along the plane's normal."""
+def width_needed(region: BoneRegion, aspect: float) -> float:
+    """Return the width of a picture of bone and landmarks in the bone's own plane [mm], ``aspect`` times as wide as it is tall."""
+    low, high = _extent(region, *cut_frame(region))
+    return max(float(high[0] - low[0]), float(high[1] - low[1]) * aspect)
+
+
+def draw_landmarks(axes: Axes, image: Volume, region: BoneRegion, window: tuple[float, float], size: tuple[float, float]) -> None:
+    """Draw the image in the bone's own plane, the outline of the bone, and its landmarks, as seen along the plane's normal.
+
+    ``size`` is how much is shown, to the right and up [mm].
+    """
     right, up, centre = cut_frame(region)
     flat = {name: np.array([(point - centre) @ right, (point - centre) @ up]) for name, point in region.landmarks.items()}
     low, high = _extent(region, right, up, centre)
-    # the panel's shape, so that the picture fills it
-    size, middle = high - low, (low + high) / 2
-    size = np.array([max(size[0], size[1] * aspect), max(size[1], size[0] / aspect)])
+    middle = (low + high) / 2
     u = np.arange(-size[0] / 2, size[0] / 2, STEP) + middle[0]
     v = np.arange(-size[1] / 2, size[1] / 2, STEP) + middle[1]
     points = centre + u[None, :, None] * right + v[:, None, None] * up

@@ -18,7 +18,7 @@ from scipy import ndimage
 from ..records import Array, BoneRegion
 from ..volume import Volume, offset_in, to_index
 from . import drawing
-from .landmarks import can_draw, draw_landmarks, write_sides
+from .landmarks import can_draw, draw_landmarks, width_needed, write_sides
 
 HU_WINDOW: Final = (500.0, 2000.0)
 """Level and width of the bone window [HU] [design, usual bone setting]."""
@@ -52,21 +52,31 @@ def window(unit: str) -> tuple[float, float]:
 
 
 def bone_planes(image: Volume, outlines: Sequence[Outline], height: float = 52.0, region: BoneRegion | None = None) -> bytes:
-    """Return a PNG of the three planes through the middle of the first outline, and of the bone's own with its landmarks."""
+    """Return a PNG of the three planes through the middle of the first outline, and of the bone's own with its landmarks.
+
+    All have one scale, that of the plane that needs the most room; the others show more of what is around the bone.
+    """
     low, high = _box(outlines[0].mask, image, SURROUNDINGS)
     centre = np.rint(_middle(outlines[0].mask, image)).astype(int)
     canvas = drawing.new_figure(1.0, height)
     own = region is not None and can_draw(region)
     count = 4 if own else 3
     width = (drawing.PAGE_WIDTH - 2.0 * (count - 1)) / count
+    aspect = width / height
+    size = (high - low) * image.spacing
+    wide = max(max(float(size[right]), float(size[up]) * aspect) for _, _, right, up in PLANES)
+    if region is not None and own:
+        wide = max(wide, width_needed(region, aspect))
     for column, (name, across, right, up) in enumerate(PLANES):
         axes = drawing.place(canvas, column * (width + 2.0), 0.0, width, height)
-        view = _View(image, across, right, up, int(centre[across]), low, high)
-        _draw_plane(axes, view, outlines, width / height)
+        shown = _widened(image, low, high, {right: wide, up: wide / aspect})
+        view = _View(image, across, right, up, int(centre[across]), *shown)
+        middle = [((low + high - 2 * shown[0]) / 2 * image.spacing)[axis] for axis in (right, up)]
+        _draw_plane(axes, view, outlines, (wide, wide / aspect), middle)
         _caption(axes, name)
     if region is not None and own:
         axes = drawing.place(canvas, 3 * (width + 2.0), 0.0, width, height)
-        draw_landmarks(axes, image, region, window(image.unit), width / height)
+        draw_landmarks(axes, image, region, window(image.unit), (wide, wide / aspect))
         _ruler(axes)
     return drawing.to_png(canvas)
 
@@ -162,8 +172,10 @@ class _View:
         return (0.0, wide, 0.0, tall)
 
 
-def _draw_plane(axes: Axes, view: _View, outlines: Sequence[Outline], aspect: float) -> None:
-    """Draw the image in its window, the outlines, the letters and a scale."""
+def _draw_plane(
+    axes: Axes, view: _View, outlines: Sequence[Outline], size: tuple[float, float], middle: Sequence[float]
+) -> None:
+    """Draw the image in its window, the outlines, the letters and a scale: ``size`` around ``middle``, to the right and up [mm]."""
     level, width = window(view.image.unit)
     plane = view.take(view.image)
     flip = view.up == 1  # axial: anterior on top, and j runs posterior
@@ -183,7 +195,8 @@ def _draw_plane(axes: Axes, view: _View, outlines: Sequence[Outline], aspect: fl
         mask = view.take(outline.mask)
         if mask.any():
             _draw_outline(axes, mask[::-1] if flip else mask, extent, outline, named=False)
-    _fit(axes, extent, aspect)
+    height = extent[3] - middle[1] if flip else middle[1]
+    _show(axes, (middle[0] - size[0] / 2, middle[0] + size[0] / 2), (height - size[1] / 2, height + size[1] / 2))
     _letters(axes, view)
     _ruler(axes)
 
@@ -239,8 +252,13 @@ def _fit(axes: Axes, extent: tuple[float, float, float, float], aspect: float) -
     wide, tall = extent[1], extent[3]
     width = max(wide, tall * aspect)
     height = width / aspect
-    axes.set_xlim(wide / 2 - width / 2, wide / 2 + width / 2)
-    axes.set_ylim(tall / 2 - height / 2, tall / 2 + height / 2)
+    _show(axes, (wide / 2 - width / 2, wide / 2 + width / 2), (tall / 2 - height / 2, tall / 2 + height / 2))
+
+
+def _show(axes: Axes, across: tuple[float, float], upright: tuple[float, float]) -> None:
+    """Show just this part, without a frame."""
+    axes.set_xlim(*across)
+    axes.set_ylim(*upright)
     axes.set_aspect("auto")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -296,6 +314,15 @@ def _middle(mask: Volume, image: Volume) -> Float[Array, "3"]:
     where: Bool[Array, "i j k"] = mask.array
     own = np.array(ndimage.center_of_mass(where)) if where.any() else np.array(mask.shape) / 2.0
     return np.asarray(own + to_index(image.affine, mask.affine[:3, 3]))
+
+
+def _widened(image: Volume, low: Array, high: Array, sizes: dict[int, float]) -> tuple[Array, Array]:
+    """Return an index box grown about its middle to some sizes [mm] along some axes, as far as the image goes."""
+    low, high = low.copy(), high.copy()
+    for axis, size in sizes.items():
+        more = max(0, int(np.ceil((size / image.spacing[axis] - (high[axis] - low[axis])) / 2)))
+        low[axis], high[axis] = max(low[axis] - more, 0), min(high[axis] + more, image.shape[axis])
+    return low, high
 
 
 def _box(mask: Volume, image: Volume, margin: float) -> tuple[Array, Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..records import AgeCurve, BoneResult, Case, ErrorBudget
 from . import age_plot
-from .content import Block, Figure, Pair, Paragraph, Section, Table
+from .content import Block, Figure, Section, Table
 from .references import Numbering
 from .summary import usable
 from .wording import Texts, clean
@@ -37,12 +37,8 @@ def sureness(case: Case, texts: Texts, numbering: Numbering) -> Section | None:
     by_quantity = [
         [curve for curve in curves if curve.quantity == one] for one in dict.fromkeys(curve.quantity for curve in curves)
     ]
-    alone = by_quantity[-1:] if len(by_quantity) % 2 else []
-    for left, right in zip(by_quantity[::2], by_quantity[1::2]):
-        blocks.append(Pair((_figure(left, texts, numbering, 0.48),), (_figure(right, texts, numbering, 0.48),), 0.5))
-    blocks += [_figure(one, texts, numbering, 1.0) for one in alone]
-    if curves:
-        blocks.append(Paragraph(texts("sure.curve_note"), "note"))
+    if by_quantity:
+        blocks.append(_figure(by_quantity, texts, numbering))
     return Section("sureness", texts("section.sureness"), tuple(blocks)) if blocks else None
 
 
@@ -77,15 +73,18 @@ def _share(budget: ErrorBudget, source: str, texts: Texts) -> str:
     return "" if part is None or budget.value <= 0 else texts.number(100 * part.sd / budget.value, 1)
 
 
-def _figure(curves: list[AgeCurve], texts: Texts, numbering: Numbering, share: float) -> Figure:
-    one = curves[0]
-    name = texts.find(f"quantity.{one.quantity}", clean(one.quantity))
-    value = f"{texts.quantity(one.point[1], one.unit)} {texts.unit(one.unit.split(' ')[0])}"
-    caption = texts(
-        "sure.curve_one" if len(curves) == 1 else "sure.curve_several",
-        quantity=name,
-        population=", ".join(texts.find(f"population.{curve.population}", clean(curve.population)) for curve in curves),
-        reference=f"[{numbering.number(one.reference)}]",
-    )
-    alt = texts("sure.curve_alt", quantity=name, value=value, age=texts.number(one.point[0]))
-    return Figure(age_plot.age_plot(curves, texts, share), "image/svg+xml", caption, alt)
+def _figure(groups: list[list[AgeCurve]], texts: Texts, numbering: Numbering) -> Figure:
+    named, alts = [], []
+    for curves in groups:
+        one = curves[0]
+        name = texts.find(f"quantity.{one.quantity}", clean(one.quantity))
+        value = f"{texts.quantity(one.point[1], one.unit)} {texts.unit(one.unit.split(' ')[0])}"
+        named.append(f"{name} [{numbering.number(one.reference)}]")
+        alts.append(texts("sure.curve_alt", quantity=name, value=value, age=texts.number(one.point[0])))
+    parts = [texts("sure.curves", quantities="; ".join(named))]
+    parts += [texts("sure.curves_several")] if any(len(curves) > 1 for curves in groups) else []
+    alone = dict.fromkeys(curves[0].population for curves in groups if len(curves) == 1)
+    if alone:
+        parts.append(texts("sure.curves_one", population=", ".join(texts.find(f"population.{name}", clean(name)) for name in alone)))
+    caption = " ".join([*parts, texts("sure.curve_note")])
+    return Figure(age_plot.age_plots(groups, texts), "image/svg+xml", caption, " ".join(alts))

@@ -122,14 +122,13 @@ ENGLISH: Final[Mapping[str, str]] = {
         "within this recipe; that its newtons are not a testing machine’s is not in it. Between two scans of one patient most of calibration, pose and model "
         "cancels."
     ),
-    "sure.curve_one": "{quantity} over age, {population} participants {reference}: mean, one and two standard deviations; the patient with the 95 % interval.",
-    "sure.curve_several": (
-        "{quantity} over age {reference}: means of {population} participants, none of which is taken to be the patient’s; the patient with the 95 % interval."
-    ),
-    "sure.curve_note": "Published densities, by other scanners and calibrations. Strength has no curve: none is published in this recipe's newtons.",
+    "sure.curves": "Over age: {quantities}. Diamond: the patient, with the 95 % interval.",
+    "sure.curves_several": "Lines: means of participants of populations, none of which is taken to be the patient’s.",
+    "sure.curves_one": "Bands: one and two standard deviations of {population} participants.",
+    "sure.curve_note": "By other scanners and calibrations. Strength has no curve: none is published in this recipe's newtons.",
     "sure.curve_alt": "{quantity} of {value} at {age} years beside published means.",
     "sure.patient": "patient",
-    "sure.age": "Age [years]",
+    "sure.age": "Across: age [years]",
     "population.white": "white",
     "population.black": "black",
     "population.chinese": "Chinese",
