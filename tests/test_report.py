@@ -181,8 +181,8 @@ def test_pdf_is_archival_tagged_and_carries_its_typefaces(name):
 def test_sections_come_in_the_order_of_a_clinical_reading():
     keys = [section.key for section in made("plain").sections]
     assert keys == [
-        "summary", "adequacy", "results", "bone-l1", "bone-l2", "bone-femur-left",
-        "calibration", "cautions", "interpretation", "methods", "references", "provenance",
+        "summary", "adequacy", "results", "calibration", "bone-l1", "bone-l2", "bone-femur-left",
+        "cautions", "interpretation", "methods", "references", "provenance",
     ]  # fmt: skip
 
 

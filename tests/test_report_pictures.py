@@ -508,3 +508,13 @@ def test_names_of_references_stay_clear_of_the_letters_and_of_each_other():
     line = reference_places.LINE * 5
     assert above[1] <= 300 - reference_places.LETTERED * 5 - line and above[1] - other[1] >= line - 1e-6
     assert left[1] < 150 - line and free == [300, 280]
+
+
+def test_all_planes_of_a_bone_have_one_scale_that_shows_the_whole_of_it(monkeypatch):
+    shown = []
+    monkeypatch.setattr(slices, "_ruler", lambda axes: shown.append((*axes.get_xlim(), *axes.get_ylim())))
+    image = block_image((10, 10, 10), (20, 20, 40))
+    slices.bone_planes(image, [slices.Outline(image.with_array(image.array > 0, "mask"), drawing.CONTOUR)])
+    sizes = np.array([(right - left, top - bottom) for left, right, bottom, top in shown])
+    assert len(shown) == 3 and np.ptp(sizes, axis=0).max() < 1e-6
+    assert sizes[0, 1] >= 30 * image.spacing[2], "the tallest plane decides"

@@ -110,14 +110,9 @@ def _draw_sum(axes: Axes, view: _View, outlines: Sequence[Outline], paper: tuple
     dark, bright = np.percentile(summed, (2.0, 99.7))
     axes.set_facecolor("black")
     axes.imshow(
-        _enlarged(summed),
-        cmap="gray",
-        vmin=dark,
-        vmax=max(bright, dark + 1e-6),
-        extent=view.extent,
-        origin="lower",
+        _enlarged(summed), cmap="gray", vmin=dark, vmax=max(bright, dark + 1e-6), extent=view.extent, origin="lower",
         interpolation="bicubic",
-    )
+    )  # fmt: skip
     for outline in outlines:
         mask = view.take(outline.mask, project=True)
         if mask.any():
@@ -172,9 +167,7 @@ class _View:
         return (0.0, wide, 0.0, tall)
 
 
-def _draw_plane(
-    axes: Axes, view: _View, outlines: Sequence[Outline], size: tuple[float, float], middle: Sequence[float]
-) -> None:
+def _draw_plane(axes: Axes, view: _View, outlines: Sequence[Outline], size: tuple[float, float], middle: Sequence[float]) -> None:
     """Draw the image in its window, the outlines, the letters and a scale: ``size`` around ``middle``, to the right and up [mm]."""
     level, width = window(view.image.unit)
     plane = view.take(view.image)
@@ -183,14 +176,9 @@ def _draw_plane(
     extent = view.extent
     axes.set_facecolor("black")
     axes.imshow(
-        _enlarged(plane),
-        cmap="gray",
-        vmin=level - width / 2,
-        vmax=level + width / 2,
-        extent=extent,
-        origin="lower",
+        _enlarged(plane), cmap="gray", vmin=level - width / 2, vmax=level + width / 2, extent=extent, origin="lower",
         interpolation="bicubic",
-    )
+    )  # fmt: skip
     for outline in outlines:
         mask = view.take(outline.mask)
         if mask.any():
@@ -212,13 +200,8 @@ def _draw_outline(
     u = np.concatenate([[columns[0] - step[0]], columns, [columns[-1] + step[0]]])
     v = np.concatenate([[rows[0] - step[1]], rows, [rows[-1] + step[1]]])
     contours = axes.contour(
-        u,
-        v,
-        ndimage.gaussian_filter(padded.astype(float), 0.5),
-        levels=[0.5],
-        colors=[outline.colour],
-        linewidths=0.8 if named else 1.1,
-    )
+        u, v, ndimage.gaussian_filter(padded.astype(float), 0.5), levels=[0.5], colors=[outline.colour], linewidths=0.8 if named else 1.1
+    )  # fmt: skip
     contours.set_path_effects(drawing.halo(width=1.6 if named else 2.1))
     if named and outline.label:
         v0, u0 = ndimage.center_of_mass(padded)

@@ -85,6 +85,8 @@ def _figure(groups: list[list[AgeCurve]], texts: Texts, numbering: Numbering) ->
     parts += [texts("sure.curves_several")] if any(len(curves) > 1 for curves in groups) else []
     alone = dict.fromkeys(curves[0].population for curves in groups if len(curves) == 1)
     if alone:
-        parts.append(texts("sure.curves_one", population=", ".join(texts.find(f"population.{name}", clean(name)) for name in alone)))
+        parts.append(
+            texts("sure.curves_one", population=", ".join(texts.find(f"population.{name}", clean(name)) for name in alone))
+        )
     caption = " ".join([*parts, texts("sure.curve_note")])
     return Figure(age_plot.age_plots(groups, texts), "image/svg+xml", caption, " ".join(alts))
