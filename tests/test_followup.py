@@ -36,6 +36,7 @@ from openbct.records import (
     Step,
     StrengthResult,
 )
+from openbct.report import followup_names
 from openbct.report.followup_texts import FOLLOWUP, FOLLOWUP_ENGLISH
 from openbct.settings import built_in, to_tables
 from openbct.visits import FollowUp, ScanCheck, Visit, VisitBone
@@ -333,6 +334,25 @@ def test_the_report_of_a_follow_up():
     assert report.to_pdf(made)[:5] == b"%PDF-"
 
 
+def test_no_change_is_given_of_what_is_not_comparable():
+    other = visit(2, 115.0, turn=-5.0, shift=(-2, 1, 0))
+    done = follow([visit(0), replace(other, acquisition=replace(other.acquisition, kvp=80.0))])
+    page = report.to_html(report.make_followup_report(done, made_on=DAY))
+    assert "Not comparable" in page and "80 kV at the follow-up" in page
+    rows = [row for row in page.split("<tr") if "not comparable</td>" in row and "vBMD" in row]
+    assert rows and not any("%" in row for row in rows)
+    line = import_module("openbct.cli.compare")._line(done.comparisons[0].changes[0])
+    assert "%" not in line and line.endswith("NOT COMPARABLE")
+
+
+@pytest.mark.parametrize(
+    ("bones", "words"),
+    [("L1,L2,L3", "Spine, mean of L1–L3"), ("T12,L1,L3", "Spine, mean of T12, L1, L3"), ("L1,L2", "Spine, mean of L1, L2"), ("L2", "Vertebra L2")],
+)  # fmt: skip
+def test_names(bones: str, words: str):
+    assert followup_names.bone_name(bones, report.Texts(FOLLOWUP_ENGLISH)) == words
+
+
 # comparison.json ---------------------------------------------------------------------------------------------------
 
 
@@ -376,6 +396,23 @@ def test_what_is_no_follow_up_is_refused(path: tuple, value: object):
 
 
 # The command -------------------------------------------------------------------------------------------------------
+
+
+def test_results_in_another_order(openbct: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    late, early = visit(1), visit(0)
+    for name in ("late", "early"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr("openbct.io.read_case", lambda folder: folder.name)
+    monkeypatch.setattr("openbct.followup.visit_of", lambda case, date: late if case == "late" else early)
+    said = openbct("compare", tmp_path / "late", tmp_path / "early", "-o", tmp_path / "out", "--no-report")
+    assert said.status == 0 and "in the order of their dates: results 2, 1" in said.error
+    assert "2024-01-15 to 2025-01-15" in said.out
+
+
+def test_which_result_is_missing(openbct: Command, tmp_path: Path):
+    (tmp_path / "a").mkdir()
+    said = openbct("compare", tmp_path / "a", tmp_path / "a", "-o", tmp_path / "out")
+    assert said.status == 3 and "result 1: found no case.openbct" in said.error
 
 
 def test_the_command(openbct: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

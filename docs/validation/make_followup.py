@@ -4,12 +4,12 @@
     python docs/validation/make_followup.py FOLDER --simulate KIND-PERSON-DATE                    one scan, kept in FOLDER
     python docs/validation/make_followup.py FOLDER --analyse KIND-PERSON-DATE [--bones BONE ...]  its bones, with both calibrations
     python docs/validation/make_followup.py FOLDER --truth KIND-PERSON                            what changed in the drawing itself
-    python docs/validation/make_followup.py FOLDER --drawn FIRST LAST                             single vertebrae, drawn in fat
+    python docs/validation/make_followup.py FOLDER --drawn FIRST LAST [--quiet]                   single vertebrae, drawn in fat
     python docs/validation/make_followup.py FOLDER                                                the page, from what is kept
 
 ``KIND`` is ``spine`` (L1 to L3) or ``hips``; ``DATE`` is 0 for the baseline, 1 for the same person again, 2 for the person with 5 % more trabecular
-density. ``--found`` takes the built-in segmenter's masks instead of the drawn labels, ``--densities`` leaves strengths out. Each step takes a quarter
-of a minute on one core, a hip one and a half.
+density. ``--found`` takes the built-in segmenter's masks instead of the drawn labels (``KIND`` is then ``hipsfound`` in ``--truth``), ``--densities`` leaves
+strengths out, ``--quiet`` noise. Each step takes half a minute on one core.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from followup_scans import DENSER, LEVELS, MOST_MOVED, MOST_TURNED, denser, hips_of, person, scan_at, spine_of, turn_of
 from make_path import markdown
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from openbct.anatomy import locate_femur, locate_vertebra
 from openbct.calibration import Phantomless
 from openbct.followup import follow, visit_of
+from openbct.followup.tables import repeat
 from openbct.measures import measure_femur, measure_vertebra
 from openbct.phantoms import VertebraShape
 from openbct.phantoms.beam import scanner_beam
@@ -60,6 +62,10 @@ from openbct.volume import Volume, crop
 HERE = Path(__file__).resolve().parent
 HIPS = ("femur_left", "femur_right")
 METHODS = ("phantom", "phantomless")
+Key = tuple[str, str, str]
+"""Kind, calibration and date of a pair."""
+Found = Mapping[Key, "list[Pair]"]
+Truths = Mapping[tuple[str, int], Mapping[str, Mapping[str, float]]]
 copyreg.pickle(MappingProxyType, lambda mapping: (dict, (dict(mapping),)))
 DRAWN_VOXEL = np.array([0.9, 0.9, 1.25])
 """Of drawn single vertebrae [mm]."""
@@ -67,6 +73,8 @@ DRAWN_BLUR = np.array([0.40, 0.40, 0.53])
 """Standard deviation of their blur [mm]."""
 DRAWN_NOISE = 45.0
 """Of a voxel before the blur [mg/cm3]."""
+SET_ON = (1, 2)
+"""Persons whose unchanged pairs the scatter of a strength's test was set on; the others test it."""
 RECOVERED = 1.5
 """Of a change of 5 %, in percent: the goal."""
 
@@ -138,8 +146,9 @@ def _measured(case: Case, calibrate: Calibrator) -> Case:
 def truth(folder: Path, name: str) -> None:
     """Keep what a person's change is in the drawing: the baseline's own regions and pose, without blur, noise and calibration."""
     kind, number = name.split("-")
-    body, seed = person(int(number)), 10 * int(number) + (1000 if kind == "hips" else 0)
-    cut = spine_of if kind == "spine" else hips_of
+    hips = kind.startswith("hips")
+    body, seed = person(int(number)), 10 * int(number) + (1000 if hips else 0)
+    cut = hips_of if hips else spine_of
     drawings = [scan_at(cut(one), seed).density for one in (body, denser(body))]
     visit = pickle.loads((folder / f"{name}-0.pkl").read_bytes())["phantom"]
     plan, changes = make_plan(built_in()), dict[str, dict[str, float]]()
@@ -176,18 +185,38 @@ def _sure(visit: Visit) -> Visit:
     return Visit(**{**kept, "bones": bones})
 
 
-def followed(folder: Path) -> dict[tuple[str, str, str], list[FollowUp]]:
+class Pair(NamedTuple):
+    """Two dates of a person."""
+
+    person: int
+    followup: FollowUp
+
+
+def followed(folder: Path) -> dict[Key, list[Pair]]:
     """Return the follow-ups by kind, calibration and date, from what :func:`pair_up` has kept."""
-    found: dict[tuple[str, str, str], list[FollowUp]] = {}
+    found: dict[Key, list[Pair]] = {}
     for path in sorted(folder.glob("followed-*.pkl")):
-        kind, _, method, date = path.stem.removeprefix("followed-").split("-")
-        found.setdefault((kind, method, date), []).append(pickle.loads(path.read_bytes()))
+        kind, number, method, date = path.stem.removeprefix("followed-").split("-")
+        found.setdefault((kind, method, date), []).append(Pair(int(number), pickle.loads(path.read_bytes())))
+    for kind in ("drawn", "quiet"):
+        for path in sorted(folder.glob(f"{kind}-*.pkl")):
+            for date, one in pickle.loads(path.read_bytes()).items():
+                found.setdefault((kind, "none", date), []).append(Pair(int(path.stem.split("-")[1]), one))
     return found
+
+
+def truths_of(folder: Path) -> dict[tuple[str, int], dict[str, dict[str, float]]]:
+    """Return the true changes that :func:`truth` has kept, by kind and person; then by bone and quantity [%]."""
+    kept = {}
+    for path in sorted(folder.glob("truth-*.pkl")):
+        kind, number = path.stem.removeprefix("truth-").split("-")
+        kept[kind, int(number)] = pickle.loads(path.read_bytes())
+    return kept
 
 
 def pair_up(folder: Path) -> None:
     """Follow every pair that is kept and was not followed yet."""
-    for kind in ("spine", "hips"):
+    for kind in ("spine", "spinefound", "hips", "hipsfound"):
         for path in sorted(folder.glob(f"{kind}-*-0.pkl")):
             number = int(path.stem.split("-")[1])
             stores = {(m, d): folder / f"followed-{kind}-{number}-{m}-{d}.pkl" for m in METHODS for d in ("1", "2")}
@@ -206,13 +235,38 @@ def _slim(followup: FollowUp) -> FollowUp:
     return replace(followup, visits=tuple(replace(visit, bones={}) for visit in followup.visits))
 
 
-def changes_of(followups: list[FollowUp], quantity: str, *, mean: bool = False) -> list[Change]:
+def changes_of(pairs: list[Pair], quantity: str, *, mean: bool = False) -> list[Change]:
     """Return the changes of one quantity: of single bones, or of the spine's mean."""
-    every = [change for one in followups for change in one.comparisons[0].changes]
+    every = [change for one in pairs for change in one.followup.comparisons[0].changes]
     return [change for change in every if change.quantity == quantity and ("," in change.bone) == mean]
 
 
-def drawn(folder: Path, first: int, last: int) -> None:
+def errors_of(found: Found, truths: Truths, key: Key, quantity: str) -> list[tuple[float, float]]:
+    """Return the true change and what the follow-up found more of it, where the truth is known [%]."""
+    kind, _, date = key
+    errors = []
+    for pair in found.get(key, []):
+        for change in changes_of([pair], quantity):
+            known = truths.get((kind, pair.person), {}).get(change.bone, {})
+            drawn_in = 100.0 * (DENSER - 1) if quantity == "trabecular_vbmd" else known.get(quantity)
+            true = 0.0 if date == "1" else drawn_in
+            if true is not None:
+                errors.append((true, change.percent - true))
+    return errors
+
+
+def scatter_of(pairs: list[Pair], site: str) -> list[float]:
+    """Return what each unchanged bone's strength changed by beyond what its density did: differences of logarithms [-]."""
+    power = model_spread("fall" if site == "femur" else "vertebra").density_power
+    rest = []
+    for pair in pairs:
+        density = {change.bone: change.percent for change in changes_of([pair], "integral_vbmd")}
+        for change in changes_of([pair], "strength"):
+            rest.append(float(np.log1p(change.percent / 100) - power * np.log1p(density[change.bone] / 100)))
+    return rest
+
+
+def drawn(folder: Path, first: int, last: int, noise: float) -> None:
     """Draw single vertebrae at three dates in fat, with blur and noise and without a calibration's error, and keep what changed."""
     for number in range(first, last):
         draw = np.random.default_rng(500 + number)
@@ -221,12 +275,12 @@ def drawn(folder: Path, first: int, last: int) -> None:
             trabecular_density=float(draw.uniform(55, 160)), seed=number,
         )  # fmt: skip
         denser_one = replace(shape, trabecular_density=DENSER * shape.trabecular_density)
-        visits = [_drawn_visit(one, date, 10 * number + date) for date, one in enumerate((shape, shape, denser_one))]
+        visits = [_drawn_visit(one, date, 10 * number + date, noise) for date, one in enumerate((shape, shape, denser_one))]
         pairs = {date: _slim(follow([visits[0], visits[int(date)]])) for date in ("1", "2")}
-        (folder / f"drawn-{number}.pkl").write_bytes(pickle.dumps(pairs))
+        (folder / f"{'drawn' if noise else 'quiet'}-{number}.pkl").write_bytes(pickle.dumps(pairs))
 
 
-def _drawn_visit(shape: VertebraShape, date: int, seed: int) -> Visit:
+def _drawn_visit(shape: VertebraShape, date: int, seed: int, deviation: float) -> Visit:
     draw = np.random.default_rng(seed)
     frame = np.eye(4)
     frame[:3, :3] = turn_of(seed)
@@ -237,7 +291,7 @@ def _drawn_visit(shape: VertebraShape, date: int, seed: int) -> Visit:
     canvas = empty((int(counts[0]), int(counts[1]), int(counts[2])), affine, scanner_beam())
     canvas.hu[:] = canvas.beam.hounsfield("adipose")
     whole = canvas.paint_bone(vertebra(shape).bone(), frame, 1)
-    noise = draw.normal(0.0, DRAWN_NOISE, canvas.hu.shape)
+    noise = draw.normal(0.0, deviation, canvas.hu.shape)
     image = ndimage.gaussian_filter(canvas.hu / np.float32(canvas.beam.phosphate_slope) + noise, DRAWN_BLUR / DRAWN_VOXEL)
     density = Volume(image.astype(np.float32), affine, "mg/cm3 K2HPO4")
     calibration = CalibratedVolume(density, "K2HPO4", "drawn", 0.75, 0.0, np.zeros((2, 2)), (), Step("calibration", "None."))
@@ -267,20 +321,29 @@ pairs but the mean of both ways (the first spine showed what one way costs) and 
 
 def page(folder: Path) -> str:
     """Return the page."""
-    found = followed(folder)
-    single = [pickle.loads(path.read_bytes()) for path in sorted(folder.glob("drawn-*.pkl"))]
-    for date in ("1", "2"):
-        found["drawn", "none", date] = [one[date] for one in single]
-    return HEAD + "\n".join([*_densities(found), *_strengths(found), *_least(found), *_alignments(found), *_conclusion(found)])
+    found, truths = followed(folder), truths_of(folder)
+    parts = (
+        _conclusion(found, truths),
+        _densities(found, truths),
+        _strengths(found, truths),
+        _scatter(found),
+        _least(found),
+        _alignments(found),
+    )
+    return HEAD + "\n".join(line for part in parts for line in part)
 
 
-Found = Mapping[tuple[str, str, str], list[FollowUp]]
 SETS = (
     ("spine", "phantom", "spines, phantom"),
     ("spine", "phantomless", "spines, phantomless"),
+    ("spinefound", "phantom", "spines, found masks, phantom"),
+    ("spinefound", "phantomless", "spines, found masks, phantomless"),
     ("drawn", "none", "single vertebrae"),
+    ("quiet", "none", "single vertebrae, no noise"),
     ("hips", "phantom", "hips, phantom"),
     ("hips", "phantomless", "hips, phantomless"),
+    ("hipsfound", "phantom", "hips, found masks, phantom"),
+    ("hipsfound", "phantomless", "hips, found masks, phantomless"),
 )
 
 
@@ -295,67 +358,106 @@ def _spread(values: list[float]) -> tuple[str, str, str]:
     )
 
 
-def _densities(found: Found) -> list[str]:
+DATES = (("1", "unchanged"), ("2", "denser inside"))
+
+
+def _near(errors: list[tuple[float, float]]) -> str:
+    return f"{sum(abs(error) <= RECOVERED for _, error in errors)} of {len(errors)}" if errors else "–"
+
+
+def _true(errors: list[tuple[float, float]]) -> str:
+    return f"{np.mean([true for true, _ in errors]):+.2f}" if errors else "–"
+
+
+def _densities(found: Found, truths: Truths) -> list[str]:
     rows = []
     for kind, method, words in SETS:
-        quantities = (
-            ("trabecular_vbmd", "integral_vbmd") if kind != "hips" else ("total_hip_abmd", "femoral_neck_abmd", "integral_vbmd")
-        )
-        for quantity in quantities:
-            for date, what in (("1", "unchanged"), ("2", "5 % denser inside")):
-                changes = changes_of(found.get((kind, method, date), []), quantity)
+        hips = kind.startswith("hips")
+        for quantity in (
+            ("total_hip_abmd", "femoral_neck_abmd", "integral_vbmd") if hips else ("trabecular_vbmd", "integral_vbmd")
+        ):
+            for date, what in DATES:
+                key = (kind, method, date)
+                changes = changes_of(found.get(key, []), quantity)
                 if not changes:
                     continue
-                percent = [change.percent for change in changes]
+                errors = errors_of(found, truths, key, quantity)
                 beyond = sum(change.judgement in ("increase", "decrease") for change in changes)
-                inside = ""
-                if quantity == "trabecular_vbmd" and date == "2":
-                    inside = f"{sum(abs(value - 100 * (DENSER - 1)) <= RECOVERED for value in percent)} of {len(percent)}"
-                rows.append((words, quantity.replace("_", " "), what, str(len(percent)), *_spread(percent), f"{beyond}", inside))
-    head = (
-        "pairs of",
-        "measure",
-        "second scan",
-        "bones",
-        "mean change, %",
-        "SD, %",
-        "from, to, %",
-        "judged beyond",
-        f"within ± {RECOVERED:g} % of + 5 %",
-    )
-    return ["## Densities", "", *markdown(head, rows), ""]
-
-
-def _strengths(found: Found) -> list[str]:
-    rows = []
-    for kind, words in (("spine", "vertebrae"), ("hips", "femora")):
-        for date, what in (("1", "unchanged"), ("2", "5 % denser inside")):
-            changes = changes_of(found.get((kind, "phantom", date), []), "strength")
-            if changes:
-                percent = [change.percent for change in changes]
-                beyond = sum(change.judgement in ("increase", "decrease") for change in changes)
-                rms = float(np.sqrt(np.mean(np.square(percent))))
+                spread = _spread([change.percent for change in changes])
                 rows.append(
-                    (words, what, str(len(percent)), *_spread(percent), f"{1.96 * rms:.1f}" if date == "1" else "", f"{beyond}")
+                    (
+                        words,
+                        quantity.replace("_", " "),
+                        what,
+                        str(len(changes)),
+                        _true(errors),
+                        *spread,
+                        _near(errors),
+                        f"{beyond}",
+                    )
                 )
     head = (
-        "strength of",
-        "second scan",
-        "bones",
-        "mean change, %",
-        "SD, %",
-        "from, to, %",
-        "1.96 x root mean square, %",
-        "judged beyond",
-    )
-    return [
-        "## Strengths",
-        "",
-        "Each scan's own virtual test, with its own mask (given labels) and pose. The scatter of the test that the least significant change of a strength is made with, 2 % for each scan (`[repeat]` in `data/followup.toml`), was set after the first two spines and the hips: 1.96 x root mean square over 2.77 is the scatter found.",
-        "",
-        *markdown(head, rows),
-        "",
-    ]
+        "pairs of", "measure", "second scan", "bones", "true change, %", "mean change, %", "SD, %", "from, to, %",
+        f"within ± {RECOVERED:g} % of the true change", "judged beyond",
+    )  # fmt: skip
+    return ["## Densities", "", DENSITIES, "", *markdown(head, rows), ""]
+
+
+DENSITIES = (
+    "The true change is that of the drawing: the baseline's own regions and pose, both bodies without blur, noise and calibration. Where it says fewer bones than there are, the drawing was "
+    "not measured for every person. 5 % more trabecular density is less of a change in what holds cortex."
+)
+
+
+def _strengths(found: Found, truths: Truths) -> list[str]:
+    rows = []
+    kinds = (
+        ("spine", "vertebrae"), ("spinefound", "vertebrae, found masks"), ("hips", "femora"), ("hipsfound", "femora, found masks"),
+    )  # fmt: skip
+    for kind, words in kinds:
+        for date, what in DATES:
+            key = (kind, "phantom", date)
+            changes = changes_of(found.get(key, []), "strength")
+            if changes:
+                errors = errors_of(found, truths, key, "strength")
+                beyond = sum(change.judgement in ("increase", "decrease") for change in changes)
+                more = f"{np.mean([error for _, error in errors]):+.2f} ({len(errors)})" if errors else "–"
+                spread = _spread([change.percent for change in changes])
+                rows.append((words, what, str(len(changes)), _true(errors), *spread, more, f"{beyond}"))
+    head = (
+        "strength of", "second scan", "bones", "true change, %", "mean change, %", "SD, %", "from, to, %",
+        "found more than true, % (bones)", "judged beyond",
+    )  # fmt: skip
+    return ["## Strengths", "", STRENGTHS, "", *markdown(head, rows), ""]
+
+
+STRENGTHS = (
+    "Each scan's own virtual test, with its own mask and pose. Where the truth is known it is the change of the strength of the drawing itself, without blur, noise and calibration, in the baseline's pose and "
+    "mask, on voxels of twice the edge."
+)
+
+
+SCATTER = (
+    "What an unchanged bone's strength changed by beyond what its density did (integral, carried over, to the power that strength follows it by), over the root of two: pose, mask, mesh and noise of one test. It is part of the least "
+    "significant change of a strength (`[repeat]` in `data/followup.toml`), and was set on some persons; the others test it."
+)
+
+
+def _scatter(found: Found) -> list[str]:
+    rows = []
+    for site, kinds in (("vertebra", ("spine", "spinefound")), ("femur", ("hips", "hipsfound"))):
+        for name, kept in (("set", True), ("test", False)):
+            for kind in kinds:
+                pairs = [pair for pair in found.get((kind, "phantom", "1"), []) if (pair.person in SET_ON) == kept]
+                rest = scatter_of(pairs, site)
+                if rest:
+                    own = float(np.sqrt(np.mean(np.square(rest)) / 2))
+                    rows.append((
+                        site, "found masks" if kind.endswith("found") else "given labels", name, str(len(rest)), f"{100 * own:.2f}",
+                        f"{100 * own * np.sqrt(len(rest) / stats.chi2.ppf(0.05, len(rest))):.2f}", f"{100 * repeat(site):.1f}",
+                    ))  # fmt: skip
+    head = ("strength of", "masks", "persons", "bones", "scatter of one test, %", "its upper limit (one-sided 95 %)", "taken, %")
+    return ["## Scatter of the test", "", SCATTER, "", *markdown(head, rows), ""]
 
 
 def _least(found: Found) -> list[str]:
@@ -392,7 +494,8 @@ def _least(found: Found) -> list[str]:
 def _alignments(found: Found) -> list[str]:
     rows = []
     for kind, method, words in SETS:
-        every = [a for date in ("1", "2") for one in found.get((kind, method, date), []) for a in one.comparisons[0].alignments]
+        pairs = [pair for date in ("1", "2") for pair in found.get((kind, method, date), [])]
+        every = [a for pair in pairs for a in pair.followup.comparisons[0].alignments]
         if every:
             rows.append((
                 words, str(len(every)), str(sum(a.used for a in every)), f"{min(a.turned_deg for a in every):.1f} to {max(a.turned_deg for a in every):.1f}",
@@ -402,55 +505,80 @@ def _alignments(found: Found) -> list[str]:
     return ["## Alignment", "", *markdown(head, rows), ""]
 
 
-def _conclusion(found: Found) -> list[str]:
-    unchanged = [
-        c
-        for (kind, method, date), ones in found.items()
-        if date == "1"
-        for q in ("trabecular_vbmd", "integral_vbmd", "total_hip_abmd", "femoral_neck_abmd", "strength")
-        for c in changes_of(ones, q)
-    ]
-    false = sum(change.judgement in ("increase", "decrease") for change in unchanged)
-    denser = [
-        c
-        for (kind, method, date), ones in found.items()
-        if date == "2" and kind != "hips"
-        for c in changes_of(ones, "trabecular_vbmd")
-    ]
-    near = sum(abs(change.percent - 100 * (DENSER - 1)) <= RECOVERED for change in denser)
-    density = max(
-        (c.least for ones in found.values() for q in ("trabecular_vbmd", "integral_vbmd") for c in changes_of(ones, q)),
-        default=0.0,
-    )
-    strength = max((c.least for ones in found.values() for c in changes_of(ones, "strength")), default=0.0)
+FOLLOWED = ("trabecular_vbmd", "integral_vbmd", "total_hip_abmd", "femoral_neck_abmd", "strength")
+SCANS = ("spine", "spinefound", "hips", "hipsfound")
+
+
+def _conclusion(found: Found, truths: Truths) -> list[str]:
+    def near(kinds: tuple[str, ...], quantities: tuple[str, ...]) -> tuple[int, int]:
+        keys = [key for key in found if key[2] == "2" and key[0] in kinds]
+        errors = [error for key in keys for quantity in quantities for _, error in errors_of(found, truths, key, quantity)]
+        return sum(abs(error) <= RECOVERED for error in errors), len(errors)
+
+    def beyond(kinds: tuple[str, ...]) -> tuple[int, int]:
+        changes = [
+            c
+            for (kind, _, date), pairs in found.items()
+            if date == "1" and kind in kinds
+            for q in FOLLOWED
+            for c in changes_of(pairs, q)
+        ]
+        return sum(change.judgement in ("increase", "decrease") for change in changes), len(changes)
+
+    def most(quantities: tuple[str, ...], mean: bool) -> float:
+        return max(
+            (c.least for pairs in found.values() for q in quantities for c in changes_of(pairs, q, mean=mean)), default=0.0
+        )
+
     means = [
-        c
-        for (kind, _, date), ones in found.items()
-        if date == "2" and kind == "spine"
-        for c in changes_of(ones, "trabecular_vbmd", mean=True)
-    ]
+        c for (kind, _, date), pairs in found.items() if date == "2" and kind.startswith("spine")
+        for c in changes_of(pairs, "trabecular_vbmd", mean=True)
+    ]  # fmt: skip
     told = sum(change.judgement == "increase" for change in means)
+    spines, single, quiet = (near(kinds, ("trabecular_vbmd",)) for kinds in (("spine", "spinefound"), ("drawn",), ("quiet",)))
+    hips = near(("hips", "hipsfound"), ("total_hip_abmd", "femoral_neck_abmd", "integral_vbmd"))
+    false, drawn_false = beyond(SCANS), beyond(("drawn", "quiet"))
+    density, strength = most(("trabecular_vbmd", "integral_vbmd"), False), most(("strength",), False)
+
+    def row(goal: str, what: str, met: bool | None) -> tuple[str, str, str]:
+        return goal, what, "–" if met is None else "met" if met else "**not met**"
+
     rows = [
-        ("a change of + 5 % in trabecular density recovered within ± 1.5 %", f"{near} of {len(denser)} vertebrae"),
-        (
-            "the same change judged an increase, mean of L1 to L3 (one level alone stays mostly within its 5.5 %)",
-            f"{told} of {len(means)} spines",
+        row(
+            "+ 5 % in trabecular density recovered within ± 1.5 %: vertebrae of whole scans",
+            "{} of {}".format(*spines),
+            spines[0] == spines[1],
         ),
-        (
-            "unchanged pairs beyond the least significant change in at most 5 %",
-            f"{false} of {len(unchanged)} ({100 * false / max(len(unchanged), 1):.1f} %)",
+        row("the same: single vertebrae drawn with noise", "{} of {}".format(*single), single[0] == single[1]),
+        row("the same vertebrae without noise", "{} of {}".format(*quiet), quiet[0] == quiet[1]),
+        row(
+            "the true change of total hip, neck and whole femur recovered within ± 1.5 %",
+            "{} of {} densities".format(*hips),
+            hips[0] == hips[1],
         ),
-        ("least significant change of vBMD at most 6 %, same scanner", f"at most {density:.1f} %"),
-        ("least significant change of strength at most 10 %, same scanner", f"at most {strength:.1f} %"),
+        row(
+            "unchanged pairs beyond the least significant change in at most 5 %: whole scans",
+            "{} of {} changes".format(*false),
+            false[0] <= 0.05 * false[1],
+        ),
+        row("the same: single vertebrae", "{} of {} changes".format(*drawn_false), drawn_false[0] <= 0.05 * drawn_false[1]),
+        row("least significant change of vBMD at most 6 %, same scanner", f"at most {density:.1f} %", density <= 6.0),
+        row("least significant change of strength at most 10 %, same scanner", f"at most {strength:.1f} %", strength <= 10.0),
+        row(
+            "no goal: + 5 % judged an increase, mean of L1 to L3 (least significant change 3.9 to 4.5 %)",
+            f"{told} of {len(means)} comparisons",
+            None,
+        ),
     ]
-    return [
-        "## Against the goals",
-        "",
-        *markdown(("goal", "found"), rows),
-        "",
-        "Simulated pairs hold no drift of a scanner, no other technologist and no change of the body: real precision is worse, and the published one counts.",
-        "",
-    ]
+    return ["## Against the goals", "", *markdown(("goal", "found", ""), rows), "", CONCLUSION, ""]
+
+
+CONCLUSION = (
+    "Simulated pairs hold no drift of a scanner, no other technologist and no change of the body: real precision is worse, and the published one counts. The single vertebrae that miss do so for their noise: "
+    f"{DRAWN_NOISE:g} mg/cm³ for a voxel of 1 mm³, white, which a scan's is not, is worth 0.7 mg/cm³ in the mean of a trabecular region of 3.8 cm³, 1 % of a change between two scans; the worst "
+    "(person 1: −4.0 % where nothing changed) holds +2.8 and −1.0 mg/cm³ of noise in its two regions, and the drawing read in the same regions without noise differs by 0.6 %. Without noise the same vertebrae, poses and "
+    "registrations give the row below it."
+)
 
 
 def main() -> None:
@@ -463,6 +591,7 @@ def main() -> None:
     parser.add_argument("--drawn", type=int, nargs=2)
     parser.add_argument("--bones", nargs="*")
     parser.add_argument("--found", action="store_true")
+    parser.add_argument("--quiet", action="store_true")
     parser.add_argument("--densities", action="store_true")
     asked = parser.parse_args()
     if asked.simulate:
@@ -473,7 +602,7 @@ def main() -> None:
     if asked.truth:
         truth(asked.folder, asked.truth)
     if asked.drawn:
-        drawn(asked.folder, *asked.drawn)
+        drawn(asked.folder, *asked.drawn, 0.0 if asked.quiet else DRAWN_NOISE)
     if asked.simulate or asked.analyse or asked.truth or asked.drawn:
         return
     pair_up(asked.folder)

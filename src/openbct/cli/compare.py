@@ -41,8 +41,14 @@ def run_compare(results: Sequence[Path], out: Path, *, dates: tuple[str, ...], a
         progress(f"reading result {number} of {len(results)}")
         if not folder.is_dir():
             raise InputError(f"found no folder as result {number}, expected the result folder of an earlier run; check the path")
-        visits.append(visit_of(read_case(folder), date=dates[number - 1] if dates else None))
+        try:
+            visits.append(visit_of(read_case(folder), date=dates[number - 1] if dates else None))
+        except InputError as error:
+            raise InputError(f"result {number}: {error}") from None
     followup = follow(visits, observe=lambda stage, bone: progress(f"{bone}: {stage}"))
+    given = {id(visit): number for number, visit in enumerate(visits, start=1)}
+    if (order := [given.get(id(visit), 0) for visit in followup.visits]) != sorted(order):
+        progress(f"compared in the order of their dates: results {', '.join(map(str, order))}")
     created = datetime.now(UTC).isoformat(timespec="seconds")
     files = write_followup(followup, out, created=created)
     failure: OpenBCTError | None = None
@@ -106,13 +112,16 @@ def _tell(followup: FollowUp, files: list[Path]) -> None:
 
 def _line(change: Change) -> str:
     unit = change.unit.split(" ")[0]
+    name = f"{change.bone} {change.quantity.replace('_', ' ')}"
     digits = {"N": 0, "g/cm2": 3}.get(unit, 1)
     yearly = f", {change.percent_per_year:+.1f} %/year" if change.percent_per_year is not None else ""
     regions = "" if change.carried or change.quantity == "strength" else ", each scan's own regions"
     verdict = {"increase": "INCREASE", "decrease": "DECREASE", "within": "no change beyond it"}.get(
         change.judgement, change.judgement.upper()
     )
+    if change.judgement == "not comparable":  # a percentage would be read as a change
+        return f"{name}: {change.baseline:.{digits}f} and {change.followup:.{digits}f} {UNITS.get(unit, unit)}: {verdict}"
     return (
-        f"{change.bone} {change.quantity.replace('_', ' ')}: {change.baseline:.{digits}f} to {change.followup:.{digits}f} {UNITS.get(unit, unit)}, "
+        f"{name}: {change.baseline:.{digits}f} to {change.followup:.{digits}f} {UNITS.get(unit, unit)}, "
         f"{change.percent:+.1f} %{yearly}; least significant {change.least:.1f} % (by {change.least_from}): {verdict}{regions}"
     )

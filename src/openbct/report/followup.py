@@ -7,7 +7,7 @@ from typing import Final
 
 from ..visits import Change, Comparison, FollowUp, Trend, Visit
 from .content import Block, Fact, Facts, Figure, Notice, Pair, Paragraph, Report, Section, Standing, Table, Verdict
-from .followup_names import bone_name, quantity_name, signed, when
+from .followup_names import bone_name, quantity_name, signed, when, within
 from .followup_plots import trend_plot
 from .followup_tables import comparable, scans, treatments
 from .followup_texts import FOLLOWUP_ENGLISH
@@ -76,6 +76,9 @@ def _summary(followup: FollowUp, texts: Texts) -> Section:
     blocks.append(_table(followup, last, _main(last.changes), texts))
     blocks.append(Paragraph(texts("followup.note.least"), "note"))
     said = [shorten(texts.sentence(text), LONG) for text in last.cautions]
+    for one in followup.comparisons[:-1]:
+        new = [text for text in one.cautions if text not in last.cautions]
+        said += [f"{when(followup, one.number, texts)}: {shorten(texts.sentence(text), LONG)}" for text in new]
     if said:
         shown = said[:MOST_CAUTIONS]
         blocks.append(Notice("caution", texts("followup.cautions"), tuple(shown)))
@@ -131,9 +134,12 @@ def _verdict(followup: FollowUp, texts: Texts) -> Verdict:
         key = next(iter(kinds)) if len(kinds) == 1 else "mixed"
     else:
         key = "within"
-    reason = _reason(beyond or list(main), texts) if key != "not comparable" else texts("followup.reason.not comparable")
-    standing: Standing = {"decrease": "high", "implausible": "increased"}.get(key, "none")  # type: ignore[assignment]
     notes = (texts("followup.note.only"), texts("followup.note.drug"))
+    if key == "not comparable":
+        reason, notes = shorten(texts.sentence(main[0].why), LONG), notes[1:]
+    else:
+        reason = _reason(beyond or list(main), texts)
+    standing: Standing = {"decrease": "high", "implausible": "increased"}.get(key, "none")  # type: ignore[assignment]
     label = texts("followup.since", first=when(followup, 0, texts))
     return Verdict(label, texts(f"followup.verdict.{key}"), standing, reason, notes)
 
@@ -143,7 +149,7 @@ def _reason(changes: list[Change], texts: Texts) -> str:
     said = texts(
         "followup.reason",
         quantity=quantity_name(worst.quantity, texts),
-        bone=bone_name(worst.bone, texts),
+        bone=within(bone_name(worst.bone, texts)),
         percent=signed(worst.percent, texts),
         least=texts.number(worst.least, 1),
     )
@@ -163,7 +169,7 @@ def _table(followup: FollowUp, one: Comparison, changes: tuple[Change, ...], tex
         texts("followup.caption", first=first, last=last),
         tuple(texts(f"followup.{head}") for head in heads),
         "llrrrrrl",
-        (1.9, 2.3, 0.9, 0.9, 1.0, 1.0, 1.1, 1.4),
+        (1.9, 2.2, 0.9, 0.9, 1.0, 1.0, 1.1, 1.6),
         tuple(rows),
         compact=len(rows) > 8,
     )
@@ -174,15 +180,21 @@ def _cells(change: Change, texts: Texts) -> tuple[str, ...]:
     star = "" if change.carried or change.quantity == "strength" else " *"
     yearly = f"{signed(change.percent_per_year, texts)} %" if change.percent_per_year is not None else ""
     source = "p" if change.least_from == "precision" else "u"
+    told = (f"{signed(change.percent, texts)} %", yearly, f"{texts.number(change.least, 1)} % {source}")
+    if change.judgement == "not comparable":  # a percentage would be read as a change
+        told = ("–", "–", "–")
     return (
         f"{quantity_name(change.quantity, texts)} [{unit}]{star}",
-        texts.quantity(change.baseline, change.unit),
-        texts.quantity(change.followup, change.unit),
-        f"{signed(change.percent, texts)} %",
-        yearly,
-        f"{texts.number(change.least, 1)} % {source}",
+        _value(change.baseline, change.unit, texts),
+        _value(change.followup, change.unit, texts),
+        *told,
         texts(f"followup.judgement.{change.judgement}"),
     )
+
+
+def _value(value: float, unit: str, texts: Texts) -> str:
+    """Return a value with the digits that a change of some percent needs."""
+    return texts.number(value, 1) if unit.startswith("mg/cm3") else texts.quantity(value, unit)
 
 
 def _trends(followup: FollowUp, texts: Texts) -> list[Block]:
@@ -202,8 +214,8 @@ def _figure(trend: Trend, followup: FollowUp, texts: Texts) -> Figure:
         (c.least for one in followup.comparisons for c in one.changes if (c.bone, c.quantity) == (trend.bone, trend.quantity)),
         0.0,
     )
-    quantity, bone = quantity_name(trend.quantity, texts), bone_name(trend.bone, texts)
-    values = ", ".join(texts.quantity(value, trend.unit) for value in trend.values)
+    quantity, bone = quantity_name(trend.quantity, texts), within(bone_name(trend.bone, texts))
+    values = ", ".join(_value(value, trend.unit, texts) for value in trend.values)
     return Figure(
         trend_plot(trend, least, texts, first=when(followup, 0, texts)),
         "image/svg+xml",

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..visits import Trend
 from . import drawing
+from .followup_names import signed
 from .wording import Texts
 
 SHARE: Final = 0.48
@@ -56,7 +57,7 @@ def trend_plot(trend: Trend, least: float, texts: Texts, *, first: str) -> bytes
     axes.set_xlim(float(along[0]), float(along[-1]))
     slope = texts(
         "followup.trend.slope",
-        value=texts.number(trend.percent_per_year, 1),
+        value=signed(trend.percent_per_year, texts),
         low=texts.number(trend.percent_95[0], 1),
         high=texts.number(trend.percent_95[1], 1),
     )

@@ -19,8 +19,8 @@ def comparable(followup: FollowUp, texts: Texts) -> Section:
         rows = tuple(
             (
                 texts(f"followup.rule.{check.rule}"),
-                shorten(clean(check.baseline), 60),
-                shorten(clean(check.followup), 60),
+                texts.unit(shorten(clean(check.baseline), 60)),
+                texts.unit(shorten(clean(check.followup), 60)),
                 texts(f"followup.outcome.{check.outcome}"),
             )
             for check in one.checks

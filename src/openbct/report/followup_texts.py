@@ -26,9 +26,8 @@ FOLLOWUP: Final[Mapping[str, str]] = {
     "followup.verdict.within": "No change beyond the least significant one",
     "followup.verdict.not comparable": "Not comparable",
     "followup.verdict.implausible": "Implausible: look for a fault first",
-    "followup.reason": "{quantity}, {bone}: {percent} %, least significant change {least} %.",
+    "followup.reason": "{quantity} ({bone}): {percent} %, least significant change {least} %.",
     "followup.reason.more": "And {count} more beyond it in the table.",
-    "followup.reason.not comparable": "See “Whether the scans may be compared”.",
     "followup.note.only": "Only a change that was judged beyond the least significant one is more than the measurement's own scatter.",
     "followup.note.drug": "What a change means for treatment is a physician's judgement; this page gives none.",
     "followup.fact.dates": "Scans",
@@ -55,8 +54,9 @@ FOLLOWUP: Final[Mapping[str, str]] = {
     "followup.spine": "Spine, mean of {levels}",
     "followup.note.least": (
         "LSC: least significant change, 95 %; p by the stated precision, u by the two scans' own uncertainty, whichever is larger. "
-        "Densities with * were measured in each scan's own regions, all others in the same regions, carried over. Strengths are those of each "
-        "scan's own virtual test. What is doubtful in one scan stands in its own report."
+        "Densities with * were measured in each scan's own regions, all others in the same regions, carried over. "
+        "Strengths are those of each scan's own virtual test. No change is given of what is not comparable. "
+        "What is doubtful in one scan stands in its own report."
     ),
     "followup.not_compared": "Not compared",
     # Trend
