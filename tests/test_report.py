@@ -271,7 +271,8 @@ def test_refused_bone_keeps_its_picture_and_its_reason():
 
 def test_report_without_any_result_says_so_first():
     text = Page(html("all_refused")).text
-    assert "No bone could be analysed" in text and "No class" in text
+    assert "Nothing analysed No bone could be analysed" in text and "No class" not in text.split("Adequacy")[0]
+    assert "✗ Why, and what to do" in text and text.index("use a fixed line") < text.index("Adequacy and location")
     assert "Right femur – not assessed Not in the image" in text
     assert "No calibration was reached" in text
 
@@ -369,6 +370,8 @@ def test_every_text_is_used():
     by_content = (
         "adequacy.",
         "draft.",  # tests/test_interpretation.py
+        "earlier.",  # tests/test_earlier.py, with the next
+        "section.followup",
         "sure.",  # tests/test_sureness.py, with the three below
         "section.sureness",
         "population.",

@@ -39,7 +39,7 @@ def test_the_table_says_what_is_not_known() -> None:
     (table,) = section.blocks
     assert isinstance(table, Table)
     row = table.rows[0]
-    assert row[2:] == ("100 mg/cm³", "90 – 110", "?", "3.0", "1.0", "", "", "5.0 %")
+    assert row[2:] == ("100 mg/cm³", "90 – 110", "?", "3.0", "1.0", "", "", "≥ 5.0 %")
     bare = replace(report_cases.plain_case(), bones=())
     assert sureness(replace(bare, assessment=replace(bare.assessment, curves=())), TEXTS, Numbering()) is None
 

@@ -364,8 +364,9 @@ Processor seconds in one process, on a machine whose two cores were shared with 
 
 ## Not run
 
-- veraPDF: in none of the registries that this project installs from (Debian, PyPI, npm).
-- HL7's own FHIR validator (Java): likewise.
+- veraPDF (Java): in none of the registries that this project installs from (Debian, PyPI, npm), and Maven's, where it would be, was not to be reached.
+- HL7's own FHIR validator (Java): likewise. `fhir-validator-cli` (PyPI) and `fhir-validator-wrapper` (npm) only start that program, which they fetch from
+  elsewhere. Firely's validator is a .NET library, for which nothing here runs.
 - An archive (PACS) was not asked to import the objects; sending is not part of this.
 """
 

@@ -194,6 +194,18 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """What a comparison says of one scan beside the baseline: what that scan's own report needs of it."""
+
+    baseline: str | None
+    """ISO date of the baseline."""
+    date: str | None
+    """ISO date of the scan itself."""
+    comparison: Comparison
+    """Without its alignments."""
+
+
+@dataclass(frozen=True)
 class FollowUp:
     """All dates of one person."""
 

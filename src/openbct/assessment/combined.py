@@ -37,6 +37,9 @@ def combined_class(findings: Sequence[Finding], why: str | None) -> Verdict:
         return None, "no class: nothing that was measured has one"
     worst = min(rank for rank, _ in ranked)
     deciding = [finding for rank, finding in ranked if rank == worst]
+    scored = [finding for finding in deciding if finding.t_score is not None]
+    lowest = min(scored, key=_t_or_zero, default=None)
+    deciding = [finding for finding in deciding if finding.t_score is None or finding is lowest]  # one of them is the lowest
     kinds = {"density" if finding.quantity != "strength" else "strength" for _, finding in ranked}
     reason = "all that has a class is normal" if worst == 2 else "; ".join(dict.fromkeys(map(in_words, deciding)))
     # Without a class of one kind the rule was applied to the other alone, and the reader must know.

@@ -19,6 +19,13 @@ def report(
     reader: Annotated[
         str | None, typer.Option("--reader", help='"NAME, TITLE" of the physician who signs the text: makes the final report.')
     ] = None,
+    comparison: Annotated[
+        Path | None,
+        typer.Option(
+            "--comparison",
+            help="Output of openbct compare: adds what changed since the baseline; kept in OUT for the next report.",
+        ),
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Say whether everything is as it was signed; makes no report.")
     ] = False,
@@ -27,7 +34,7 @@ def report(
     """Make report.html and report.pdf again from a result folder, or the final report with a physician's signed text."""
     from .report import run_report
 
-    run_report(out, interpretation=interpretation, reader=reader, verify=verify, as_json=json)
+    run_report(out, interpretation=interpretation, reader=reader, verify=verify, as_json=json, comparison=comparison)
 
 
 def export(

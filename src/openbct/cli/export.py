@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from ..report.content import Report
 from ..report.texts import ENGLISH
 from ..report.wording import Texts
 from ..signing import fixed
+from .report import kept_comparison
 from .tell import Progress, print_json
 
 KINDS = ("pdf", "sr", "seg", "images", "fhir", "csv")
@@ -152,14 +154,16 @@ def write_objects(
 def as_it_stands(case: Case, out: Path) -> Standing:
     """Return the report of a result as of the day of its analysis, or of its signature: objects made twice are the same."""
     versions, digest = read_versions(out), case_digest(out)
+    earlier, comparison = kept_comparison(case, out, versions)
     if versions:
         last = versions[-1]
         when, said = datetime.fromisoformat(last.when).replace(tzinfo=UTC), tuple(last.text.split("\n\n"))
         key, reader, status = f"{digest} {fixed(last)}", last.reader, "final" if last.version == 1 else "amended"
     else:
-        when, said = datetime.fromisoformat(str(read_result(out)["created"])), spoken(case, Texts(ENGLISH))
-        key, reader, status = digest, "", "preliminary"
-    report = make_report(case, made_on=when.date(), versions=versions)
+        when, said = datetime.fromisoformat(str(read_result(out)["created"])), spoken(case, Texts(ENGLISH), earlier)
+        beside = f" {hashlib.sha256(comparison).hexdigest()}" if comparison is not None else ""
+        key, reader, status = digest + beside, "", "preliminary"
+    report = make_report(case, made_on=when.date(), versions=versions, earlier=earlier)
     return Standing(when, report, to_pdf(report), key, said, reader, status)
 
 

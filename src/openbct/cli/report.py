@@ -9,12 +9,14 @@ from pathlib import Path
 from .. import __version__
 from ..errors import InputError, SettingsError
 from ..io import case_digest, read_case, write_bytes
-from ..io.signed_store import check_versions, read_text, read_versions, write_version
+from ..io.followup_files import COMPARISON, read_earlier
+from ..io.signed_store import check_versions, comparison_of, is_signed, read_text, read_versions, write_version
 from ..records import Case
 from ..report import make_report, spoken, to_html, to_pdf
 from ..report.texts import ENGLISH
 from ..report.wording import Texts
 from ..signing import Signed, fixed
+from ..visits import Earlier
 from .run import write_reports
 from .tell import Progress, print_json
 
@@ -22,7 +24,9 @@ MOST_LETTERS = 200
 """Longer names with their titles are no name [design]."""
 
 
-def run_report(out: Path, *, interpretation: Path | None, reader: str | None, verify: bool, as_json: bool) -> None:
+def run_report(
+    out: Path, *, interpretation: Path | None, reader: str | None, verify: bool, as_json: bool, comparison: Path | None = None
+) -> None:
     """Make the report again from a result folder, sign it, or say whether what was signed is unchanged."""
     if not out.is_dir():
         raise InputError("found no folder at the given path, expected the result folder of an earlier run; check the path")
@@ -36,6 +40,8 @@ def run_report(out: Path, *, interpretation: Path | None, reader: str | None, ve
     progress = Progress()
     progress("reading the stored case")
     case = read_case(out)
+    if comparison is not None:
+        keep_comparison(comparison, case, out, signs=interpretation is not None)
     if interpretation is not None and reader is not None:
         text, name = read_text(interpretation), checked_reader(reader)
         progress("making the signed report")
@@ -43,11 +49,37 @@ def run_report(out: Path, *, interpretation: Path | None, reader: str | None, ve
     else:
         progress("making the report")
         versions = read_versions(out)
-        written, failure = write_reports(case, out, made_on=made_on(versions), versions=versions)
+        earlier, _ = kept_comparison(case, out, versions)
+        written, failure = write_reports(case, out, made_on=made_on(versions), versions=versions, earlier=earlier)
         if failure is not None:
             _told(written, as_json=as_json)
             raise failure
     _told(written, as_json=as_json)
+
+
+def keep_comparison(path: Path, case: Case, out: Path, *, signs: bool) -> None:
+    """Keep a comparison with an earlier scan in the result folder, so that the report made again tells of it.
+
+    Raises
+    ------
+    InputError
+        It is damaged, or knows nothing of this scan.
+    SettingsError
+        The report is signed, and nobody signs again.
+    """
+    if is_signed(out) and not signs:
+        raise SettingsError(
+            "found a signed interpretation in the result folder, expected none: a comparison would stand beside a text that was written without it; "
+            "sign again with --interpretation and --reader"
+        )
+    _, content = read_earlier(path, case.scan.digest)
+    write_bytes(out / COMPARISON, content)
+
+
+def kept_comparison(case: Case, out: Path, versions: tuple[Signed, ...]) -> tuple[Earlier | None, bytes | None]:
+    """Return the comparison that the report tells of, and its file: that of the last signature, else the one that was kept."""
+    path = comparison_of(versions[-1].version, out) if versions else out / COMPARISON
+    return read_earlier(path, case.scan.digest) if path.is_file() else (None, None)
 
 
 def _told(written: dict[str, str], *, as_json: bool) -> None:
@@ -105,10 +137,12 @@ def sign(case: Case, out: Path, text: str, reader: str) -> dict[str, str]:
     versions = read_versions(out)
     when = datetime.now(UTC).replace(microsecond=0, tzinfo=None).isoformat()
     before = fixed(versions[-1]) if versions else ""
-    signed = Signed(count + 1, reader, when, texts("signed.meaning"), text, spoken(case, texts), digest, before, __version__)
-    report = make_report(case, made_on=date.fromisoformat(when[:10]), versions=(*versions, signed))
+    earlier, comparison = kept_comparison(case, out, ())
+    said = spoken(case, texts, earlier)
+    signed = Signed(count + 1, reader, when, texts("signed.meaning"), text, said, digest, before, __version__)
+    report = make_report(case, made_on=date.fromisoformat(when[:10]), versions=(*versions, signed), earlier=earlier)
     reports = {".html": to_html(report).encode("utf-8"), ".pdf": to_pdf(report)}
-    paths = write_version(signed, reports, out)
+    paths = write_version(signed, reports, out, comparison)
     written = {"signed": str(paths[0])}
     for ending, content in reports.items():
         write_bytes(out / f"report{ending}", content)

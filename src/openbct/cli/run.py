@@ -15,6 +15,7 @@ from ..records import BoneResult, Case, Scan, Segmenter
 from ..reuse import is_taken_over
 from ..settings import Settings, override, to_tables
 from ..signing import Signed
+from ..visits import Earlier
 from .phantom_request import read_phantom_scan
 from .request import Request, make_settings, read_inputs
 from .tell import Progress, print_json, print_summary, summary
@@ -191,7 +192,7 @@ def keep_plugins(settings: Settings, out: Path) -> Settings:
 
 
 def write_reports(
-    case: Case, out: Path, *, made_on: date | None = None, versions: tuple[Signed, ...] = ()
+    case: Case, out: Path, *, made_on: date | None = None, versions: tuple[Signed, ...] = (), earlier: Earlier | None = None
 ) -> tuple[dict[str, str], OutputError | None]:
     """Return what was written of report.html and report.pdf, and why the rest was not: a report never costs a result."""
     from ..io import write_bytes
@@ -200,7 +201,7 @@ def write_reports(
     written: dict[str, str] = {}
     name = "report"
     try:
-        content = make_report(case, made_on=made_on, versions=versions)
+        content = make_report(case, made_on=made_on, versions=versions, earlier=earlier)
         name = "report.html"
         write_bytes(out / name, to_html(content).encode("utf-8"))
         written["report_html"] = str(out / name)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from ..visits import Change, Comparison, FollowUp, Visit
+from ..errors import InputError
+from ..records import Mark, Reference
+from ..visits import Change, Comparison, Earlier, FollowUp, Judgement, ScanCheck, Visit
 from .files import prepare_folder, write_json, write_table
 
 SCHEMA = "openbct-comparison/1"
@@ -33,6 +37,76 @@ def write_followup(followup: FollowUp, folder: Path, *, created: str) -> list[Pa
     write_json(folder / COMPARISON, followup_to_tables(followup, created=created))
     write_table(folder / TABLE, followup_rows(followup))
     return [folder / COMPARISON, folder / TABLE]
+
+
+def read_earlier(path: Path, digest: str) -> tuple[Earlier, bytes]:
+    """Return what a comparison says of the scan with this SHA-256, and the file as it is.
+
+    Parameters
+    ----------
+    path
+        ``comparison.json``, or the folder that holds it.
+
+    Raises
+    ------
+    InputError
+        There is no such file, it is damaged, or the scan is no follow-up in it.
+    """
+    try:
+        content = (path / COMPARISON if path.is_dir() else path).read_bytes()
+    except OSError:
+        raise InputError(
+            f"found no readable {COMPARISON} under --comparison, expected the output of `openbct compare`; check the path"
+        ) from None
+    try:
+        table: Any = json.loads(content)
+        schema = table["schema"]
+        dates = {str(visit["input_sha256"]): (int(visit["number"]), visit["date"]) for visit in table["visits"]}
+        first = str(table["visits"][0]["input_sha256"])
+        compared = {int(one["number"]): _compared(one) for one in table["comparisons"]}
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        raise InputError(f"found a damaged {COMPARISON}, expected the output of `openbct compare`; compare again") from None
+    if schema != SCHEMA:
+        raise InputError(f"found a comparison of schema {schema!r}, expected {SCHEMA!r}; compare again with this version")
+    number, when = dates.get(digest, (-1, None))
+    if number == 0 or number not in compared:
+        found = "as its baseline" if number == 0 else "not among its scans"
+        raise InputError(
+            f"found the scan of this result {found}, expected it as a follow-up of the comparison; give the result folder of a later scan of it"
+        )
+    return Earlier(_text(dates[first][1]), _text(when), compared[number]), content
+
+
+def _text(value: object) -> str | None:
+    return str(value) if value is not None else None
+
+
+def _compared(table: Mapping[str, Any]) -> Comparison:
+    """Return one comparison without its alignments.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        A field is missing or is not what it should be.
+    """
+    changes = []
+    for row in table["changes"]:
+        numbers = {key: float(row[key]) for key in ("baseline", "followup", "difference", "percent", "least")}
+        if not all(map(math.isfinite, numbers.values())) or row["judgement"] not in get_args(Judgement):
+            raise ValueError(row["judgement"])
+        yearly = None if row["percent_per_year"] is None else float(row["percent_per_year"])
+        words = {key: str(row[key]) for key in ("bone", "quantity", "unit", "least_from", "judgement", "why")}
+        source = Reference(str(row["precision"]["text"]), row["precision"]["mark"])
+        if source.mark not in get_args(Mark):
+            raise ValueError(source.mark)
+        changes.append(Change(**words, **numbers, percent_per_year=yearly, precision=source, carried=bool(row["carried"])))  # type: ignore[arg-type]
+    checks = tuple(
+        ScanCheck(str(one["rule"]), one["outcome"], str(one["baseline"]), str(one["followup"]), str(one["sentence"]))
+        for one in table["checks"]
+    )
+    years = None if table["years"] is None else float(table["years"])
+    absent = {str(bone): str(why) for bone, why in dict(table["absent"]).items()}
+    return Comparison(int(table["number"]), years, checks, (), tuple(changes), absent, tuple(map(str, table["cautions"])))
 
 
 def followup_to_tables(followup: FollowUp, *, created: str) -> dict[str, Any]:

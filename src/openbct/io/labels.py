@@ -76,7 +76,11 @@ def read_labels(
         _check_frame(drawing, volume, like, frame_uid)
         volume, doubts, moved = onto(volume, like, tuple(number for number, name in names.items() if is_bone(name)))
         cautions += doubts
-    kind = drawing.kind if drawing.kind.startswith("folder") else f"{drawing.kind}, {len(names)} structures, {how}"
+    kind = (
+        drawing.kind
+        if drawing.kind.startswith("folder")
+        else f"{drawing.kind}, {len(names)} structure{'s' if len(names) != 1 else ''}, {how}"
+    )
     labels = LabelMap(volume, names, f"{kind}{note}", cautions=(*drawing.cautions, *cautions), moved=moved)
     return replace(labels, digest=_digest(labels))
 

@@ -105,7 +105,7 @@ def _read_nifti_scan(path: Path, unit: str) -> Scan:
     )
     silent = (
         "a NIfTI image does not say how it was made (kVp, kernel, slice thickness, maker, contrast) or who was scanned: nothing of"
-        " it could be checked, and sex and age must be given for a class",
+        " it could be checked",
     )
     # Nothing else is told by it: a description is free text.
     made = Acquisition()

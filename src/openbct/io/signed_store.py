@@ -42,8 +42,13 @@ def read_text(path: Path) -> str:
     return text.strip().replace("\r\n", "\n")
 
 
-def write_version(signed: Signed, reports: dict[str, bytes], folder: Path) -> list[Path]:
+def write_version(signed: Signed, reports: dict[str, bytes], folder: Path, comparison: bytes | None = None) -> list[Path]:
     """Write a version and its reports, by ending, under ``interpretations/``; returns the files.
+
+    Parameters
+    ----------
+    comparison
+        The comparison with an earlier scan that the reports tell of; kept with them and fixed like them.
 
     Raises
     ------
@@ -62,8 +67,18 @@ def write_version(signed: Signed, reports: dict[str, bytes], folder: Path) -> li
         write_bytes(place / f"version-{signed.version}{ending}", content)
         written.append(place / f"version-{signed.version}{ending}")
     hashes = {f"version-{signed.version}{ending}": hashlib.sha256(content).hexdigest() for ending, content in reports.items()}
+    if comparison is not None:
+        beside = comparison_of(signed.version, folder)
+        write_bytes(beside, comparison)
+        written.append(beside)
+        hashes[beside.name] = hashlib.sha256(comparison).hexdigest()
     write_json(name, {"schema": SCHEMA, **asdict(signed), "sha256": fixed(signed), "files": hashes})
     return [name, *written]
+
+
+def comparison_of(version: int, folder: Path) -> Path:
+    """Return where the comparison of a signed version is kept, if it has one."""
+    return folder / FOLDER / f"comparison-{version}.json"
 
 
 def read_versions(folder: Path) -> tuple[Signed, ...]:

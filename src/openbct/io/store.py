@@ -18,6 +18,7 @@ from ..volume import Volume
 from .case_file import read_case_file, write_case_file
 from .case_json import SCHEMA, anonymise, case_to_tables, csv_rows
 from .files import prepare_folder, write_bytes, write_json, write_table, write_volume
+from .followup_files import COMPARISON
 from .fracture_tables import fracture_rows
 from .models import FORMATS, from_fe_model, write_model
 from .signed_store import is_signed
@@ -111,7 +112,7 @@ def start_folder(folder: Path) -> None:
             "found a signed interpretation in the output folder, expected a folder without one: a new result would stand under an old "
             "signature; choose another folder with -o"
         )
-    names = [RESULT, TABLE, FRACTURES, CASE_FILE, SOURCE, *REPORTS, *LABEL_FILES]
+    names = [RESULT, TABLE, FRACTURES, CASE_FILE, SOURCE, COMPARISON, *REPORTS, *LABEL_FILES]
     names += [
         str(path.relative_to(folder)) for name in (BONE_FILES | MODEL_FILES).values() for path in folder.glob(f"{BONES}/*/{name}")
     ]

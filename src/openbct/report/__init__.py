@@ -6,9 +6,11 @@ from datetime import date
 
 from ..records import Case
 from ..signing import Signed
+from ..visits import Earlier
 from .bones import bone_section, calibration, has_pictures, overview_figure
 from .content import Figure, Report
 from .directions import direction_map
+from .earlier import earlier_section, since
 from .followup import make_followup_report
 from .fractures import fracture_section
 from .html import to_html
@@ -17,7 +19,7 @@ from .pdf import to_pdf
 from .references import Numbering, methods, provenance, references
 from .results import OVERVIEW_SHARE, adequacy, cautions, results
 from .sheet import make_sheet, sheet_text
-from .summary import shorten, summary
+from .summary import shorten, summary, usable
 from .sureness import sureness
 from .texts import ENGLISH
 from .wording import Texts, clean, person
@@ -41,6 +43,7 @@ def make_report(
     texts: Texts = Texts(ENGLISH),  # noqa: B008  frozen
     made_on: date | None = None,
     versions: tuple[Signed, ...] = (),
+    earlier: Earlier | None = None,
 ) -> Report:
     """Return the report of a case, every picture drawn and every number rounded.
 
@@ -52,20 +55,26 @@ def make_report(
         Date of the report; ``None`` is today. Reports of one case with one date are identical.
     versions
         What physicians have signed on it, oldest first; empty: a draft.
+    earlier
+        What a comparison says of it beside an earlier scan.
     """
     numbering = Numbering()
     done = methods(case, texts, numbering)
     overview = overview_figure(case, texts, OVERVIEW_SHARE - 0.02, 62.0)
-    sections = [summary(case, texts, standing(texts, versions)), adequacy(case, texts, overview), results(case, texts, numbering)]
+    first = summary(case, texts, standing(texts, versions), since(earlier, texts) if earlier is not None else None)
+    sections = [first, adequacy(case, texts, overview), results(case, texts, numbering)]
     broken = fracture_section(case, texts)
     sections += [broken] if broken is not None else []
+    sections += [earlier_section(earlier, texts, numbering)] if earlier is not None else []
     sure = sureness(case, texts, numbering)
     sections += [sure] if sure is not None else []
-    sections.append(calibration(case, texts))
+    sections += [calibration(case, texts)] if usable(case) else []
     # Bones without results come last: they need little room and share a page.
     shown = sorted((bone for bone in case.bones if has_pictures(bone, case)), key=lambda bone: bone.region is None)
     sections += [bone_section(bone, case, texts) for bone in shown]
-    sections += [cautions(case, texts), interpretation(case, texts, numbering, versions)]
+    doubts = [cautions(case, texts), interpretation(case, texts, numbering, versions, earlier)]
+    # Without a result the calibration, a page of its own, is no more than a record.
+    sections += doubts if usable(case) else [*doubts, calibration(case, texts)]
     sections += [done, references(texts, numbering), provenance(case, texts)]
     patient, scan = case.scan.patient, case.scan.acquisition
     study = texts("subtitle.study", date=shorten(clean(scan.study_date), 20)) if scan.study_date else ""

@@ -6,15 +6,17 @@ Words are never stronger than the evidence: a threshold that nobody has seen in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
-from ..records import Case, Finding, Mark, Reference
+from ..records import Case, Finding, Reference
+from ..visits import Earlier
+from .draft_followup import again, changes, limits
+from .draft_sentence import OWN, POSITIONS, Kind, Sentence, listed, plain
+from .fractures import near_limit
 from .scales import UNDECIDED, load_unverified, unverified
 from .summary import CLASS_CHANGING, grouped_cautions
 from .wording import Texts, clean
 
-Kind = Literal["finding", "comparison", "limitation", "recommendation"]
 KINDS: Final[tuple[Kind, ...]] = ("finding", "comparison", "limitation", "recommendation")
 COMBINED: Final = Reference("Keaveny TM et al. Osteoporos Int 31:1025 (2020), Table 1", "seen")
 """High risk: fragile strength, or osteoporosis by density, or both; clinical.md B quotes its note."""
@@ -24,7 +26,6 @@ FRACTURES: Final = Reference(
 )
 """From 50 years, also a fracture found on an image, where a physician holds low bone mass for its cause."""
 LOW_MASS: Final = Reference("BHOF guide: treatment of low bone mass by clinical risk factors, text not seen", "recalled")
-OWN: Final = Reference("Rule of this program", "design")
 DENSITIES: Final = ("mg/cm3", "g/cm2")
 SURE: Final = 1.96
 """Standard deviations on each side of a 95 % interval."""
@@ -34,28 +35,19 @@ SAME: Final = 0.005
 """Hips whose strengths differ by less are not compared in words [-] [design]."""
 
 
-@dataclass(frozen=True)
-class Sentence:
-    """One sentence of the draft."""
+def draft(case: Case, texts: Texts, earlier: Earlier | None = None) -> tuple[Sentence, ...]:
+    """Return the draft of a case, findings first.
 
-    kind: Kind
-    rule: str
-    """Its key: ``"F2"``."""
-    text: str
-    reference: Reference
-    """What the rule rests on; its mark limits how strong the words are."""
-    numbers: Mapping[str, float] = field(default_factory=dict)
-    """The numbers that it was made of, by their names in ``result.json``."""
-
-    @property
-    def mark(self) -> Mark:
-        """How sure we are of the rule."""
-        return self.reference.mark
-
-
-def draft(case: Case, texts: Texts) -> tuple[Sentence, ...]:
-    """Return the draft of a case, findings first."""
-    return (*_findings(case, texts), *_comparisons(case, texts), *_limits(case, texts), *_recommendations(case, texts))
+    Parameters
+    ----------
+    earlier
+        What a comparison says of it beside an earlier scan.
+    """
+    beside = [*changes(earlier, texts)] if earlier is not None else []
+    doubts = [*limits(earlier, texts)] if earlier is not None else []
+    next_time = [again(texts)] if earlier is not None or case.assessment.category in ("osteoporosis", "low bone mass") else []
+    compared = (*beside, *_comparisons(case, texts))
+    return (*_findings(case, texts), *compared, *_limits(case, texts), *doubts, *_recommendations(case, texts), *next_time)
 
 
 def _findings(case: Case, texts: Texts) -> Iterator[Sentence]:
@@ -63,9 +55,7 @@ def _findings(case: Case, texts: Texts) -> Iterator[Sentence]:
     for finding in case.assessment.findings:
         if finding.unit.split(" ")[0] in DENSITIES and finding.category:
             yield _density(finding, texts)
-    for finding in case.assessment.findings:
-        if finding.unit == "N":
-            yield _strength(finding, texts)
+    yield from _strengths(case, texts)
     doubtful = load_unverified(case)
     behind = {finding.reference for finding in case.assessment.findings}
     sources = [one for one in case.assessment.step.references if one not in behind]
@@ -109,7 +99,7 @@ def _density(finding: Finding, texts: Texts) -> Sentence:
     words = texts(
         "draft.F2.unverified" if unverified(finding.reference) else "draft.F2",
         where=_where(finding.bone, texts),
-        quantity=_plain(texts.find(f"quantity.{finding.quantity}", finding.quantity)),
+        quantity=plain(texts.find(f"quantity.{finding.quantity}", finding.quantity)),
         value=f"{texts.quantity(finding.value, finding.unit)} {texts.unit(unit)}",
         t=score,
         category=texts.find(f"class.{finding.category}", clean(finding.category or "")).lower(),
@@ -118,17 +108,30 @@ def _density(finding: Finding, texts: Texts) -> Sentence:
     return Sentence("finding", "F2", words, finding.reference, numbers)
 
 
-def _strength(finding: Finding, texts: Texts) -> Sentence:
-    category = texts.find(f"class.{finding.category}", clean(finding.category or "")).lower()
-    words = texts(
-        "draft.F3" if finding.category else "draft.F3.none",
-        where=_where(finding.bone, texts),
-        value=texts.force(finding.value),
-        category=category,
-    )
-    return Sentence(
-        "finding", "F3", words, finding.reference if finding.category else OWN, {f"{finding.bone} strength": finding.value}
-    )
+def _strengths(case: Case, texts: Texts) -> Iterator[Sentence]:
+    """Return the strengths, those of one site and one class in one sentence that names its bones."""
+    groups: dict[tuple[bool, str | None, Reference], list[Finding]] = {}
+    for finding in case.assessment.findings:
+        if finding.unit == "N":
+            site = finding.bone.startswith("femur")
+            groups.setdefault((site, finding.category, finding.reference if finding.category else OWN), []).append(finding)
+    for (_, category, reference), found in groups.items():
+        values = listed([texts.force(one.value) for one in found], texts)
+        words = texts(
+            "draft.F3" if category else "draft.F3.none",
+            where=_where_all([one.bone for one in found], texts),
+            value=values,
+            category=texts.find(f"class.{category}", clean(category or "")).lower(),
+        )
+        yield Sentence("finding", "F3", words, reference, {f"{one.bone} strength": one.value for one in found})
+
+
+def _where_all(bones: list[str], texts: Texts) -> str:
+    """Return the name of a bone, or those of several as they stand before their numbers."""
+    if len(bones) == 1:
+        return _where(bones[0], texts)
+    named = listed([texts.inline_bone(bone) for bone in bones], texts)
+    return named[:1].upper() + named[1:]
 
 
 def _fractures(case: Case, texts: Texts) -> Iterator[Sentence]:
@@ -144,8 +147,9 @@ def _fractures(case: Case, texts: Texts) -> Iterator[Sentence]:
             yield Sentence("finding", "F5", words, source, {f"{one.level} loss": one.loss})
     if not any(one.grade for one in found.vertebrae):
         names = found.vertebrae[0].level, found.vertebrae[-1].level
-        limit = _mild_loss(case)
-        words = texts("draft.F5.none", count=len(found.vertebrae), first=names[0], last=names[1], limit=texts.number(100 * limit))
+        limit, count = texts.number(100 * _mild_loss(case)), len(found.vertebrae)
+        key = "draft.F5.none" if count > 1 else "draft.F5.none_one"
+        words = texts(key, count=count, first=names[0], last=names[1], limit=limit)
         yield Sentence("finding", "F5", words, source, {f"{one.level} loss": one.loss for one in found.vertebrae})
 
 
@@ -180,8 +184,18 @@ def _limits(case: Case, texts: Texts) -> Iterator[Sentence]:
     cautions = [f"{where}: {text}" if where else text for where, text in grouped_cautions(case, texts) if _changes(text)]
     for text in cautions[:MOST_CAUTIONS]:
         yield Sentence("limitation", "L1", texts("draft.L1", text=text), OWN)
-    for finding in case.assessment.findings:
-        yield from _straddles(finding, texts)
+    if not any("T-score" in text for text in cautions[:MOST_CAUTIONS]):
+        yield from _straddles(case, texts)
+    for one in near_limit(case.fractures) if case.fractures is not None else ():
+        chance = 1.0 - one.chances[0]
+        words = texts(
+            "draft.L5",
+            where=one.level,
+            loss=texts.number(100 * one.loss),
+            sd=texts.number(100 * one.loss_sd),
+            chance=texts.number(100 * chance),
+        )
+        yield Sentence("limitation", "L5", words, OWN, {f"{one.level} loss": one.loss, f"{one.level} chance": chance})
     missing = [texts.inline_bone(bone.bone) for bone in case.bones if bone.status == "refused"]
     missing += [texts.inline_bone(name) for name in case.segmentation.absent if name not in {bone.bone for bone in case.bones}]
     if missing:
@@ -198,21 +212,21 @@ def _changes(text: str) -> bool:
     return "class could be" in text or "class may be" in text
 
 
-def _straddles(finding: Finding, texts: Texts) -> Iterator[Sentence]:
-    """Tell where the interval of a T-score reaches over a threshold."""
-    score, spread = finding.t_score, finding.t_score_sd
-    if score is None or not spread or not finding.category:
-        return
-    low, high = score - SURE * spread, score + SURE * spread
-    crossed = [limit for limit in finding.thresholds if low < limit < high]
-    if crossed:
-        words = texts(
-            "draft.L2",
-            where=_plain(f"{_where(finding.bone, texts)} ({texts.find(f'short.{finding.quantity}', finding.quantity)})"),
-            t=_spread(score, spread, texts),
-            limits=texts("draft.and").join(texts.number(limit, 1) for limit in crossed),
-        )
-        yield Sentence("limitation", "L2", words, OWN, {f"{finding.bone} {finding.quantity} t_score": score})
+def _straddles(case: Case, texts: Texts) -> Iterator[Sentence]:
+    """Tell in one sentence which T-scores have an interval that reaches over a threshold."""
+    said, numbers = [], {}
+    for finding in case.assessment.findings:
+        score, spread = finding.t_score, finding.t_score_sd
+        if score is None or not spread or not finding.category:
+            continue
+        crossed = [limit for limit in finding.thresholds if score - SURE * spread < limit < score + SURE * spread]
+        if crossed:
+            site = f"{texts.inline_bone(finding.bone)} ({texts.find(f'short.{finding.quantity}', finding.quantity)})"
+            limits = listed([texts.number(limit, 1) for limit in crossed], texts)
+            said.append(texts("draft.L2.one", where=site, t=_spread(score, spread, texts), limits=limits))
+            numbers[f"{finding.bone} {finding.quantity} t_score"] = score
+    if said:
+        yield Sentence("limitation", "L2", texts("draft.L2", said="; ".join(said)), OWN, numbers)
 
 
 def _recommendations(case: Case, texts: Texts) -> Iterator[Sentence]:
@@ -226,6 +240,8 @@ def _recommendations(case: Case, texts: Texts) -> Iterator[Sentence]:
         yield Sentence("recommendation", "R4", texts("draft.R4"), LOW_MASS)
     elif assessment.category == "normal" and assessment.risk in (None, "not increased") and not any(grades):
         yield Sentence("recommendation", "R5", texts("draft.R5"), OWN)
+    elif "classes apply from" in assessment.reason:
+        yield Sentence("recommendation", "R6", texts("draft.R6.young"), POSITIONS)
     elif assessment.category is None:
         yield Sentence("recommendation", "R6", texts("draft.R6"), OWN)
     if broken:
@@ -239,16 +255,11 @@ def _recommendations(case: Case, texts: Texts) -> Iterator[Sentence]:
 
 def _where(bone: str, texts: Texts) -> str:
     """Return a bone's name, or those of several."""
-    return texts("results.mean_of", bones=clean(bone)).replace(": ", ", ") if ", " in bone else texts.bone(bone)
-
-
-def _plain(text: str) -> str:
-    """Return a name as it stands within a sentence: a small letter first, unless it is an abbreviation."""
-    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+    return texts("draft.mean_of", bones=clean(bone)) if ", " in bone else texts.bone(bone)
 
 
 def _lower(texts: Texts, text: str) -> str:
-    return _plain(texts.sentence(text))
+    return plain(texts.sentence(text))
 
 
 def _spread(value: float, deviation: float | None, texts: Texts) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 from ..visits import Change, Comparison, FollowUp, Trend, Visit
 from .content import Block, Fact, Facts, Figure, Notice, Pair, Paragraph, Report, Section, Standing, Table, Verdict
+from .followup_changes import MAIN, cells, main_changes, valued
 from .followup_names import bone_name, quantity_name, signed, when, within
 from .followup_plots import trend_plot
 from .followup_tables import comparable, scans, treatments
@@ -22,8 +23,6 @@ MOST_TRENDS: Final = 4
 """Pictures on the first pages [design]."""
 LONG: Final = 260
 """Letters of a caution on the first page [design]."""
-MAIN: Final = ("trabecular_vbmd", "total_hip_abmd", "strength")
-"""Quantities that a follow-up is read by, the first ones first."""
 
 
 def make_followup_report(
@@ -73,7 +72,7 @@ def _running(visits: tuple[Visit, ...], texts: Texts) -> str:
 def _summary(followup: FollowUp, texts: Texts) -> Section:
     last = followup.comparisons[-1]
     blocks: list[Block] = [_facts(followup, texts), _verdict(followup, texts)]
-    blocks.append(_table(followup, last, _main(last.changes), texts))
+    blocks.append(_table(followup, last, main_changes(last.changes), texts))
     blocks.append(Paragraph(texts("followup.note.least"), "note"))
     said = [shorten(texts.sentence(text), LONG) for text in last.cautions]
     for one in followup.comparisons[:-1]:
@@ -107,22 +106,10 @@ def _facts(followup: FollowUp, texts: Texts) -> Facts:
     return Facts(tuple(facts), columns=2)
 
 
-def _main(changes: tuple[Change, ...]) -> tuple[Change, ...]:
-    """Return the changes of the first page: means of the spine and hips; single levels where there is no mean."""
-    means = {change.quantity for change in changes if "," in change.bone}
-    hips = any(change.bone.startswith("femur") for change in changes)
-    chosen = [
-        change
-        for change in changes
-        if change.quantity in MAIN and ("," in change.bone or change.bone.startswith("femur") or change.quantity not in means)
-    ]
-    return tuple(chosen or changes) if chosen or not hips else changes
-
-
 def _verdict(followup: FollowUp, texts: Texts) -> Verdict:
     """Return the judgement at a glance, on the quantities of the first page."""
     last = followup.comparisons[-1]
-    main = _main(last.changes)
+    main = main_changes(last.changes)
     found = {change.judgement for change in main}
     beyond = [change for change in main if change.judgement in ("increase", "decrease")]
     if "implausible" in found:
@@ -134,7 +121,7 @@ def _verdict(followup: FollowUp, texts: Texts) -> Verdict:
         key = next(iter(kinds)) if len(kinds) == 1 else "mixed"
     else:
         key = "within"
-    notes = (texts("followup.note.only"), texts("followup.note.drug"))
+    notes: tuple[str, ...] = (texts("followup.note.only"), texts("followup.note.drug"))
     if key == "not comparable":
         reason, notes = shorten(texts.sentence(main[0].why), LONG), notes[1:]
     else:
@@ -163,7 +150,7 @@ def _table(followup: FollowUp, one: Comparison, changes: tuple[Change, ...], tex
     rows, known = [], ""
     for change in changes:
         name = bone_name(change.bone, texts)
-        rows.append((name if name != known else "", *_cells(change, texts)))
+        rows.append((name if name != known else "", *cells(change, texts)))
         known = name
     return Table(
         texts("followup.caption", first=first, last=last),
@@ -173,28 +160,6 @@ def _table(followup: FollowUp, one: Comparison, changes: tuple[Change, ...], tex
         tuple(rows),
         compact=len(rows) > 8,
     )
-
-
-def _cells(change: Change, texts: Texts) -> tuple[str, ...]:
-    unit = texts.unit(change.unit.split(" ")[0])
-    star = "" if change.carried or change.quantity == "strength" else " *"
-    yearly = f"{signed(change.percent_per_year, texts)} %" if change.percent_per_year is not None else ""
-    source = "p" if change.least_from == "precision" else "u"
-    told = (f"{signed(change.percent, texts)} %", yearly, f"{texts.number(change.least, 1)} % {source}")
-    if change.judgement == "not comparable":  # a percentage would be read as a change
-        told = ("–", "–", "–")
-    return (
-        f"{quantity_name(change.quantity, texts)} [{unit}]{star}",
-        _value(change.baseline, change.unit, texts),
-        _value(change.followup, change.unit, texts),
-        *told,
-        texts(f"followup.judgement.{change.judgement}"),
-    )
-
-
-def _value(value: float, unit: str, texts: Texts) -> str:
-    """Return a value with the digits that a change of some percent needs."""
-    return texts.number(value, 1) if unit.startswith("mg/cm3") else texts.quantity(value, unit)
 
 
 def _trends(followup: FollowUp, texts: Texts) -> list[Block]:
@@ -215,7 +180,7 @@ def _figure(trend: Trend, followup: FollowUp, texts: Texts) -> Figure:
         0.0,
     )
     quantity, bone = quantity_name(trend.quantity, texts), within(bone_name(trend.bone, texts))
-    values = ", ".join(_value(value, trend.unit, texts) for value in trend.values)
+    values = ", ".join(valued(value, trend.unit, texts) for value in trend.values)
     return Figure(
         trend_plot(trend, least, texts, first=when(followup, 0, texts)),
         "image/svg+xml",

@@ -42,3 +42,8 @@ def quantity_name(key: str, texts: Texts) -> str:
 def signed(value: float, texts: Texts, digits: int = 1) -> str:
     """Return a number with its sign."""
     return ("+" if value > 0 else "") + texts.number(value, digits)
+
+
+def day(date: str | None, texts: Texts) -> str:
+    """Return a date, or words where none is known."""
+    return shorten(clean(date), 20) if date else texts("earlier.undated")

@@ -11,6 +11,8 @@ from .wording import Texts
 
 SHARE: Final = 0.36
 """Part of the line that the picture takes."""
+NEAR: Final = 0.05
+"""Chance of a grade from which a vertebra without one is named [design]."""
 HIGHEST: Final = 185.0
 """Of the picture, on paper [mm] [design]."""
 
@@ -22,9 +24,7 @@ def fracture_section(case: Case, texts: Texts) -> Section | None:
         return None
     notes = [Paragraph(texts("fractures.note"), "note")] if found.vertebrae else []
     if found.ungraded:
-        reasons = "; ".join(
-            f"{texts.inline_bone(level)}: {texts.sentence(reason, level)}" for level, reason in found.ungraded.items()
-        )
+        reasons = " ".join(_ungraded(level, reason, texts) for level, reason in found.ungraded.items())
         notes.append(Paragraph(texts("fractures.ungraded", reasons=reasons), "note"))
     blocks: tuple[Block, ...] = tuple(notes)
     if found.vertebrae:
@@ -34,15 +34,36 @@ def fracture_section(case: Case, texts: Texts) -> Section | None:
     return Section("fractures", texts("section.fractures"), blocks, new_page=tall, together=not tall)
 
 
+def _ungraded(level: str, reason: str, texts: Texts) -> str:
+    """Return why a level has no grade, its name said once."""
+    said = texts.statement(reason, level)
+    return said if said.startswith(level) else f"{texts.inline_bone(level)}: {said}"
+
+
+def near_limit(found: FractureAssessment) -> tuple[VertebraGrade, ...]:
+    """Return the vertebrae without a grade whose loss may well reach one."""
+    return tuple(one for one in found.vertebrae if not one.grade and 1.0 - one.chances[0] >= NEAR)
+
+
 def _lead(found: FractureAssessment, texts: Texts) -> Block:
     """Return the finding in one box."""
     broken = [one for one in found.vertebrae if one.grade]
     first, last = (texts.inline_bone(found.vertebrae[n].level) for n in (0, -1))
-    if not broken:
-        return Notice(
-            "ok", texts("fractures.none_title"), (texts("fractures.none", count=len(found.vertebrae), first=first, last=last),)
+    near = tuple(
+        texts(
+            "fractures.near",
+            level=texts.inline_bone(one.level),
+            loss=texts.number(100 * one.loss),
+            sd=texts.number(100 * one.loss_sd),
+            chance=texts.number(100 * (1.0 - one.chances[0])),
         )
-    items = tuple(_item(one, texts) for one in broken)
+        for one in near_limit(found)
+    )
+    if not broken:
+        key = "fractures.none" if len(found.vertebrae) > 1 else "fractures.none_one"
+        looked = texts(key, count=len(found.vertebrae), first=first, last=last)
+        return Notice("caution" if near else "ok", texts("fractures.none_title"), (looked, *near))
+    items = (*(_item(one, texts) for one in broken), *near)
     left_out = ", ".join(texts.inline_bone(level) for level in found.left_out)
     items += (texts("fractures.left_out", levels=left_out),) if left_out else ()
     return Notice("caution", texts("fractures.title"), items)

@@ -8,8 +8,10 @@ from typing import Final
 
 from ..records import Case
 from ..signing import Signed, fixed
+from ..visits import Earlier
 from .content import Block, Paragraph, Section, Signature, Table
-from .draft import KINDS, OWN, Kind, Sentence, draft
+from .draft import KINDS, draft
+from .draft_sentence import OWN, Kind, Sentence
 from .references import Numbering
 from .wording import Texts, clean
 
@@ -22,19 +24,23 @@ HASH_SHOWN: Final = 16
 """Figures of the stored case's hash that the page shows beside the whole hash of the content [design]."""
 
 
-def interpretation(case: Case, texts: Texts, numbering: Numbering, versions: tuple[Signed, ...] = ()) -> Section:
+def interpretation(
+    case: Case, texts: Texts, numbering: Numbering, versions: tuple[Signed, ...] = (), earlier: Earlier | None = None
+) -> Section:
     """Return the section: the last of the signed versions, or the draft with room to sign.
 
     Parameters
     ----------
     versions
         All of them, oldest first.
+    earlier
+        What a comparison says beside an earlier scan.
     """
     blocks: list[Block] = []
     if versions:
         blocks += [*_signed(versions, texts), _table(_stored(versions[-1], texts), texts("draft.beside"), texts)]
     else:
-        rows = [(one.kind, one.text, _evidence(one, texts, numbering)) for one in draft(case, texts)]
+        rows = [(one.kind, one.text, _evidence(one, texts, numbering)) for one in draft(case, texts, earlier)]
         told, room = unread(texts)
         blocks += [told, _table(rows, texts("draft.title"), texts), room]
     return Section("interpretation", texts("section.interpretation"), tuple(blocks), together=_letters(blocks) < ON_ONE_PAGE)
@@ -108,6 +114,6 @@ def _evidence(one: Sentence, texts: Texts, numbering: Numbering) -> str:
     return texts("draft.evidence_cited", rule=one.rule, mark=mark, number=numbering.number(one.reference))
 
 
-def spoken(case: Case, texts: Texts) -> tuple[str, ...]:
+def spoken(case: Case, texts: Texts, earlier: Earlier | None = None) -> tuple[str, ...]:
     """Return the draft as lines, each with its rule: what stands beside a text when it is signed."""
-    return tuple(f"{one.rule} ({one.mark}): {one.text}" for one in draft(case, texts))
+    return tuple(f"{one.rule} ({one.mark}): {one.text}" for one in draft(case, texts, earlier))

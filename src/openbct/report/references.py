@@ -29,8 +29,14 @@ class Numbering:
     def marks(self, references: Iterable[Reference]) -> str:
         """Return the numbers of several references as they stand in a sentence."""
         numbers = sorted({self.number(reference) for reference in references})
-        joined = ",\u00a0".join(str(number) for number in numbers)
-        return f"\u00a0[{joined}]" if numbers else ""
+        runs: list[list[int]] = []
+        for number in numbers:
+            if runs and number == runs[-1][-1] + 1:
+                runs[-1].append(number)
+            else:
+                runs.append([number])
+        parts = [f"{run[0]}–{run[-1]}" if len(run) > 2 else ",\u00a0".join(map(str, run)) for run in runs]
+        return f"\u00a0[{', '.join(parts)}]" if numbers else ""
 
     @property
     def references(self) -> tuple[Reference, ...]:

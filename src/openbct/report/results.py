@@ -28,25 +28,34 @@ MAIN_HIP: Final = ("femoral_neck_abmd", "total_hip_abmd")
 
 def adequacy(case: Case, texts: Texts, overview: Figure | None) -> Section:
     """Return which bones could be used, and why not where they could not, beside the scan that they lie in."""
-    rows = [(bone_title(bone, texts), texts(STATUS_KEYS[bone.status]), _why(bone, case, texts)) for bone in case.bones]
-    known = {bone.bone for bone in case.bones}
-    rows += [
-        (texts.bone(name), texts("status.absent"), texts.sentence(reason))
-        for name, reason in case.segmentation.absent.items()
-        if name not in known
+    rows: list[tuple[str, ...]] = [
+        (bone_title(bone, texts), texts(STATUS_KEYS[bone.status]), _why(bone, case, texts)) for bone in case.bones
     ]
+    rows += _absent(case, texts)
     if not rows:
         return Section("adequacy", texts("section.adequacy"), (Paragraph(texts("overview.none")),), new_page=True)
     table = Table(
         texts("adequacy.caption"),
         (texts("adequacy.bone"), texts("adequacy.status"), texts("adequacy.reason")),
         "lll",
-        (1.2, 1.5, 2.6) if overview is not None else (1.3, 1.5, 5.2),
+        (1.25, 1.0, 3.05) if overview is not None else (1.3, 1.5, 5.2),
         tuple(rows),
         compact=len(rows) > MANY_BONES,
     )
     block: Block = Pair((table,), (overview,), 1.0 - OVERVIEW_SHARE, breakable=True) if overview is not None else table
     return Section("adequacy", texts("section.adequacy"), (block, *_scan_checks(case, texts)), new_page=True)
+
+
+def _absent(case: Case, texts: Texts) -> list[tuple[str, ...]]:
+    """Return the bones that were not found, those with one reason in one row."""
+    known, reasons = {bone.bone for bone in case.bones}, dict[str, list[str]]()
+    for name, reason in case.segmentation.absent.items():
+        if name not in known:
+            reasons.setdefault(texts.statement(reason.replace(f" of {name}", "")), []).append(name)
+    return [
+        (", ".join(map(texts.inline_bone, names)) if len(names) > 1 else texts.bone(names[0]), texts("status.absent"), reason)
+        for reason, names in reasons.items()
+    ]
 
 
 def _scan_checks(case: Case, texts: Texts) -> tuple[Block, ...]:
@@ -76,9 +85,9 @@ def figure(value: float) -> str:
 
 def _why(bone: BoneResult, case: Case, texts: Texts) -> str:
     if bone.reason:
-        return texts.sentence(bone.reason, bone.bone)
+        return texts.statement(bone.reason, bone.bone)
     if bone.cautions:
-        return texts.sentence(bone.cautions[0], bone.bone) + (
+        return texts.statement(bone.cautions[0], bone.bone) + (
             f" ({texts('more', count=len(bone.cautions) - 1)})" if len(bone.cautions) > 1 else ""
         )
     return texts("adequacy.scan_only") if bone.status == "caution" else texts("adequacy.fine")
@@ -183,7 +192,8 @@ def _rows(bone: BoneResult, case: Case, texts: Texts, notes: Notes) -> list[tupl
         if _is_detail(key, bone):
             continue
         whole = bone.budgets.get(key)
-        rows.append(_row(key, replace(measure, uncertainty=whole.sd) if whole else measure, findings.get(key), texts, notes))
+        known = replace(measure, uncertainty=None if whole.unknown else whole.sd) if whole else measure
+        rows.append(_row(key, known, findings.get(key), texts, notes))
     for key, finding in findings.items():
         if key not in used and "load" not in key:
             rows.append(_row(key, Measure(finding.value, finding.unit, ""), finding, texts, notes))

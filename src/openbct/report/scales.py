@@ -109,8 +109,10 @@ def _scale(group: Sequence[Finding], case: Case, texts: Texts) -> ScaleBar:
         headline += f" ({texts('scale.lowest')}: {_label(first, texts, by_t)})"
     strength = "strength" in first.quantity
     verdict = texts.find(f"class.{first.category}", clean(first.category)) if first.category is not None else ""
-    if not verdict:
-        verdict = texts("scale.unclassified") if strength and not _is_mapped(first) else texts("scale.no_class")
+    if not verdict and strength and not _is_mapped(first):
+        verdict = texts("scale.unclassified")
+    elif not verdict:
+        verdict = texts.statement(first.against) if first.against.startswith("no class: ") else texts("scale.no_class")
     return ScaleBar(
         title=_marked(_title(first, by_t, texts), any(unverified(finding.reference) for finding in group), texts),
         headline=headline,
@@ -120,7 +122,7 @@ def _scale(group: Sequence[Finding], case: Case, texts: Texts) -> ScaleBar:
         high=high,
         thresholds=thresholds,
         threshold_texts=tuple(texts.quantity(value, unit) for value in thresholds),
-        zones=_zones(len(thresholds), strength, texts, mapped=_is_mapped(first)),
+        zones=_zones(len(thresholds), strength, texts, named=classified and (not strength or _is_mapped(first))),
         markers=tuple(
             Marker(
                 _label(finding, texts, by_t),
@@ -156,12 +158,10 @@ def _range(values: Sequence[float], thresholds: Sequence[float], by_t: bool) -> 
     return 0.0, nice_ceiling(top)
 
 
-def _zones(n_thresholds: int, strength: bool, texts: Texts, *, mapped: bool) -> tuple[str, ...]:
-    # Cut values of strength belong to another program's newtons: their zones have no names, but for a recipe that was mapped to them.
-    if n_thresholds == 2 and strength and mapped:
-        return tuple(texts(f"zone.{name}") for name in ("fragile", "low", "normal"))
-    if n_thresholds == 2 and not strength:
-        return tuple(texts(f"zone.{name}") for name in ("osteoporosis", "low", "normal"))
+def _zones(n_thresholds: int, strength: bool, texts: Texts, *, named: bool) -> tuple[str, ...]:
+    # Cut values of strength belong to another program's newtons, those of density to another age: without a class the zones have no names.
+    if n_thresholds == 2 and named:
+        return tuple(texts(f"zone.{name}") for name in ("fragile" if strength else "osteoporosis", "low", "normal"))
     return ("",) * (n_thresholds + 1)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from ..records import BoneResult, Case
-from .content import Block, Fact, Facts, Notice, Paragraph, ScaleBar, Section, Standing, Tone, Verdict
+from .content import Block, Fact, Facts, Notice, Paragraph, ScaleBar, Section, Standing, Verdict
 from .scales import scale_bars, unverified
 from .wording import Texts, clean, person
 
@@ -16,6 +17,8 @@ PAGE_LINES: Final = 35.0
 """Lines of cautions that fit the first page under the patient's facts and the class [measured on printed pages]."""
 BAR_LINES: Final = 4.4
 """Lines that one scale takes."""
+SINCE_LINES: Final = 2.5
+"""Lines that the box on an earlier scan takes beside its items."""
 LINE_LENGTH: Final = 112
 """Letters in one line of a caution."""
 CAUTION_LENGTH: Final = 700
@@ -33,20 +36,39 @@ RISK_STANDINGS: Final[dict[str, Standing]] = {"high": "high", "increased": "incr
 STATUS_KEYS: Final = {"ok": "status.ok", "caution": "status.caution", "refused": "status.refused"}
 
 
-def summary(case: Case, texts: Texts, standing: str) -> Section:
-    """Return the first page; ``standing`` says whether a physician has read it."""
-    blocks: list[Block] = [Facts((*patient_facts(case, texts), *scan_facts(case, texts)), columns=3), _verdict(case, texts)]
+def summary(case: Case, texts: Texts, standing: str, since: Notice | None = None) -> Section:
+    """Return the first page; ``standing`` says whether a physician has read it, ``since`` what changed since an earlier scan."""
+    blocks: list[Block] = [
+        Facts((*patient_facts(case, texts), *scan_facts(case, texts)), columns=3),
+        _verdict(case, texts),
+        *([since] if since is not None else []),
+    ]
     bars = scale_bars(case, texts)
     blocks += bars
+    unplaced = _unplaced(case, texts)
+    blocks += [Paragraph(unplaced)] if unplaced else []
     if any(marker.uncertainty for bar in bars for marker in bar.markers):
         blocks.append(Paragraph(texts("summary.brackets"), "note"))
-    if not usable(case):
-        blocks.append(Paragraph(texts("summary.nothing"), "lead"))
-    elif not bars:
+    if usable(case) and not bars:
         blocks.append(Paragraph(texts("summary.no_numbers")))
-    blocks.append(_main_cautions(case, texts, bars))
+    taken = (SINCE_LINES + len(since.items) if since is not None else 0.0) + (2.0 if unplaced else 0.0)
+    blocks += _main_cautions(case, texts, bars, taken)
     blocks.append(Notice("plain", texts("research.title"), (texts("research.text"), standing)))
     return Section("summary", texts("section.summary"), tuple(blocks))
+
+
+def _unplaced(case: Case, texts: Texts) -> str:
+    """Return the areal densities that stand on no scale, because no threshold applies to this patient."""
+    said = []
+    for finding in case.assessment.findings:
+        if finding.unit == "g/cm2" and finding.t_score is None and not finding.thresholds:
+            value = texts.quantity(finding.value, finding.unit)
+            half = (finding.interval[1] - finding.interval[0]) / 2 / 1.96 if finding.interval else None
+            value = texts("value.sd", value=value, sd=texts.quantity(half, finding.unit)) if half else value
+            score = f" ({texts('results.z', value=texts.number(finding.z_score, 1))})" if finding.z_score is not None else ""
+            name = texts.find(f"short.{finding.quantity}", clean(finding.quantity))
+            said.append(f"{texts.short_bone(finding.bone)} {name} {value} g/cm²{score}")
+    return texts("summary.unplaced", values=", ".join(said)) if said else ""
 
 
 def usable(case: Case) -> tuple[BoneResult, ...]:
@@ -104,12 +126,12 @@ def grouped_cautions(case: Case, texts: Texts) -> tuple[tuple[str, str], ...]:
     bones: dict[str, list[str]] = {}
     for bone in case.bones:
         for caution in bone.cautions:
-            text = texts.sentence(caution, bone.bone)
+            text = texts.statement(caution, bone.bone)
             if bone.bone not in bones.setdefault(text, []):
                 bones[text].append(bone.bone)
     own = {clean(caution) for bone in case.bones for step in bone.steps for caution in step.cautions}
-    whole = [texts.sentence(caution) for caution in case.cautions]
-    whole += [texts.sentence(caution) for step in case.steps for caution in step.cautions if clean(caution) not in own]
+    whole = [texts.statement(caution) for caution in case.cautions]
+    whole += [texts.statement(caution) for step in case.steps for caution in step.cautions if clean(caution) not in own]
     unique = list(dict.fromkeys(whole))
     found = [("", caution) for caution in unique]
     return tuple(
@@ -122,7 +144,7 @@ def refusals(case: Case, texts: Texts) -> tuple[str, ...]:
     reasons: dict[str, list[str]] = {}
     for bone in case.bones:
         if bone.status == "refused":
-            reasons.setdefault(texts.sentence(bone.reason or texts("unknown"), bone.bone), []).append(texts.bone(bone.bone))
+            reasons.setdefault(texts.statement(bone.reason or texts("unknown"), bone.bone), []).append(texts.bone(bone.bone))
     return tuple(f"{texts('bone.refused', bone=', '.join(names))}: {reason}" for reason, names in reasons.items())
 
 
@@ -145,7 +167,12 @@ def _verdict(case: Case, texts: Texts) -> Verdict:
     deciding = [finding for finding in case.assessment.findings if category and finding.category == category]
     doubtful = any(unverified(finding.reference) for finding in deciding)
     label = texts("verdict.label") + (f" ({texts('unverified')})" if doubtful else "")
-    reason = shorten(texts.sentence(case.assessment.reason), REASON_LENGTH)
+    reason = shorten(texts.statement(_without_label(case.assessment.reason, category)), REASON_LENGTH)
+    if case.bones and not usable(case):
+        # Which bones, why and what to do stands right below, in the box of its own.
+        return Verdict(
+            texts("verdict.nothing_label"), texts("verdict.nothing"), "none", texts("summary.nothing"), _analysed(case, texts)
+        )
     standing, risk = STANDINGS.get(category or "", "none"), case.assessment.risk
     notes = [shorten(texts.sentence(text), REASON_LENGTH) for text in case.assessment.beside_dxa]
     if risk is not None:
@@ -170,40 +197,53 @@ def _verdict(case: Case, texts: Texts) -> Verdict:
     return Verdict(label, name, standing, reason, (*notes, *_analysed(case, texts)))
 
 
+def _without_label(reason: str, category: str | None) -> str:
+    """Return a reason without the words that stand in large letters beside it."""
+    return reason if category else re.sub(r"^no class: ", "", reason, flags=re.IGNORECASE)
+
+
 def _analysed(case: Case, texts: Texts) -> tuple[str, ...]:
     """Return one line for each status with its bones."""
     lines = []
     for status, key in STATUS_KEYS.items():
         names = [texts.inline_bone(bone.bone) for bone in case.bones if bone.status == status]
         if names:
-            lines.append(f"{texts(key)}: {', '.join(names)}" + (texts("verdict.see") if status == "refused" else ""))
+            see = texts("verdict.see") if status == "refused" and usable(case) else ""
+            lines.append(f"{texts(key)}: {', '.join(names)}{see}")
     return tuple(lines)
 
 
-def _main_cautions(case: Case, texts: Texts, bars: tuple[ScaleBar, ...]) -> Notice:
+def _main_cautions(case: Case, texts: Texts, bars: tuple[ScaleBar, ...], taken: float) -> list[Block]:
     """Return the cautions that fit the page, those first that could change the class; the rest is counted.
 
-    Refused bones stand in the banner already; their reasons lead only where nothing else is left to say.
+    Refused bones stand in the banner already; where nothing else is left to say, their reasons stand in a box of their own.
     """
     found = sorted(grouped_cautions(case, texts), key=lambda pair: _weight(*pair))
     every = [f"{where}: {text}" if where else text for where, text in found]
+    if not case.bones:
+        return [Notice("refused", texts("summary.cautions"), (texts("overview.none"), *every[:MAIN_CAUTIONS]))]
+    room = PAGE_LINES - taken - sum(BAR_LINES + _rows_beyond(bar) for bar in bars)
     if not usable(case):
-        every = [*refusals(case, texts), *every]
-    if not every and not case.bones:
-        return Notice("refused", texts("summary.cautions"), (texts("overview.none"),))
+        why, room = _fitting(refusals(case, texts), room, texts)
+        blocks: list[Block] = [Notice("refused", texts("summary.why"), why)]
+        return blocks + ([Notice("caution", texts("summary.cautions"), _fitting(every, room, texts)[0])] if every else [])
     if not every:
-        return Notice("ok", texts("summary.cautions"), (texts("summary.no_cautions"),))
-    room = PAGE_LINES - sum(BAR_LINES + _rows_beyond(bar) for bar in bars)
+        return [Notice("ok", texts("summary.cautions"), (texts("summary.no_cautions"),))]
+    return [Notice("caution", texts("summary.cautions"), _fitting(every, room, texts)[0])]
+
+
+def _fitting(every: Sequence[str], room: float, texts: Texts) -> tuple[tuple[str, ...], float]:
+    """Return the texts that fit in so many lines, with the number of those left out, and the lines that are left."""
     shown: list[str] = []
     for text in (shorten(text) for text in every):
-        room -= -(-len(text) // LINE_LENGTH) + 0.3
-        if shown and (room < 0 or len(shown) == MAIN_CAUTIONS):
+        needed = -(-len(text) // LINE_LENGTH) + 0.3
+        if shown and (room < needed or len(shown) == MAIN_CAUTIONS):
             break
         shown.append(text)
+        room -= needed
     if len(every) > len(shown):
         shown.append(texts("more", count=len(every) - len(shown)))
-    tone: Tone = "caution" if usable(case) else "refused"
-    return Notice(tone, texts("summary.cautions"), tuple(shown))
+    return tuple(shown), room
 
 
 def _rows_beyond(bar: ScaleBar) -> float:

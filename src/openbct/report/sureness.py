@@ -30,7 +30,7 @@ def sureness(case: Case, texts: Texts, numbering: Numbering) -> Section | None:
         blocks.append(
             Table(
                 texts("sure.caption"), tuple(texts(head) for head in heads), "llrr" + "r" * (len(SOURCES) + 1),
-                (1.3, 1.5, 1.2, 1.5, 0.95, 0.7, 0.7, 0.7, 0.75, 0.8), rows, texts("sure.note"), compact=True,
+                (1.15, 1.8, 1.2, 1.4, 0.95, 0.6, 0.65, 0.6, 0.7, 0.95), rows, texts("sure.note"), compact=True,
             )
         )  # fmt: skip
     curves = case.assessment.curves
@@ -59,10 +59,18 @@ def _rows(bone: BoneResult, texts: Texts) -> list[tuple[str, ...]]:
                 f"{texts.quantity(budget.value, budget.unit)} {unit}",
                 f"{low} – {high}",
                 *(_share(budget, source, texts) for source in SOURCES),
-                texts("unit.percent", value=texts.number(100 * budget.sd / budget.value, 1)) if budget.value > 0 else "–",
+                _whole(budget, texts),
             )
         )
     return rows
+
+
+def _whole(budget: ErrorBudget, texts: Texts) -> str:
+    """Return the sum of all sources over the number; at least so much where one of them is not known."""
+    if budget.value <= 0:
+        return "–"
+    share = texts("unit.percent", value=texts.number(100 * budget.sd / budget.value, 1))
+    return f"≥ {share}" if budget.unknown else share
 
 
 def _share(budget: ErrorBudget, source: str, texts: Texts) -> str:

@@ -108,6 +108,18 @@ ENGLISH: Final[Mapping[str, str]] = {
         "strengths, within their recipe: how far its newtons are from a testing machine's is not in it. A 95 % interval is twice as wide."
     ),
     "verdict.chances": "Chance of each class, from the uncertainty of the densities: {chances}",
+    "section.followup": "Follow-up",
+    "earlier.lead": "Beside the scan of {first}, {years} years earlier, in the comparison that was given.",
+    "earlier.lead_undated": "Beside {first}, in the comparison that was given; the time between them is not known.",
+    "earlier.undated": "an earlier scan without a date",
+    "earlier.since": "Since {first}",
+    "earlier.what": "{bone}, {quantity}",
+    "earlier.brief": "{what}: {percent} %, {judged} (least significant change {least} %).",
+    "earlier.within": "no change beyond the measurement",
+    "earlier.more": "and {count} more, listed under “Follow-up”",
+    "earlier.nothing": "Nothing could be compared.",
+    "earlier.rules": "Rules that speak against the comparison",
+    "earlier.sources": " Sources of the precision:{marks}.",
     "section.sureness": "How sure the numbers are",
     "sure.caption": "Uncertainty by source",
     "sure.interval": "95 %",
@@ -119,7 +131,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "sure.all": "all",
     "sure.note": (
         "Last six columns: one standard deviation in % of the number. Edge: of the mask, within half a voxel. Model: voxel, element, supports, yield surface, "
-        "within this recipe; that its newtons are not a testing machine’s is not in it. Between two scans of one patient most of calibration, pose and model "
+        "within this recipe; that its newtons are not a testing machine’s is not in it. A question mark: not known, so that the true interval is wider. "
+        "Between two scans of one patient most of calibration, pose and model "
         "cancels."
     ),
     "sure.curves": "Over age: {quantities}. Diamond: the patient, with the 95 % interval.",
@@ -136,7 +149,13 @@ ENGLISH: Final[Mapping[str, str]] = {
     "verdict.see": " (why: “Adequacy and location”)",
     "unverified": "unverified",
     "summary.no_cautions": "No cautions were raised.",
-    "summary.nothing": "No bone could be analysed. The reasons are listed below; no number in this report describes bone strength.",
+    "summary.nothing": (
+        "No bone could be analysed: this report holds no density and no strength of the patient, and says nothing of the risk of fracture."
+    ),
+    "summary.why": "Why, and what to do",
+    "summary.unplaced": "Areal density of the hip, on no scale because no threshold applies: {values}.",
+    "verdict.nothing_label": "Result",
+    "verdict.nothing": "Nothing analysed",
     "summary.no_numbers": "There is no number to place on a scale.",
     "research.title": "Research use",
     "research.text": (
@@ -196,7 +215,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "quantity.integral_vbmd": "Integral vBMD",
     "quantity.inner_vbmd": "Inner vBMD",
     "quantity.whole_vbmd": "vBMD with the arch",
-    "quantity.trabecular_hu": "Attenuation of the same (HU; opportunistic, no density)",
+    "quantity.trabecular_hu": "Mean HU (no density)",
     "hip.wards": "Ward’s",
     "quantity.mean_area": "Mean cross-section",
     "quantity.femoral_neck_abmd": "Femoral-neck aBMD",

@@ -38,18 +38,40 @@ DRAFT: Final[Mapping[str, str]] = {
     "draft.F5.possible": (
         "{where}: the heights allow a mild {shape} fracture (grade 1, {loss} % of the height lost); heights alone do not tell it from a natural shape."
     ),
-    "draft.F5.none": "None of {count} vertebrae ({first} to {last}) has lost {limit} % or more of its height.",
+    "draft.F5.none": "In none of {count} vertebrae ({first} to {last}) do the heights show a loss of {limit} % or more.",
+    "draft.F5.none_one": "The heights of {first}, the only vertebra that was looked at, show no loss of {limit} % or more.",
     "draft.F6": "Density and strength together: {risk} by the published rule ({reason}).",
     # Comparison
     "draft.C1": "Simulated strength differs between the hips by {percent} % of the higher ({left} left, {right} right).",
     "draft.C2": "Hip and spine are not in the same class: hip {hip}, spine {spine}.",
     "draft.C3": "{text}",
+    "draft.what": "{quantity} ({where})",
+    "draft.C4": (
+        "Since {first}, {what} has {direction} by {percent} % ({before} to {after} {unit}), more than the least significant change of "
+        "{least} %{precision}."
+    ),
+    "draft.C4.increase": "increased",
+    "draft.C4.decrease": "decreased",
+    "draft.C4.unverified": " (by a precision that was not verified in its source)",
+    "draft.C5": "Since {first}, {what} differs by {percent} %, within the least significant change of {least} %{precision}: no change is shown.",
+    "draft.C6": (
+        "Against {first}, {what} differs by {percent} %, more than bone changes in that time: a fault in one of the scans is to be looked for first, and no "
+        "change is stated."
+    ),
+    "draft.C7": "{what} cannot be compared with {first}{why}: no change is stated.",
+    "draft.C7.why": " ({why})",
     # Limits
     "draft.L1": "{text}",
-    "draft.L2": "The T-score of the {where} is {t}: its 95 % interval lies on both sides of {limits}.",
-    "draft.and": " and of ",
+    "draft.L2": "The 95 % interval of a T-score lies on both sides of a threshold: {said}.",
+    "draft.L2.one": "{where} {t}, threshold {limits}",
+    "draft.mean_of": "Mean of {bones}",
+    "draft.inline_mean": "mean of {bones}",
+    "draft.and": " and ",
     "draft.L3": "Not assessed: {bones}.",
     "draft.L4": "Strength stands on a scale that is provisional: it has no class and must not be set against published thresholds.",
+    "draft.L5": "{where} lies near the limit of a fracture: {loss} ± {sd} % of its height lost, grade 1 or more with a chance of {chance} %.",
+    "draft.L6": "Comparison with {first}: {text}",
+    "draft.L7": "Not compared with {first}: {bones}.",
     "draft.L4.none": "No published threshold is meant for this test of strength.",
     # To consider
     "draft.R1": (
@@ -65,7 +87,15 @@ DRAFT: Final[Mapping[str, str]] = {
     "draft.R4": "Low bone mass alone is no indication for treatment, by a rule that was not verified in its source; clinical risk factors are to be weighed.",
     "draft.R5": "All that has a class is normal; whether and when to measure again follows from clinical risk factors.",
     "draft.R6": "Without a class, densitometry by DXA is to be considered where the question stands (design rule).",
+    "draft.R6.young": (
+        "At this age no class of density applies; Z-scores, and causes of low density other than age, are to be looked at, by a position that was not "
+        "verified in its source."
+    ),
     "draft.R7": "A doubt that could change the class stands under “Cautions”; it is to be settled before the class is used.",
+    "draft.R8": (
+        "When to measure again follows from the clinical state: one year after a treatment is begun or changed, later once its effect is shown, by a "
+        "position (for DXA) that was not verified in its source."
+    ),
     "draft.evidence": "{rule} · {mark}",
     "draft.evidence_cited": "{rule} · {mark} [{number}]",
     "draft.mark.seen": "seen",

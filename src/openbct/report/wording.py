@@ -28,6 +28,11 @@ class Texts:
         plain = self.phrase(text.removeprefix(f"{bone}: ") if bone else text)
         return plain[:1].upper() + plain[1:]
 
+    def statement(self, text: str, bone: str = "") -> str:
+        """Return a stage's words as a sentence that stands alone, ended by a full stop."""
+        said = self.sentence(text, bone)
+        return said if not said or said.endswith((".", "!", "?", ")", "…")) else f"{said}."
+
     def phrase(self, text: str) -> str:
         """Return a stage's words within a sentence: true minus signs, units and names as people write them."""
         plain = clean(text)

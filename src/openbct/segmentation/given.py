@@ -150,14 +150,18 @@ class GivenLabels:
         if bone in FEMORA:
             femur = self._united((bone,), places)
             if femur is None:
-                raise SegmentationError(f"{NOT_GIVEN} {bone} was given")
+                raise SegmentationError(
+                    f"{NOT_GIVEN} {bone} was given; draw it, or leave the labels out: the bones are looked for then"
+                )
             return femur, "whole"
         body = self._united((f"vertebral_body_{bone}",), places)
         if body is not None:
             return body, "body"
         whole = self._united((f"vertebrae_{bone}",), places)
         if whole is None:
-            raise SegmentationError(f"{NOT_GIVEN} {bone} was given")
+            raise SegmentationError(
+                f"{NOT_GIVEN} {bone} was given; draw it, or leave the labels out: the bones are looked for then"
+            )
         bodies = self._united(("vertebrae_body", "vertebral_bodies"), places)
         if bodies is not None:
             shared = _common(whole, bodies)
