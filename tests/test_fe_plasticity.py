@@ -52,6 +52,7 @@ def test_single_element(criterion: str, ratio: float, sign: float, bbar: bool) -
     np.testing.assert_allclose(solution.curve[:, 1], np.minimum(YOUNG * solution.curve[:, 0], strength), rtol=1e-8)
     assert solution.stiffness == pytest.approx(YOUNG, rel=1e-8)
     assert solution.failed_fraction == (0.0, 0.0, 1.0, 1.0)
+    np.testing.assert_allclose(np.ravel(solution.stress), solution.curve[1:, 1], rtol=1e-7)
     if criterion == "von_mises":
         assert solution.plastic_strain[-1][0, 0, 0] == pytest.approx(0.02 - STRENGTH / YOUNG, rel=1e-8)
 
@@ -162,6 +163,19 @@ def test_energy_balance_and_equilibrium(criterion: str, ratio: float, bbar: bool
         modulus, travels=travels, **{**arguments, "loaded": arguments["loaded"][:, :, ::-1], "direction": (0.0, 0.0, 1.0)}
     )
     np.testing.assert_allclose(upside.curve[:, 1], solution.curve[:, 1], rtol=1e-3)
+
+
+def test_a_sheared_body_is_stressed_up_to_its_strength_and_no_more() -> None:
+    """Every stress component takes part: a shear that were counted half or twice would show."""
+    modulus, strength = random_bone(3, (5, 5, 6))
+    held = press(modulus.shape)
+    held["fixed"][:, :, (0, -1)] = True
+    held["displacement"][:, :, -1] = (1.0, 0.0, -0.3)
+    held["direction"] = (1.0, 0.0, 0.0)
+    solution = solve_plastic(modulus, yield_stress=strength, travels=[0.4], **held)
+    share = solution.stress[0][modulus > 0] / strength[modulus > 0]
+    flowing = solution.plastic_strain[0][modulus > 0] > 0.01
+    assert share.max() < 1.001 and flowing.sum() > 20 and np.median(share[flowing]) > 0.95
 
 
 def test_scaling() -> None:

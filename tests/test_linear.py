@@ -55,6 +55,8 @@ def test_height_rule_is_a_strain_times_rigidity() -> None:
     assert result.quantities["strength_over_rigidity"] == pytest.approx(1.0, rel=1e-5)
     assert result.displacement[..., 2].min() == pytest.approx(-0.0068 * LENGTH, rel=1e-5)
     assert not result.failed.any() and result.mesh["n_elements"] == 2 * N**3
+    assert result.stress is not None
+    np.testing.assert_allclose(result.stress, result.strength / AREA, rtol=1e-3)
 
 
 def test_critical_volume_in_uniform_strain_is_the_critical_strain() -> None:

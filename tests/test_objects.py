@@ -177,7 +177,7 @@ def test_a_case_without_numbers_makes_whole_objects(making: Making, tmp_path: Pa
 
 def test_without_a_header_only_fhir_and_the_table_are_made(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = SimpleNamespace(title="T", figures=tuple)
-    monkeypatch.setattr(export, "as_it_stands", lambda case, out: export.Standing(WHEN, report, PDF, "k"))
+    monkeypatch.setattr(export, "as_it_stands", lambda *_: export.Standing(WHEN, report, PDF, "k"))
     out, to = tmp_path, tmp_path / "objects"
     files, refused = export.write_objects(case, out, to, export.KINDS, asked=False)
     assert set(files) == {"fhir", "csv"} and set(refused) == set(export.DICOM)

@@ -17,7 +17,7 @@ from PIL import Image
 import report_cases
 from openbct import report
 from openbct.records import BoneResult, CalibratedVolume, ReferenceSample, Step
-from openbct.report import collapse, drawing, plots, reference_places, scale_drawing, scales, slices, surface, views
+from openbct.report import collapse, drawing, plots, quantities, reference_places, scale_drawing, scales, slices, surface, views
 from openbct.report.content import Marker, ScaleBar
 from openbct.report.texts import ENGLISH
 from openbct.report.wording import Texts, clean, person
@@ -184,7 +184,9 @@ def test_empty_view_is_transparent():
     assert not image[..., 3].any()
 
 
-@pytest.mark.parametrize(("colours", "sign"), [(views.DENSITY_COLOURS, 1), (views.FAILURE_COLOURS, -1)])
+@pytest.mark.parametrize(
+    ("colours", "sign"), [(palette, 1 if key == "density" else -1) for key, palette in quantities.PALETTES.items()]
+)
 def test_colour_scales_read_in_grey(colours, sign):
     rgb = colours(np.linspace(0, 1, 40))[:, :3]
     luminance = rgb @ np.array([0.2126, 0.7152, 0.0722])
@@ -209,6 +211,28 @@ def test_bone_without_failure_is_drawn_by_density_alone(monkeypatch):
     assert pixels(half).shape[0] == pytest.approx(pixels(whole).shape[0] / 2, abs=2)
 
 
+def test_stress_and_displacement_are_drawn_where_they_are_and_as_large():
+    """7 MPa in the upper half and 1 MPa in the lower; a top that sinks by 0.9 mm, as slices are half again as thick as they say."""
+    bone = pressed(report_cases.plain_case().bones[0], 0.6)
+    mask = bone.specimen.mask
+    stress = np.where(mask, 1.0, 0.0)
+    stress[:, :, mask.shape[2] // 2 :] *= 7.0
+    subject = views.subject_of(replace(bone, strength=replace(bone.strength, stress=stress.astype(np.float16))))
+    found = {one.key: one for one in subject.quantities}
+    assert list(found) == ["density", "stress", "displacement", "failure"]
+    assert (found["stress"].top, found["displacement"].top) == (8.0, 1.0)
+    upper, lower = (
+        to_patient(bone.specimen.to_patient, np.array([mask.shape[0] / 2, mask.shape[1] / 2, k]))
+        for k in (0.75 * mask.shape[2], 0.25 * mask.shape[2])
+    )
+    points = np.array([[upper, lower]])
+    assert views.sample(found["stress"].cut, points, 1)[0] == pytest.approx([7.0, 1.0], rel=0.02)
+    high, low = views.sample(found["displacement"].cut, points, 1)[0]
+    assert high > 2 * low > 0.1
+    earlier = views.subject_of(bone)  # a case of before stress was kept
+    assert [one.key for one in earlier.quantities] == ["density", "displacement", "failure"]
+
+
 def pressed(bone: BoneResult, by: float) -> BoneResult:
     """The same bone, its top ``by`` millimetres lower at the strength, its foot at rest."""
     moved = np.zeros_like(bone.strength.displacement)
@@ -219,9 +243,9 @@ def pressed(bone: BoneResult, by: float) -> BoneResult:
 
 def test_a_bone_in_motion_sinks_by_what_its_caption_says():
     bone = report_cases.plain_case().bones[0]
-    assert collapse.collapse(bone, views.subject_of(bone)) is None, "nothing moved"
+    assert collapse.collapse(views.subject_of(bone)) is None, "nothing moved"
     bone = pressed(bone, 0.6)
-    moving = collapse.collapse(bone, views.subject_of(bone))
+    moving = collapse.collapse(views.subject_of(bone))
     frames = Image.open(io.BytesIO(moving.moving))
     assert frames.n_frames == 2 * collapse.STATES - 2 and frames.info["loop"] == 0
     heights = []
@@ -249,9 +273,9 @@ def test_print_leaves_motion_out(monkeypatch):
 def test_failed_share_is_the_one_that_the_test_counted():
     bone = report_cases.plain_case().bones[0]
     counted = replace(bone.strength, quantities={"failed_fraction": 0.37})
-    assert views.failed_share(replace(bone, strength=counted)) == 0.37
-    assert views.failed_share(replace(bone, strength=replace(bone.strength, quantities={}))) is None
-    assert views.failed_share(replace(bone, strength=None)) is None
+    assert quantities.failed_share(replace(bone, strength=counted)) == 0.37
+    assert quantities.failed_share(replace(bone, strength=replace(bone.strength, quantities={}))) is None
+    assert quantities.failed_share(replace(bone, strength=None)) is None
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.8, 0.8, 5.0)], ids=["cubes", "thick slices"])

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from openbct import fe
 from openbct.errors import ModelError
 from openbct.materials import MATERIALS
 from openbct.records import Boundary, FEModel, PostYield, Step
-from openbct.softening import SofteningTest, measure_softening, stress_at, von_mises
+from openbct.softening import SofteningTest, measure_softening, stress_at
 
 E, S, RESIDUAL = 1000.0, 8.0, 3.0
 TEST = SofteningTest("greatest force", travel=0.6, increment=0.005)
@@ -58,6 +59,7 @@ def test_weak_element_fails_alone_and_unloads_the_rest() -> None:
     result = measure_softening(bar(3, 1.0, weak=0.9), replace(TEST, travel=0.15, increment=0.004))
     assert result.strength == pytest.approx(0.9 * S, rel=0.01)
     assert result.failed[0, 0, 0] > 0 and not result.failed[0, 0, 1:].any()
+    np.testing.assert_allclose(result.stress, result.strength / 1.0**2, rtol=0.01)
     # broken off once the force lies 15 % below its greatest
     assert 0.75 * result.strength < result.curve[-1, 1] < 0.85 * result.strength
 
@@ -92,5 +94,5 @@ def test_refuses_a_law_without_it() -> None:
 
 def test_von_mises_of_simple_stresses() -> None:
     np.testing.assert_allclose(
-        von_mises(np.array([[5.0, 0, 0, 0, 0, 0], [0, 0, 0, 2, 0, 0], [3, 3, 3, 0, 0, 0]])), [5, 2 * 3**0.5, 0]
+        fe.von_mises(np.array([[5.0, 0, 0, 0, 0, 0], [0, 0, 0, 2, 0, 0], [3, 3, 3, 0, 0, 0]])), [5, 2 * 3**0.5, 0]
     )

@@ -43,6 +43,8 @@ def test_a_block_yields_at_its_yield_stress_times_its_area() -> None:
     assert result.curve[0].tolist() == [0.0, 0.0]
     assert result.mesh["n_elements"] == 2 * N**3 and result.mesh["n_nodes"] == (N + 1) ** 2 * (2 * N + 1)
     np.testing.assert_allclose(result.failed, 0.019 - Y / E, rtol=1e-2)
+    assert result.stress is not None and result.stress.dtype == np.float16
+    np.testing.assert_allclose(result.stress, Y, rtol=1e-3, err_msg="the stress of a block is force over area")
 
 
 def test_strain_outputs_scale_with_the_gauge_length() -> None:

@@ -120,7 +120,8 @@ def _told_by_the_bone(
         travels=tuple(kept),
         displacement=tuple(field[0] for field in fields),
         plastic_strain=tuple(field[1] for field in fields),
-        failed_fraction=tuple(field[2] for field in fields),
+        stress=tuple(field[2] for field in fields),
+        failed_fraction=tuple(field[3] for field in fields),
         failed_curve=at(solution.failed_curve),
         converged=solution.converged or last >= travels[-1] * (1 - 1e-9),
         external_work=at(solution.external_work),
@@ -129,8 +130,8 @@ def _told_by_the_bone(
     )
 
 
-def _between(travel: float, near: Float[Array, " n"], solution: fe.PlasticSolution) -> tuple[Array, Array, float]:
-    """Return displacement, plastic strain and failed fraction at a shortening, between the two solved points around it."""
+def _between(travel: float, near: Float[Array, " n"], solution: fe.PlasticSolution) -> tuple[Array, Array, Array, float]:
+    """Return displacement, plastic strain, stress and failed fraction at a shortening, between the two solved points around it."""
     n = int(np.clip(np.searchsorted(near, travel), 1, len(near) - 1))
     weight = float((travel - near[n - 1]) / (near[n] - near[n - 1]))
 
@@ -138,7 +139,7 @@ def _between(travel: float, near: Float[Array, " n"], solution: fe.PlasticSoluti
         after = values[n - 1]
         return weight * after if n == 1 else weight * after + (1 - weight) * values[n - 2]
 
-    return mix(solution.displacement), mix(solution.plastic_strain), mix(solution.failed_fraction)
+    return mix(solution.displacement), mix(solution.plastic_strain), mix(solution.stress), mix(solution.failed_fraction)
 
 
 def _nodes_of(elements: Bool[Array, "i j k"]) -> Array:

@@ -19,7 +19,7 @@ from .bounds import Bounds, doubt_bounds, refuse_bounds
 from .errors import ModelError
 from .records import Array, FEModel, Reference, Step, StrengthResult
 from .solver_terms import orthotropy_of, platens_of
-from .strength import least_rigidity, mesh_of
+from .strength import kept_stress, least_rigidity, mesh_of
 
 TOLERANCE = 1e-6
 """Relative residual of the solve [D]: forces are then right to a few millionths."""
@@ -84,7 +84,11 @@ def measure_linear(model: FEModel, test: LinearTest, *, threads: int | None = No
             f"found stiffness {stiffness:.3g} N/mm for {model.bone}, expected a positive value: the platen does no work; check that the "
             "load case holds and moves the bone"
         )
-    strength, more = _strength(model, test, solution, stiffness)
+    fields = fe.element_fields(
+        solution, model.youngs_modulus, poisson_ratio=model.poisson_ratio, orthotropy=orthotropy_of(model),
+        spacing=(model.spacing,) * 3, bbar=test.bbar,
+    )  # fmt: skip
+    strength, more = _strength(model, test, fields, stiffness)
     quantities = _quantities(model, test, strength, stiffness) | more | {"energy_imbalance": abs(fe.energy_imbalance(solution))}
     travel = strength / stiffness
     return StrengthResult(
@@ -98,19 +102,16 @@ def measure_linear(model: FEModel, test: LinearTest, *, threads: int | None = No
         failed=np.zeros(model.mask.shape),
         displacement=travel * solution.displacement,
         mesh=mesh_of(model),
+        stress=kept_stress(model, travel * fe.von_mises(fields.stress)),
         seconds=time.perf_counter() - begin,
         step=_describe(model, test, quantities),
     )
 
 
-def _strength(model: FEModel, test: LinearTest, solution: fe.Solution, stiffness: float) -> tuple[float, dict[str, float]]:
+def _strength(model: FEModel, test: LinearTest, fields: fe.ElementFields, stiffness: float) -> tuple[float, dict[str, float]]:
     """Return the strength by the rule [N], and what the rule saw on its way."""
     if test.rule == "height":
         return test.coefficient * stiffness * model.gauge_length, {}
-    fields = fe.element_fields(
-        solution, model.youngs_modulus, poisson_ratio=model.poisson_ratio, orthotropy=orthotropy_of(model),
-        spacing=(model.spacing,) * 3, bbar=test.bbar,
-    )  # fmt: skip
     if test.rule == "critical_volume":
         factor = fe.critical_volume(
             fields.effective_strain, critical_strain=test.critical_strain, critical_fraction=test.critical_share, mask=model.mask

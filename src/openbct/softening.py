@@ -20,7 +20,7 @@ from . import fe
 from .bounds import Bounds, doubt_bounds, refuse_bounds
 from .errors import ModelError, SolveError
 from .records import Array, FEModel, PostYield, Reference, Step, StrengthResult
-from .strength import mesh_of
+from .strength import kept_stress, mesh_of
 
 TOLERANCE = 1e-6
 """Relative residual of each solve [D]."""
@@ -99,7 +99,8 @@ def measure_softening(
     after = _spared(model, after)
     model = replace(model, post_yield=after)
     state = _State(model.youngs_modulus.copy(), np.zeros(model.mask.shape))
-    curve, best, kept, shift = [(0.0, 0.0)], 0.0, state, np.zeros((0,))
+    curve, best, kept = [(0.0, 0.0)], 0.0, state
+    held: fe.Solution | None = None
     initial: Array | None = None
     n_steps = round(test.travel / test.increment)
     for n in range(1, n_steps + 1):
@@ -107,14 +108,14 @@ def measure_softening(
         state, solution, force = _increment(model, test, state, travel, initial, threads)
         curve.append((travel, force))
         if force > best:
-            best, kept, shift = force, state, solution.displacement
+            best, kept, held = force, state, solution
         initial = solution.displacement * ((n + 1) / n)
         if progress is not None:
             progress(n / n_steps)
         if force < (1 - DROP) * best or not force > 0:
             break
     points = np.array(curve)
-    if not best > 0:
+    if held is None:
         raise ModelError(f"found a greatest force of {best:.3g} N for {model.bone}, expected a positive one; check the load case")
     if best == points[-1, 1]:
         raise ModelError(
@@ -130,7 +131,8 @@ def measure_softening(
         boundary_conditions=model.boundary.description,
         quantities=quantities | {"softened_fraction": float((kept.strain > after.plateau)[model.mask].mean())},
         failed=_inelastic(model, after, kept),
-        displacement=np.asarray(shift),
+        displacement=np.asarray(held.displacement),
+        stress=kept_stress(model, fe.von_mises(_stress(model, kept, held))),
         mesh=mesh_of(model),
         seconds=time.perf_counter() - begin,
         step=_describe(model, test, quantities),
@@ -179,20 +181,19 @@ def _solve(
 
 def _updated(model: FEModel, after: PostYield, state: _State, solution: fe.Solution) -> _State:
     """Return the state after an increment: the curve is followed outwards, never back."""
-    stress = fe.element_fields(solution, state.secant, poisson_ratio=model.poisson_ratio, spacing=(model.spacing,) * 3).stress
+    stress = _stress(model, state, solution)
     active = model.youngs_modulus > 0
     secant = np.where(active, state.secant, 1.0)
-    strain = np.maximum(state.strain, np.where(active, von_mises(stress) / secant, 0.0))
+    strain = np.maximum(state.strain, np.where(active, fe.von_mises(stress) / secant, 0.0))
     elastic = np.where(active, model.youngs_modulus, 1.0)
     on_curve = stress_at(strain, elastic, model.yield_stress, after) / np.maximum(strain, 1e-12)
     softer = np.where(strain > 0, np.minimum(on_curve, state.secant), state.secant)
     return replace(state, secant=np.where(active, np.maximum(softer, LEAST_SECANT * elastic), 0.0), strain=strain)
 
 
-def von_mises(stress: Float[Array, "... 6"]) -> Float[Array, "..."]:
-    """Return the von Mises stress of Voigt vectors ``ii jj kk jk ik ij`` [MPa]."""
-    a, b, c, d, e, f = np.moveaxis(stress, -1, 0)
-    return np.asarray(np.sqrt(0.5 * ((a - b) ** 2 + (b - c) ** 2 + (c - a) ** 2) + 3.0 * (d**2 + e**2 + f**2)))
+def _stress(model: FEModel, state: _State, solution: fe.Solution) -> Array:
+    """Return the stress of each element, by its secant modulus [MPa]."""
+    return fe.element_fields(solution, state.secant, poisson_ratio=model.poisson_ratio, spacing=(model.spacing,) * 3).stress
 
 
 def _inelastic(model: FEModel, after: PostYield, state: _State) -> Array:

@@ -94,7 +94,7 @@ def linear_strength(
     )
     stiffness = float(fe.reaction(solution, boundary.loaded) @ boundary.direction)
     fields = fe.element_fields(solution, model.youngs_modulus, **arguments)  # type: ignore[arg-type]
-    share = _von_mises(fields.stress[model.mask]) / model.yield_stress[model.mask]
+    share = fe.von_mises(fields.stress[model.mask]) / model.yield_stress[model.mask]
     limit = float(np.quantile(share, 1.0 - yielded_share)) if share.size else 0.0
     if not (stiffness > 0 and limit > 0):
         raise ModelError(
@@ -196,12 +196,6 @@ def sweep_fall(
 
 def _one(model: FEModel, threads: int | None) -> tuple[float, float, float]:
     return (*linear_strength(model, threads=threads), model.gauge_length)
-
-
-def _von_mises(stress: Float[Array, "n 6"]) -> Float[Array, " n"]:
-    normal, shear = stress[:, :3], stress[:, 3:]
-    spread = (normal - np.roll(normal, 1, axis=1)) ** 2
-    return np.asarray(np.sqrt(0.5 * spread.sum(axis=1) + 3.0 * (shear**2).sum(axis=1)))
 
 
 def roughness(strength: Float[Array, "n m"], scale: float) -> float:

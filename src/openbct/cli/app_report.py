@@ -29,12 +29,17 @@ def report(
     verify: Annotated[
         bool, typer.Option("--verify", help="Say whether everything is as it was signed; makes no report.")
     ] = False,
+    objects: Annotated[
+        bool, typer.Option("--objects", help="Also make the objects of `openbct export`, of the same pages.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Make report.html and report.pdf again from a result folder, or the final report with a physician's signed text."""
     from .report import run_report
 
-    run_report(out, interpretation=interpretation, reader=reader, verify=verify, as_json=json, comparison=comparison)
+    run_report(
+        out, interpretation=interpretation, reader=reader, verify=verify, as_json=json, comparison=comparison, objects=objects
+    )
 
 
 def export(

@@ -93,9 +93,9 @@ def chosen(only: str) -> tuple[str, ...]:
 
 
 def write_objects(
-    case: Case, out: Path, to: Path, kinds: tuple[str, ...], *, asked: bool
+    case: Case, out: Path, to: Path, kinds: tuple[str, ...], *, asked: bool, made: tuple[Report, bytes] | None = None
 ) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Write the objects; returns kind to files, and kind to why it could not be made.
+    """Write the objects; returns kind to files, and kind to why it could not be made. ``made`` is a report of this result and its PDF.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def write_objects(
     for kind in kinds if to == out / FOLDER else ():  # an earlier export would pass for this one; elsewhere files may be others'
         for path in to.glob(NAMES[kind]):
             path.unlink()
-    standing = as_it_stands(case, out)
+    standing = as_it_stands(case, out, made)
     files: dict[str, list[str]] = {}
 
     def save(kind: str, name: str, content: bytes) -> None:
@@ -151,8 +151,11 @@ def write_objects(
     return files, refused
 
 
-def as_it_stands(case: Case, out: Path) -> Standing:
-    """Return the report of a result as of the day of its analysis, or of its signature: objects made twice are the same."""
+def as_it_stands(case: Case, out: Path, made: tuple[Report, bytes] | None = None) -> Standing:
+    """Return the report of a result as of the day of its analysis, or of its signature: objects made twice are the same.
+
+    Pages that are drawn already (``made``, with their PDF) need not be drawn again.
+    """
     versions, digest = read_versions(out), case_digest(out)
     earlier, comparison = kept_comparison(case, out, versions)
     if versions:
@@ -163,8 +166,9 @@ def as_it_stands(case: Case, out: Path) -> Standing:
         when, said = datetime.fromisoformat(str(read_result(out)["created"])), spoken(case, Texts(ENGLISH), earlier)
         beside = f" {hashlib.sha256(comparison).hexdigest()}" if comparison is not None else ""
         key, reader, status = digest + beside, "", "preliminary"
-    report = make_report(case, made_on=when.date(), versions=versions, earlier=earlier)
-    return Standing(when, report, to_pdf(report), key, said, reader, status)
+    report = make_report(case, made_on=when.date(), versions=versions, earlier=earlier, drawn=made[0] if made else None)
+    pdf = made[1] if made and made[0].made_on == report.made_on else to_pdf(report)
+    return Standing(when, report, pdf, key, said, reader, status)
 
 
 __all__ = ["DICOM", "KINDS", "run_export", "write_objects"]

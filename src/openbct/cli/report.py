@@ -25,9 +25,19 @@ MOST_LETTERS = 200
 
 
 def run_report(
-    out: Path, *, interpretation: Path | None, reader: str | None, verify: bool, as_json: bool, comparison: Path | None = None
+    out: Path,
+    *,
+    interpretation: Path | None,
+    reader: str | None,
+    verify: bool,
+    as_json: bool,
+    comparison: Path | None = None,
+    objects: bool = False,
 ) -> None:
-    """Make the report again from a result folder, sign it, or say whether what was signed is unchanged."""
+    """Make the report again from a result folder, sign it, or say whether what was signed is unchanged.
+
+    With ``objects`` those of :func:`openbct.cli.export.run_export` are made of the same pages, which are drawn once.
+    """
     if not out.is_dir():
         raise InputError("found no folder at the given path, expected the result folder of an earlier run; check the path")
     if (interpretation is None) != (reader is None):
@@ -50,10 +60,18 @@ def run_report(
         progress("making the report")
         versions = read_versions(out)
         earlier, _ = kept_comparison(case, out, versions)
-        written, failure = write_reports(case, out, made_on=made_on(versions), versions=versions, earlier=earlier)
-        if failure is not None:
+        reports = write_reports(case, out, made_on=made_on(versions), versions=versions, earlier=earlier)
+        written = reports.written
+        if reports.failure is not None:
             _told(written, as_json=as_json)
-            raise failure
+            raise reports.failure
+        if objects and reports.content is not None:
+            from .export import FOLDER, KINDS, write_objects  # which reads what is kept here
+
+            progress("making the objects")
+            files, refused = write_objects(case, out, out / FOLDER, KINDS, asked=False, made=(reports.content, reports.pdf))
+            written |= {f"object_{kind}": paths[0] for kind, paths in files.items()}
+            written |= {f"object_{kind}": f"not written: {reason}" for kind, reason in refused.items()}
     _told(written, as_json=as_json)
 
 

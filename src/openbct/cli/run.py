@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InputError, ModelError, OpenBCTError, OutputError
 from ..io.label_write import LABELS
@@ -19,6 +20,9 @@ from ..visits import Earlier
 from .phantom_request import read_phantom_scan
 from .request import Request, make_settings, read_inputs
 from .tell import Progress, print_json, print_summary, summary
+
+if TYPE_CHECKING:  # drawing is loaded where something is drawn
+    from ..report.content import Report
 
 
 def run_analyze(request: Request, *, as_json: bool) -> Case:
@@ -129,8 +133,9 @@ def analyze_to_files(scan: Scan, segmenter: Segmenter, settings: Settings, reque
         progress("making the report")
         # As it is stored and `openbct report` will read it: the same pages, now and later. What is not stored is let go.
         case = as_stored(case)
-        reports, unreported = write_reports(case, request.out)
-        written |= reports
+        reports = write_reports(case, request.out)
+        unreported = reports.failure
+        written |= reports.written
     progress("done")
     return Outcome(case, written, bugs[0] if bugs else None, unreported)
 
@@ -191,22 +196,36 @@ def keep_plugins(settings: Settings, out: Path) -> Settings:
     return override(settings, tables, "protocol")
 
 
+@dataclass(frozen=True)
+class Reports:
+    """What was made of report.html and report.pdf."""
+
+    written: dict[str, str]
+    """What it is to its path."""
+    failure: OutputError | None
+    """Why the rest was not made."""
+    content: Report | None
+    """The pages, where they could be drawn."""
+    pdf: bytes = b""
+
+
 def write_reports(
     case: Case, out: Path, *, made_on: date | None = None, versions: tuple[Signed, ...] = (), earlier: Earlier | None = None
-) -> tuple[dict[str, str], OutputError | None]:
-    """Return what was written of report.html and report.pdf, and why the rest was not: a report never costs a result."""
+) -> Reports:
+    """Write report.html and report.pdf; a failure is told, not raised: a report never costs a result."""
     from ..io import write_bytes
     from ..report import make_report, to_html, to_pdf
 
     written: dict[str, str] = {}
-    name = "report"
+    name, content, pdf = "report", None, b""
     try:
         content = make_report(case, made_on=made_on, versions=versions, earlier=earlier)
         name = "report.html"
         write_bytes(out / name, to_html(content).encode("utf-8"))
         written["report_html"] = str(out / name)
         name = "report.pdf"
-        write_bytes(out / name, to_pdf(content))
+        pdf = to_pdf(content)
+        write_bytes(out / name, pdf)
         written["report_pdf"] = str(out / name)
     except Exception as error:
         if os.environ.get("OPENBCT_DEBUG"):
@@ -215,8 +234,8 @@ def write_reports(
         failure = OutputError(
             f"{name} could not be made{said}; the results are complete in result.json, and `openbct report OUT` tries again"
         )
-        return written, failure
-    return written, None
+        return Reports(written, failure, content)
+    return Reports(written, None, content, pdf)
 
 
 def raise_if_nothing(case: Case) -> None:

@@ -3,7 +3,7 @@
 from openbct.fe.hex8 import Orthotropy
 from openbct.fe.plastic_curve import force_at, offset_yield
 from openbct.fe.plasticity import PlasticSolution, solve_plastic
-from openbct.fe.post import ElementFields, critical_volume, element_fields, energy_imbalance, reaction
+from openbct.fe.post import ElementFields, critical_volume, element_fields, energy_imbalance, reaction, von_mises
 from openbct.fe.rigid import FREE, RigidFace
 from openbct.fe.solution import Solution
 from openbct.fe.solve import solve
@@ -23,4 +23,5 @@ __all__ = [
     "reaction",
     "solve",
     "solve_plastic",
+    "von_mises",
 ]

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openbct.fe.free_motions import FreeMotions
+from openbct.fe.hex8 import orthotropic_stiffness, strain_matrix
 from openbct.fe.orthotropic_points import OrthotropicPoints
 from openbct.fe.plastic_points import GeneralPoints, LargeStrainPoints, Material, Pool, VonMisesPoints
+from openbct.fe.post import von_mises
 from openbct.fe.system import LinearSystem
 
 FloatArray = NDArray[np.float64]
@@ -48,7 +50,7 @@ class PlasticModel:
         self.kind = _kind_of(material, large)
         self.candidates = np.flatnonzero(np.isfinite(material.strength) | large)
         self.n_yielding = int(np.count_nonzero(np.isfinite(material.strength)))
-        self.material = material.at(self.candidates)
+        self.everything, self.material = material, material.at(self.candidates)
         self.first = np.ascontiguousarray(grid.element_nodes()[self.candidates][:, ::2].astype(np.int32))
         self.all: Points = self.kind(self.first, self.material, spacing, bbar)
         self.marked = np.zeros(self.candidates.size, dtype=np.bool_)
@@ -131,6 +133,20 @@ class PlasticModel:
     def failed_fraction(self) -> float:
         """Gauss points with plastic strain, as a fraction of those that can yield [-]."""
         return float(np.count_nonzero(self.pool.equivalent) / max(8 * self.n_yielding, 1))
+
+    def von_mises_stress(self, u: FloatArray) -> FloatArray:
+        """Von Mises stress of each element's mean stress at the committed state ``u``, at small strain [MPa].
+
+        The mean of an element's strain is that at its centre, with mean dilatation or without.
+        """
+        moved = self.elastic.unpack(u)[self.elastic.grid.element_nodes()].reshape(-1, 24)
+        strain = moved @ strain_matrix((0.5, 0.5, 0.5), self.spacing).T
+        strain[self.candidates[self.pool.elements]] -= self.pool.plastic_strain.mean(axis=2)
+        everything = self.everything
+        if everything.orthotropy is not None:
+            return von_mises(everything.modulus[:, None] * (strain @ orthotropic_stiffness(everything.orthotropy)))
+        # a pressure does not count
+        return von_mises(everything.mu[:, None] * (strain * (2.0, 2.0, 2.0, 1.0, 1.0, 1.0)))
 
     def equivalent_strain(self) -> FloatArray:
         """Equivalent plastic strain of each element, mean of its Gauss points [-]."""

@@ -45,6 +45,8 @@ class PlasticSolution:
     """Nodal displacement ``(i+1 j+1 k+1 3)`` at each kept travel; 0 at nodes without an element [mm]."""
     plastic_strain: tuple[FloatArray, ...]
     """Equivalent plastic strain ``(i j k)`` at each kept travel, mean over the Gauss points of the element [-]."""
+    stress: tuple[FloatArray, ...]
+    """Von Mises stress ``(i j k)`` of each element's mean stress at each kept travel; none at large strain [MPa]."""
     failed_fraction: tuple[float, ...]
     """Gauss points that have yielded as a fraction of those that can, at each kept travel [-]."""
     failed_curve: FloatArray
@@ -80,7 +82,7 @@ class _History:
     plastic: list[float]
     newton: list[int]
     cg: list[int]
-    fields: list[tuple[float, FloatArray, FloatArray, float]]
+    fields: list[tuple[float, FloatArray, FloatArray, FloatArray | None, float]]
     cuts: int = 0
     status: str = ""
 
@@ -168,7 +170,8 @@ class _March:
                 break
             if target in keep:
                 nodal = self.model.elastic.unpack(self.u).copy()
-                self.history.fields.append((target, nodal, self.model.equivalent_strain(), self.history.failed[-1]))
+                stress = None if self.model.large else self.model.von_mises_stress(self.u)
+                self.history.fields.append((target, nodal, self.model.equivalent_strain(), stress, self.history.failed[-1]))
             self.progress(target / travels[-1])
         return self.history
 
@@ -283,13 +286,12 @@ def solve_plastic(
 def _solution(history: _History, grid: Grid, stats: dict[str, float]) -> PlasticSolution:
     """The record of what was reached."""
     curve = np.array(history.points)
-    displacement, plastic = [], []
-    for _, nodal, strain, _ in history.fields:
-        full, failed = np.zeros((int(np.prod(grid.node_shape)), 3)), np.zeros(int(np.prod(grid.shape)))
-        full[grid.nodes] = nodal
-        failed[grid.elements] = strain
-        displacement.append(full.reshape(*grid.node_shape, 3))
-        plastic.append(failed.reshape(grid.shape))
+
+    def spread(places: NDArray[np.integer], values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+        full = np.zeros((int(np.prod(shape)), *values.shape[1:]))
+        full[places] = values
+        return full.reshape(*shape, *values.shape[1:])
+
     reached = float(curve[-1, 0])
     status = f"converged: {len(curve) - 1} points to {reached:g} mm"
     if history.status:
@@ -301,9 +303,10 @@ def _solution(history: _History, grid: Grid, stats: dict[str, float]) -> Plastic
     return PlasticSolution(
         curve=curve,
         travels=tuple(entry[0] for entry in history.fields),
-        displacement=tuple(displacement),
-        plastic_strain=tuple(plastic),
-        failed_fraction=tuple(entry[3] for entry in history.fields),
+        displacement=tuple(spread(grid.nodes, entry[1], grid.node_shape) for entry in history.fields),
+        plastic_strain=tuple(spread(grid.elements, entry[2], grid.shape) for entry in history.fields),
+        stress=tuple(spread(grid.elements, entry[3], grid.shape) for entry in history.fields if entry[3] is not None),
+        failed_fraction=tuple(entry[4] for entry in history.fields),
         failed_curve=np.array(history.failed),
         stiffness=float(curve[1, 1] / curve[1, 0]) if len(curve) > 1 else float("nan"),
         converged=not history.status,

@@ -125,6 +125,12 @@ def element_fields(
     )
 
 
+def von_mises(stress: ArrayLike) -> FloatArray:
+    """Von Mises stress of Voigt vectors ``(... 6)``, in their unit."""
+    a, b, c, d, e, f = np.moveaxis(np.asarray(stress, dtype=float), -1, 0)
+    return np.asarray(np.sqrt(0.5 * ((a - b) ** 2 + (b - c) ** 2 + (c - a) ** 2) + 3.0 * (d**2 + e**2 + f**2)))
+
+
 def reaction(solution: Solution, nodes: ArrayLike) -> FloatArray:
     """Sum ``(3)`` of the support forces on some nodes ``(i+1 j+1 k+1)`` [N]."""
     marked = np.asarray(nodes, dtype=bool)

@@ -59,7 +59,7 @@ def _bone(result: BoneResult, calibration: CalibratedVolume) -> VisitBone | None
     strength = result.strength
     if strength is not None:
         nothing = np.zeros((0, 0, 0))
-        strength = replace(strength, failed=nothing, displacement=np.zeros((0, 0, 0, 3)))
+        strength = replace(strength, failed=nothing, displacement=np.zeros((0, 0, 0, 3)), stress=None)
     region = result.region
     return VisitBone(
         result.bone,

@@ -205,6 +205,8 @@ def _model_bytes(result: BoneResult) -> bytes:
     if strength is not None:
         cells["equivalent_plastic_strain"] = strength.failed
         points["displacement_mm"] = strength.displacement
+        if strength.stress is not None:
+            cells["von_mises_stress_mpa"] = strength.stress.astype(np.float32)
     return vtu_bytes(model.youngs_modulus > 0, model.to_patient, cells=cells, points=points)
 
 

@@ -177,6 +177,8 @@ class StrengthResult:
     """What these newtons can be held against: ``"mapped"`` by a reference file, ``"provisional"`` or ``"none"``."""
     uncertainty: float | None = None
     """One standard deviation [N], of modelling choices and calibration, within the newtons of the protocol; ``None``: not known for it."""
+    stress: Float[Array, "i j k"] | None = None
+    """Von Mises stress of each element's mean stress at the strength, in half precision; 0 outside the bone [MPa]. ``None``: not kept."""
 
 
 @dataclass(frozen=True)

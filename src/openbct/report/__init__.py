@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 from ..records import Case
 from ..signing import Signed
 from ..visits import Earlier
-from .bones import bone_section, calibration, has_pictures, overview_figure
-from .content import Figure, Report
+from .bones import bone_section, calibration, drawn_ahead, has_pictures, overview_figure
+from .content import Figure, Report, Section
 from .directions import direction_map
 from .earlier import earlier_section, since
 from .followup import make_followup_report
@@ -44,6 +45,7 @@ def make_report(
     made_on: date | None = None,
     versions: tuple[Signed, ...] = (),
     earlier: Earlier | None = None,
+    drawn: Report | None = None,
 ) -> Report:
     """Return the report of a case, every picture drawn and every number rounded.
 
@@ -57,25 +59,14 @@ def make_report(
         What physicians have signed on it, oldest first; empty: a draft.
     earlier
         What a comparison says of it beside an earlier scan.
+    drawn
+        A report of the same case, language, versions and comparison from another day, whose pages are taken over.
     """
-    numbering = Numbering()
-    done = methods(case, texts, numbering)
-    overview = overview_figure(case, texts, OVERVIEW_SHARE - 0.02, 62.0)
-    first = summary(case, texts, standing(texts, versions), since(earlier, texts) if earlier is not None else None)
-    sections = [first, adequacy(case, texts, overview), results(case, texts, numbering)]
-    broken = fracture_section(case, texts)
-    sections += [broken] if broken is not None else []
-    sections += [earlier_section(earlier, texts, numbering)] if earlier is not None else []
-    sure = sureness(case, texts, numbering)
-    sections += [sure] if sure is not None else []
-    sections += [calibration(case, texts)] if usable(case) else []
-    # Bones without results come last: they need little room and share a page.
-    shown = sorted((bone for bone in case.bones if has_pictures(bone, case)), key=lambda bone: bone.region is None)
-    sections += [bone_section(bone, case, texts) for bone in shown]
-    doubts = [cautions(case, texts), interpretation(case, texts, numbering, versions, earlier)]
-    # Without a result the calibration, a page of its own, is no more than a record.
-    sections += doubts if usable(case) else [*doubts, calibration(case, texts)]
-    sections += [done, references(texts, numbering), provenance(case, texts)]
+    if drawn is None:
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            sections = tuple(_sections(case, texts, versions, earlier, beside))
+    else:
+        sections = drawn.sections
     patient, scan = case.scan.patient, case.scan.acquisition
     study = texts("subtitle.study", date=shorten(clean(scan.study_date), 20)) if scan.study_date else ""
     protocol = texts("subtitle.protocol", protocol=shorten(clean(case.protocol), 60)) if case.protocol else ""
@@ -94,8 +85,34 @@ def make_report(
         page_word=texts("page"),
         contents=texts("contents"),
         missing_glyphs=texts("missing_glyphs"),
-        sections=tuple(sections),
+        sections=sections,
     )
+
+
+def _sections(
+    case: Case, texts: Texts, versions: tuple[Signed, ...], earlier: Earlier | None, beside: ThreadPoolExecutor
+) -> list[Section]:
+    """Return all sections; the bones in three dimensions, half of the time, are drawn beside the other pages."""
+    # Bones without results come last: they need little room and share a page.
+    shown = sorted((bone for bone in case.bones if has_pictures(bone, case)), key=lambda bone: bone.region is None)
+    drawn = drawn_ahead(shown, beside)
+    numbering = Numbering()
+    done = methods(case, texts, numbering)
+    overview = overview_figure(case, texts, OVERVIEW_SHARE - 0.02, 62.0)
+    first = summary(case, texts, standing(texts, versions), since(earlier, texts) if earlier is not None else None)
+    sections = [first, adequacy(case, texts, overview), results(case, texts, numbering)]
+    broken = fracture_section(case, texts)
+    sections += [broken] if broken is not None else []
+    sections += [earlier_section(earlier, texts, numbering)] if earlier is not None else []
+    sure = sureness(case, texts, numbering)
+    sections += [sure] if sure is not None else []
+    sections += [calibration(case, texts)] if usable(case) else []
+    sections += [bone_section(bone, case, texts, pictures) for bone, pictures in zip(shown, drawn, strict=True)]
+    doubts = [cautions(case, texts), interpretation(case, texts, numbering, versions, earlier)]
+    # Without a result the calibration, a page of its own, is no more than a record.
+    sections += doubts if usable(case) else [*doubts, calibration(case, texts)]
+    sections += [done, references(texts, numbering), provenance(case, texts)]
+    return sections
 
 
 def standing(texts: Texts, versions: tuple[Signed, ...]) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..records import BoneResult, Case, StrengthResult
 from ..volume import Volume, to_index
-from . import drawing, plots, slices, views
+from . import drawing, plots, quantities, slices, views
 from .collapse import Motion, collapse
 from .content import Animation, Block, Fact, Facts, Figure, Notice, Pair, Paragraph, Section, Table
 from .hip_table import hip_regions
@@ -16,6 +21,8 @@ from .reference_places import reference_places
 from .summary import bone_title
 from .wording import Texts, clean
 
+AHEAD = 2
+"""Bones that are drawn before their page is made [design]."""
 MOTION_WIDTH = 0.66
 """Part of the line that a bone in motion takes."""
 HIP_SHARE = 0.66
@@ -36,7 +43,37 @@ def overview_figure(case: Case, texts: Texts, share: float = 1.0, height: float 
     return Figure(data, "image/png", texts("overview.caption"), texts("overview.alt", bones=names))
 
 
-def bone_section(bone: BoneResult, case: Case, texts: Texts) -> Section:
+@dataclass(frozen=True)
+class Pictures:
+    """What takes the time of a bone's pages, made beside the other pages."""
+
+    subject: views.Subject
+    moving: Motion | None
+
+
+def bone_pictures(bone: BoneResult) -> Pictures | None:
+    """Return a bone looked at and in motion; ``None`` where none was found. Without matplotlib, so that it may run in a thread."""
+    if bone.region is None or not bone.region.mask.array.any():
+        return None
+    subject = views.subject_of(bone)
+    return Pictures(subject, collapse(subject) if len(subject.quantities) > 1 else None)
+
+
+def drawn_ahead(bones: Sequence[BoneResult], beside: Executor) -> Iterator[Pictures | None]:
+    """Begin with the first bones at once, and yield the pictures of each in its turn; of no more than a few the memory is held."""
+    waiting = deque(beside.submit(bone_pictures, bone) for bone in bones[:AHEAD])
+
+    def each() -> Iterator[Pictures | None]:
+        for number in range(len(bones)):
+            pictures = waiting.popleft().result()
+            if number + AHEAD < len(bones):
+                waiting.append(beside.submit(bone_pictures, bones[number + AHEAD]))
+            yield pictures
+
+    return each()
+
+
+def bone_section(bone: BoneResult, case: Case, texts: Texts, drawn: Pictures | None) -> Section:
     """Return everything about one bone that fits its page."""
     blocks: list[Block] = []
     if bone.status == "refused":
@@ -51,11 +88,9 @@ def bone_section(bone: BoneResult, case: Case, texts: Texts) -> Section:
             blocks.append(Paragraph(texts("bone.reached"), "note"))
     planes = _planes(bone, case, texts)
     blocks += [planes] if planes else []
-    if bone.region is not None and bone.region.mask.array.any():
-        subject = views.subject_of(bone)
-        blocks.append(_views(bone, subject, texts))
-        moving = collapse(bone, subject)
-        blocks += [_animation(bone, moving, texts)] if moving is not None else []
+    if drawn is not None:
+        blocks.append(_views(bone, drawn.subject, texts))
+        blocks += [_animation(bone, drawn.moving, texts)] if drawn.moving is not None else []
     blocks += _test(bone, texts)
     title = texts("section.bone", bone=bone_title(bone, texts))
     full = bone.region is not None
@@ -110,16 +145,17 @@ def _animation(bone: BoneResult, moving: Motion, texts: Texts) -> Animation:
 
 
 def _views(bone: BoneResult, subject: views.Subject, texts: Texts) -> Figure:
-    data, top = views.bone_views(subject, texts), subject.density_top
-    name = texts.bone(bone.bone)
-    share = views.failed_share(bone)
-    note = " " + texts("bone.views_note", density=f"{views.DENSITY_DEPTH:g}", failure=f"{views.FAILURE_DEPTH:g}")
-    alt = texts("bone.views_alt", bone=name, top=texts.number(top))
-    if share is None:
+    """Return the pictures by every quantity, with what their colours mean."""
+    data, name = views.bone_views(subject, texts), texts.bone(bone.bone)
+    tops = [texts(f"view.alt_{one.key}", top=f"{one.shown_top:g}") for one in subject.quantities]
+    alt = texts("bone.views_alt", bone=name, quantities=", ".join(tops))
+    if len(subject.quantities) == 1:
         return Figure(data, "image/png", texts("bone.views", bone=name), alt + ".")
-    percent = texts("unit.percent", value=texts.number(100 * share))
-    caption = texts("bone.views_failure", bone=name, share=percent) + note
-    return Figure(data, "image/png", caption, alt + texts("bone.views_alt_failure", share=percent) + ".")
+    yielded = quantities.failed_share(bone)
+    share = texts("unit.percent", value=texts.number(100 * yielded)) if yielded is not None else texts("unknown")
+    told = [texts(f"view.told_{one.key}", depth=f"{one.surface.depth:g}", share=share) for one in subject.quantities]
+    alt += texts("bone.views_alt_failure", share=share) if subject.failure is not None and yielded is not None else ""
+    return Figure(data, "image/png", texts(f"bone.views_{subject.region.kind}", bone=name, quantities="; ".join(told)), alt + ".")
 
 
 def _test(bone: BoneResult, texts: Texts) -> list[Block]:
@@ -169,7 +205,7 @@ def _test_facts(bone: BoneResult, texts: Texts) -> tuple[Fact, ...]:
     if strength.protocol:
         scale = texts.find(f"bone.scale_{strength.scale}", clean(strength.scale))
         facts.append(Fact(texts("bone.protocol"), texts("bone.protocol_text", protocol=clean(strength.protocol), scale=scale)))
-    share = views.failed_share(bone)
+    share = quantities.failed_share(bone)
     if share is not None:
         facts.append(Fact(texts("bone.failed"), texts("unit.percent", value=texts.number(100 * share))))
     if strength.site is not None:

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from PIL import Image
 from scipy import ndimage
 
-from ..records import Array, BoneResult
-from ..volume import Affine, to_index, to_patient
-from .surface import Layer, look, paint
-from .views import CUT_STEP, VIEWS, Subject, camera_of, cut_plane, sample
+from ..records import Array
+from ..volume import to_patient
+from .quantities import Moved, Quantity
+from .views import CUT_STEP, Subject, cut_plane, sample
 
 TALL: Final = 340
 """Height of a picture [pixels] [design]."""
@@ -32,7 +32,6 @@ SEEN: Final = 0.1
 """Largest movement in a picture, over the height of the picture: larger would tear, smaller is not seen [design]."""
 ROOM: Final = 0.74
 """Part of a picture that the unloaded bone takes; the rest is room to move [design]."""
-OVERSAMPLING: Final = 2
 COARSE: Final = 4
 """Movement is known at every so many pixels."""
 SEARCHES: Final = 3
@@ -54,23 +53,7 @@ class Motion:
 
 
 @dataclass(frozen=True)
-class _Moved:
-    """A displacement at nodes, along the patient's axes."""
-
-    array: Float[Array, "i1 j1 k1 3"]
-    """[mm]"""
-    affine: Affine
-    """From a node's index to patient LPS [mm]."""
-
-    def at(self, points: Float[Array, "... 3"]) -> Float[Array, "... 3"]:
-        """Return the displacement at patient points [mm]."""
-        index = to_index(self.affine, points.reshape(-1, 3)).T
-        parts = [ndimage.map_coordinates(self.array[..., axis], index, order=1, mode="nearest") for axis in range(3)]
-        return np.stack(parts, axis=-1).reshape(points.shape)
-
-
-@dataclass(frozen=True)
-class _Scene:
+class _Stage:
     """One picture of the unloaded bone, and where its pixels go."""
 
     plain: Float[Array, "v u rgb"]
@@ -80,18 +63,12 @@ class _Scene:
     """Of every :data:`COARSE`-th pixel, down and to the right [pixels]."""
 
 
-def collapse(bone: BoneResult, subject: Subject) -> Motion | None:
+def collapse(subject: Subject) -> Motion | None:
     """Return the bone in motion; ``None`` where no test has left a displacement and a failure."""
-    strength, specimen = bone.strength, bone.specimen
-    if strength is None or specimen is None or subject.failure is None:
+    moved, failure = subject.moved, subject.failure
+    if moved is None or failure is None:
         return None
-    if strength.displacement.shape[:3] != tuple(n + 1 for n in specimen.mask.shape):
-        return None
-    nodes = specimen.to_patient.copy()
-    nodes[:3, 3] -= specimen.to_patient[:3, :3] @ np.full(3, 0.5)
-    turn = specimen.to_patient[:3, :3] / specimen.spacing
-    moved = _Moved(_filled(strength.displacement @ turn.T, specimen.mask), nodes)
-    scenes = [_front(subject, moved, subject.failure), _cut(subject, moved, subject.failure)]
+    scenes = [_front(subject, moved), _cut(subject, moved, failure)]
     farthest = max(float(np.hypot(*scene.flow).max()) for scene in scenes)
     if not farthest > 0.0:
         return None
@@ -100,37 +77,23 @@ def collapse(bone: BoneResult, subject: Subject) -> Motion | None:
     return Motion(_webp(states), _webp(states[-1:]), magnified)
 
 
-def _filled(displacement: Float[Array, "i1 j1 k1 3"], mask: Bool[Array, "i j k"]) -> Float[Array, "i1 j1 k1 3"]:
-    """Return the displacement of the bone's nodes, and around the bone that of its nearest."""
-    padded = np.pad(mask, 1)
-    shape = mask.shape
-    nodes = np.zeros([n + 1 for n in shape], dtype=bool)
-    for i, j, k in np.ndindex(2, 2, 2):
-        nodes |= padded[i : i + shape[0] + 1, j : j + shape[1] + 1, k : k + shape[2] + 1]
-    nearest = ndimage.distance_transform_edt(~nodes, return_distances=False, return_indices=True)
-    i, j, k = nearest
-    return np.asarray(displacement[i, j, k])
-
-
-def _front(subject: Subject, moved: _Moved, failure: Layer) -> _Scene:
+def _front(subject: Subject, moved: Moved) -> _Stage:
     """Return the bone in three dimensions as its first view shows it."""
-    _, direction = VIEWS[subject.region.kind][0]
-    camera = camera_of(subject.region, subject.mask, direction, ASPECT)
-    seen = look(subject.solid, camera, round(OVERSAMPLING * TALL * ASPECT), OVERSAMPLING * TALL)
-    none = Layer(failure.values, failure.depth, lambda values: failure.colours(np.zeros_like(values)))
-    plain, strained = paint(subject.solid, [none, failure], camera, seen)
-    motion = np.zeros((*seen.hit.shape, 3))
-    motion[seen.hit] = moved.at(to_patient(subject.solid.affine, seen.position))
-    return _scene(plain, strained, motion, (camera.axes[:, 0], camera.axes[:, 1]), plain.shape[0] / camera.height)
+    scene = subject.scene
+    assert scene.plain is not None
+    motion = np.zeros((*scene.seen.hit.shape, 3))
+    motion[scene.seen.hit] = moved.at(to_patient(subject.solid.affine, scene.seen.position))
+    camera, strained = scene.camera, scene.pictures[[one.key for one in subject.quantities].index("failure")]
+    return _scene(scene.plain, strained, motion, (camera.axes[:, 0], camera.axes[:, 1]), scene.plain.shape[0] / camera.height)
 
 
-def _cut(subject: Subject, moved: _Moved, failure: Layer) -> _Scene:
+def _cut(subject: Subject, moved: Moved, failure: Quantity) -> _Stage:
     """Return the cut through the middle of the bone."""
     plane, right, up, inside = cut_plane(subject, ASPECT)
-    strain = np.where(inside, sample(failure.values, plane, 0), 0.0)
+    strain = np.where(inside, sample(failure.cut, plane, failure.order), 0.0)
     pictures = []
     for values in (np.zeros_like(strain), strain):
-        rgb = failure.colours(values.ravel()).reshape(*values.shape, -1)[..., :3]
+        rgb = failure.surface.colours(values.ravel()).reshape(*values.shape, -1)[..., :3]
         pictures.append(np.concatenate([rgb, inside[..., None].astype(float)], axis=-1)[::-1])
     scene = _scene(pictures[0], pictures[1], moved.at(plane)[::-1], (right, up), 1.0 / CUT_STEP)
     # a cut is drawn with its outline, once it has the size that is shown
@@ -145,7 +108,7 @@ def _scene(
     motion: Float[Array, "v u 3"],
     axes: tuple[Float[Array, "3"], Float[Array, "3"]],
     scale: float,
-) -> _Scene:
+) -> _Stage:
     """Return a picture with its flow, the bone in the middle of it; outside the bone pixels go with the nearest of it."""
     hit = plain[..., 3] > 0.5
     right, up = axes
@@ -167,7 +130,7 @@ def _scene(
     down, across = (part[coarse] for part in ndimage.distance_transform_edt(~hit, return_distances=False, return_indices=True))
     flow = [part[down, across] * scale / step for part in (-(motion @ up), motion @ right)]
     thin = [part[coarse] / COARSE for part in where]
-    return _Scene(first, last, _sized(cover, where, "constant"), np.stack([_sized(part, thin) for part in flow]))
+    return _Stage(first, last, _sized(cover, where, "constant"), np.stack([_sized(part, thin) for part in flow]))
 
 
 def _sized(part: Array, where: list[Array], mode: str = "nearest") -> Array:
@@ -175,19 +138,32 @@ def _sized(part: Array, where: list[Array], mode: str = "nearest") -> Array:
     return np.asarray(ndimage.map_coordinates(part.astype(np.float32), where, order=1, mode=mode))
 
 
-def _state(scenes: list[_Scene], magnified: float, share: float) -> Array:
+def _state(scenes: list[_Stage], magnified: float, share: float) -> Array:
     """Return both pictures, moved by so many times the displacement and with so much of the strain, as bytes."""
     drawn = []
     for scene in scenes:
         came = _origins(scene, magnified)
         colour = (1.0 - share) * scene.plain + share * scene.strained
-        cover = _sized(scene.cover, came, "constant")[..., None]
-        parts = np.stack([_sized(colour[..., band], came) for band in range(3)], axis=-1)
-        drawn.append(parts * cover + (1.0 - cover))
+        parts = _taken(np.concatenate([colour, scene.cover[..., None]], axis=-1).astype(np.float32), came)
+        drawn.append(parts[..., :3] * parts[..., 3:] + (1.0 - parts[..., 3:]))
     return np.asarray(np.clip(np.concatenate(drawn, axis=1) * 255.0 + 0.5, 0, 255), dtype=np.uint8)
 
 
-def _origins(scene: _Scene, magnified: float) -> list[Array]:
+def _taken(picture: Float[Array, "v u bands"], where: list[Array]) -> Float[Array, "v u bands"]:
+    """Return all bands of a picture at some places of it, linear between its pixels: its border is empty and goes on outside."""
+    first, share = [], []
+    for place, size in zip(where, picture.shape, strict=False):
+        inside = np.clip(place, 0.0, size - 1.001).astype(np.float32)
+        first.append(inside.astype(np.int32))
+        share.append((inside - first[-1])[..., None])
+    flat, wide = picture.reshape(-1, picture.shape[2]), picture.shape[1]
+    corner = first[0] * wide + first[1]
+    above = flat[corner] * (1 - share[1]) + flat[corner + 1] * share[1]
+    below = flat[corner + wide] * (1 - share[1]) + flat[corner + wide + 1] * share[1]
+    return np.asarray(above * (1 - share[0]) + below * share[0])
+
+
+def _origins(scene: _Stage, magnified: float) -> list[Array]:
     """Return where each pixel of a moved picture was before."""
     shape = scene.flow.shape[1:]
     thin = np.indices(shape).astype(np.float32)

@@ -108,7 +108,7 @@ def render(
     """Return one picture of the bone for each layer, ``pixels`` wide, transparent where there is no bone."""
     wide = pixels * oversampling
     tall = max(1, round(pixels * camera.height / camera.width)) * oversampling
-    return [_reduce(picture, oversampling) for picture in paint(solid, layers, camera, look(solid, camera, wide, tall))]
+    return [reduce(picture, oversampling) for picture in paint(solid, layers, camera, look(solid, camera, wide, tall))]
 
 
 def paint(solid: Solid, layers: Sequence[Layer], camera: Camera, seen: Seen) -> list[Float[Array, "v u rgba"]]:
@@ -288,7 +288,7 @@ def _gloss(normal: Float[Array, "n 3"], camera: Camera) -> Float[Array, " n"]:
     return np.asarray(0.10 * np.clip(normal @ half, 0, 1) ** 24)
 
 
-def _reduce(image: Float[Array, "v u rgba"], factor: int) -> Float[Array, "v_out u_out rgba"]:
+def reduce(image: Float[Array, "v u rgba"], factor: int) -> Float[Array, "v_out u_out rgba"]:
     """Return the mean of each block of samples, colours weighted by their cover."""
     tall, wide = image.shape[0] // factor, image.shape[1] // factor
     blocks = image[: tall * factor, : wide * factor].reshape(tall, factor, wide, factor, 4)
