@@ -203,8 +203,7 @@ def _model_bytes(result: BoneResult) -> bytes:
     cells: dict[str, Any] = {"youngs_modulus_mpa": model.youngs_modulus, "is_bone": model.mask}
     points: dict[str, Any] = {}
     if strength is not None:
-        cells["equivalent_plastic_strain"] = strength.failed
-        points["displacement_mm"] = strength.displacement
+        cells["equivalent_plastic_strain"], points["displacement_mm"] = strength.failed, strength.displacement
         if strength.stress is not None:
             cells["von_mises_stress_mpa"] = strength.stress.astype(np.float32)
     return vtu_bytes(model.youngs_modulus > 0, model.to_patient, cells=cells, points=points)
