@@ -106,8 +106,8 @@ def test_the_report_tells_of_it_on_its_first_page_and_in_a_section() -> None:
     differing = {section.key for section in made.sections if section not in plain.sections}
     assert differing == {"summary", "followup", "interpretation", "references"}
     page = report.to_html(made)
-    assert "Spine, mean of L1, L2, Trabecular vBMD: −7.4 %, decrease (least significant change 3.9 %)." in page
-    assert "Spine, mean of L1, L2, Strength: implausible." in page
+    assert "Spine, mean of L1, L2, trabecular vBMD: −7.4 %, decrease (least significant change 3.9 %)." in page
+    assert "Spine, mean of L1, L2, strength: implausible." in page
     assert "LSC of routine scans" in page and "Precision of one scanner (seen in the source)" in page
     undated = report.to_html(
         report.make_report(bare, earlier=replace(found, baseline=None, comparison=replace(found.comparison, changes=())))

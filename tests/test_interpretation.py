@@ -18,6 +18,7 @@ from openbct.report.content import Paragraph, Signature, Table
 from openbct.report.draft import Sentence, draft
 from openbct.report.interpretation import interpretation
 from openbct.report.references import Numbering
+from openbct.report.summary import grouped_cautions
 from openbct.report.texts import ENGLISH
 from openbct.report.texts_draft import DRAFT
 from openbct.report.wording import Texts
@@ -102,6 +103,9 @@ def test_a_loss_near_the_limit_is_no_clean_bill(case: Case) -> None:
     found = replace(broken.fractures, vertebrae=(near,), left_out={})
     said = {one.rule: one.text for one in draft(replace(case, fractures=found), TEXTS)}
     assert "the only vertebra that was looked at" in said["F5"] and "with a chance of 42 %" in said["L5"]
+    assert any("with a chance of 42 %" in text for _, text in grouped_cautions(replace(case, fractures=found), TEXTS)), (
+        "first page"
+    )
     sure = replace(found, vertebrae=(replace(near, chances=(0.99, 0.01, 0.0, 0.0)),))
     assert "L5" not in {one.rule for one in draft(replace(case, fractures=sure), TEXTS)}
 

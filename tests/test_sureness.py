@@ -10,7 +10,7 @@ import report_cases
 from openbct.assessment.age_curves import age_curves
 from openbct.records import AgeCurve, Case, ErrorBudget, ErrorPart, Finding, Patient, Reference
 from openbct.report.age_plot import DASHES, age_plots
-from openbct.report.content import Figure, Table
+from openbct.report.content import Figure, Paragraph, Table
 from openbct.report.references import Numbering
 from openbct.report.sureness import sureness
 from openbct.report.texts import ENGLISH
@@ -36,8 +36,8 @@ def case_with(curves: tuple[AgeCurve, ...]) -> Case:
 def test_the_table_says_what_is_not_known() -> None:
     section = sureness(case_with(()), TEXTS, Numbering())
     assert section is not None
-    (table,) = section.blocks
-    assert isinstance(table, Table)
+    table, note = section.blocks
+    assert isinstance(table, Table) and isinstance(note, Paragraph) and "is known for: L1, L2, left femur." in note.text
     row = table.rows[0]
     assert row[2:] == ("100 mg/cm³", "90 – 110", "?", "3.0", "1.0", "", "", "≥ 5.0 %")
     bare = replace(report_cases.plain_case(), bones=())

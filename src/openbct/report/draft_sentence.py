@@ -10,7 +10,9 @@ from ..records import Mark, Reference
 from .wording import Texts
 
 Kind = Literal["finding", "comparison", "limitation", "recommendation"]
-POSITIONS: Final = Reference("ISCD Official Positions, adult (2019, 2023), text not seen", "recalled")
+POSITIONS: Final = Reference(
+    "ISCD Official Positions, adult (2019, 2023): Z-scores below 50 years, time between measurements; text not seen", "recalled"
+)
 OWN: Final = Reference("Rule of this program", "design")
 
 

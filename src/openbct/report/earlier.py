@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..visits import Change, Earlier
 from .content import Block, Notice, Paragraph, Section, Table
+from .draft_sentence import plain
 from .followup_changes import cells, main_changes
 from .followup_names import bone_name, day, quantity_name, signed
 from .followup_texts import FOLLOWUP
@@ -77,7 +78,7 @@ def _lead(earlier: Earlier, texts: Texts) -> str:
 def _brief(change: Change, texts: Texts) -> str:
     """Return a change in one line: no number where none is stated."""
     judged = texts(f"followup.judgement.{change.judgement}")
-    name = texts("earlier.what", bone=bone_name(change.bone, texts), quantity=quantity_name(change.quantity, texts))
+    name = texts("earlier.what", bone=bone_name(change.bone, texts), quantity=plain(quantity_name(change.quantity, texts)))
     if change.judgement in ("not comparable", "implausible"):
         return f"{name}: {judged}."
     if change.judgement == "within":

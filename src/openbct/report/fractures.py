@@ -45,11 +45,9 @@ def near_limit(found: FractureAssessment) -> tuple[VertebraGrade, ...]:
     return tuple(one for one in found.vertebrae if not one.grade and 1.0 - one.chances[0] >= NEAR)
 
 
-def _lead(found: FractureAssessment, texts: Texts) -> Block:
-    """Return the finding in one box."""
-    broken = [one for one in found.vertebrae if one.grade]
-    first, last = (texts.inline_bone(found.vertebrae[n].level) for n in (0, -1))
-    near = tuple(
+def said_near(found: FractureAssessment, texts: Texts) -> tuple[str, ...]:
+    """Return them in words."""
+    return tuple(
         texts(
             "fractures.near",
             level=texts.inline_bone(one.level),
@@ -59,6 +57,13 @@ def _lead(found: FractureAssessment, texts: Texts) -> Block:
         )
         for one in near_limit(found)
     )
+
+
+def _lead(found: FractureAssessment, texts: Texts) -> Block:
+    """Return the finding in one box."""
+    broken = [one for one in found.vertebrae if one.grade]
+    first, last = (texts.inline_bone(found.vertebrae[n].level) for n in (0, -1))
+    near = said_near(found, texts)
     if not broken:
         key = "fractures.none" if len(found.vertebrae) > 1 else "fractures.none_one"
         looked = texts(key, count=len(found.vertebrae), first=first, last=last)

@@ -8,6 +8,7 @@ from typing import Final
 
 from ..records import BoneResult, Case
 from .content import Block, Fact, Facts, Notice, Paragraph, ScaleBar, Section, Standing, Verdict
+from .fractures import said_near
 from .scales import scale_bars, unverified
 from .wording import Texts, clean, person
 
@@ -130,7 +131,8 @@ def grouped_cautions(case: Case, texts: Texts) -> tuple[tuple[str, str], ...]:
             if bone.bone not in bones.setdefault(text, []):
                 bones[text].append(bone.bone)
     own = {clean(caution) for bone in case.bones for step in bone.steps for caution in step.cautions}
-    whole = [texts.statement(caution) for caution in case.cautions]
+    whole = list(said_near(case.fractures, texts)) if case.fractures is not None else []
+    whole += [texts.statement(caution) for caution in case.cautions]
     whole += [texts.statement(caution) for step in case.steps for caution in step.cautions if clean(caution) not in own]
     unique = list(dict.fromkeys(whole))
     found = [("", caution) for caution in unique]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..records import AgeCurve, BoneResult, Case, ErrorBudget
 from . import age_plot
-from .content import Block, Figure, Section, Table
+from .content import Block, Figure, Paragraph, Section, Table
 from .references import Numbering
 from .summary import usable
 from .wording import Texts, clean
@@ -33,6 +33,11 @@ def sureness(case: Case, texts: Texts, numbering: Numbering) -> Section | None:
                 (1.15, 1.8, 1.2, 1.4, 0.95, 0.6, 0.65, 0.6, 0.7, 0.95), rows, texts("sure.note"), compact=True,
             )
         )  # fmt: skip
+    open_ended = [
+        texts.inline_bone(bone.bone) for bone in usable(case) if bone.strength is not None and "strength" not in bone.budgets
+    ]
+    if rows and open_ended:
+        blocks.append(Paragraph(texts("sure.no_strength", bones=", ".join(open_ended)), "note"))
     curves = case.assessment.curves
     by_quantity = [
         [curve for curve in curves if curve.quantity == one] for one in dict.fromkeys(curve.quantity for curve in curves)

@@ -57,7 +57,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "fact.kernel": "Kernel",
     "fact.slice_thickness": "Slice thickness",
     "fact.contrast": "Contrast",
-    "fact.accession_number": "Accession number",
+    "fact.accession_number": "Accession",
     "fact.referring_physician": "Referred by",
     "fact.voxel": "Voxel size",
     "sex.F": "female",
@@ -134,6 +134,9 @@ ENGLISH: Final[Mapping[str, str]] = {
         "within this recipe; that its newtons are not a testing machine’s is not in it. A question mark: not known, so that the true interval is wider. "
         "Between two scans of one patient most of calibration, pose and model "
         "cancels."
+    ),
+    "sure.no_strength": (
+        "No interval of the strength is known for: {bones}. What modelling choices are worth was studied for the recipes of the default protocol alone."
     ),
     "sure.curves": "Over age: {quantities}. Diamond: the patient, with the 95 % interval.",
     "sure.curves_several": "Lines: means of participants of populations, none of which is taken to be the patient’s.",

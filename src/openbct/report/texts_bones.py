@@ -24,7 +24,7 @@ BONES: Final[Mapping[str, str]] = {
     "bone.planes_analysed": "what was analysed",
     "bone.planes_given": "the label that was given",
     "bone.planes_header": ", as the image header has them; its orientation is doubtful",
-    "bone.planes_region": "; blue: region of the density measure",
+    "bone.planes_region": "; blue, within it: region of the density measure",
     "bone.planes_confidence": (
         "Confidence of the outline {value} (0 to 1): the overlap with the bone that the image, its thickness and the other "
         "bones let expect; below 0.85 look at it closely."

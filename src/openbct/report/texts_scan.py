@@ -45,7 +45,7 @@ SCAN: Final[Mapping[str, str]] = {
     "fractures.none_title": "No vertebral fracture of grade 1 or more by heights",
     "fractures.none": "{count} vertebrae, {first} to {last}, were looked at.",
     "fractures.none_one": "{first} alone was looked at: a crush of a whole body shows only beside others.",
-    "fractures.near": "{level} lies near the limit: {loss} ± {sd} % of its height lost, grade 1 or more with a chance of {chance} %; look at it.",
+    "fractures.near": "{level} lies near the limit of a fracture: {loss} ± {sd} % of its height lost, grade 1 or more with a chance of {chance} %; look at it.",
     "fractures.grade_1": "grade 1, possible: to be confirmed by a physician",
     "fractures.grade_2": "grade 2, moderate",
     "fractures.grade_3": "grade 3, severe",
