@@ -267,7 +267,11 @@ def test_print_leaves_motion_out(monkeypatch):
     made = report.make_report(replace(case, bones=(pressed(case.bones[0], 0.6),)), made_on=date(2026, 1, 2))
     page = report.to_html(made)
     assert page.count("data:image/webp") == 2 and "prefers-reduced-motion" in page
+    printed = page[page.index("@media print{") :]
+    assert ".motion{display:none}" in printed[: printed.index("}\n}")] and 'class="motion"' in page
     assert report.to_pdf(made).startswith(b"%PDF")
+    later = report.make_report(case, made_on=date(2026, 1, 3), drawn=made)
+    assert later.sections is made.sections and later.made_on == "2026-01-03" and "2026-01-03" in later.subtitle
 
 
 def test_failed_share_is_the_one_that_the_test_counted():

@@ -111,9 +111,9 @@ def _block(block: Block) -> str:
         case Animation():
             moving, still = (base64.b64encode(part).decode() for part in (block.moving, block.still))
             return (
-                f'<figure style="width:{100 * block.width:g}%"><picture>'
-                f'<source media="print,(prefers-reduced-motion:reduce)" srcset="data:image/webp;base64,{still}">'
-                f'<img src="data:image/webp;base64,{moving}" alt="{escape(block.alt)}"></picture>'
+                f'<figure class="motion" style="width:{100 * block.width:g}%">'
+                f'<img class="moving" src="data:image/webp;base64,{moving}" alt="{escape(block.alt)}">'
+                f'<img class="still" src="data:image/webp;base64,{still}" alt="{escape(block.alt)}">'
                 f"<figcaption>{escape(block.caption)}</figcaption></figure>"
             )
         case Listing():
