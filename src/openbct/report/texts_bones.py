@@ -41,7 +41,7 @@ BONES: Final[Mapping[str, str]] = {
     "bone.planes_alt": "Axial, coronal and sagittal CT planes through the middle of {bone} with the outline of the bone.",
     "bone.views": "{bone} from two sides and cut through the middle, coloured by density.",
     "bone.views_vertebra": "{bone} from the front and left, and cut in the mid-sagittal plane (A anterior, P posterior), by {quantities}.",
-    "bone.views_femur": "{bone} from the front, and cut through neck and shaft, by {quantities}.",
+    "bone.views_femur": "{bone} from the front, and cut through neck and shaft, by {quantities}. The shaft below the model bears no stress in it.",
     "view.told_density": "density (on the surface the mean of the outer {depth} mm)",
     "view.told_stress": "von Mises stress at the strength (likewise)",
     "view.told_displacement": "displacement at the strength from the unloaded place",
