@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from ..visits import Change, Judgement, ScanCheck, Trend
-from .tables import Precision, implausible, precision, site_of
+from .tables import Precision, explained, implausible, precision, site_of
 
 LSC_FACTOR = 2.77
 """Of the precision of one measurement: 1.96 times the root of two, as ISCD has it [seen]."""
@@ -62,6 +62,7 @@ def change(
     checks: Sequence[ScanCheck],
     carried: bool,
     doubt: str = "",
+    fault: str = "",
 ) -> Change | None:
     """Return what changed; ``None`` where no precision is known for the quantity or the baseline is no positive number.
 
@@ -71,6 +72,8 @@ def change(
         One bone, or several levels joined by commas, of which the values are means.
     doubt
         Why this bone is not comparable; empty where it is.
+    fault
+        Why this change is none of the bone's (:func:`unexplained`); empty where nothing says so.
     """
     levels = bone.split(",")
     site = site_of(levels[0])
@@ -85,12 +88,29 @@ def change(
     judgement: Judgement = "within" if abs(percent) <= least else "increase" if percent > 0 else "decrease"
     if why:
         judgement = "not comparable"
-    elif strange := _strange(site, quantity, percent, years):
+    elif strange := fault or _strange(site, quantity, percent, years):
         judgement, why = "implausible", strange
     return Change(
         bone, quantity, unit, before.value, after.value, difference, percent, yearly, least, source, stated.reference,
         judgement, carried, why,
     )  # fmt: skip
+
+
+def unexplained(site: str, strengths: tuple[Reading, Reading], densities: tuple[Reading, Reading]) -> str:
+    """Return why a strength that went otherwise than its density is doubted; empty where it is not."""
+    values = [reading.value for reading in (*strengths, *densities)]
+    if not all(value > 0 and math.isfinite(value) for value in values):
+        return ""
+    power, limit = explained(site)
+    strength, density = values[1] / values[0], values[3] / values[2]
+    expected = density**power
+    if abs(math.log(strength / expected)) <= limit:
+        return ""
+    percents = [100.0 * (ratio - 1.0) for ratio in (strength, density, expected)]
+    return (
+        "The strength changed by {:+.0f} %, the density by {:+.1f} %, which lets expect {:+.0f} %: one of the two masks lacks a piece or holds too much, "
+        "the bone lay too differently in the two tests, or it is fractured; look at both masks.".format(*percents)
+    )
 
 
 def _strange(site: str, quantity: str, percent: float, years: float | None) -> str:

@@ -15,7 +15,7 @@ from ..records import BoneMeasures, BoneRegion, Reference, Step
 from ..versions import versions
 from ..visits import Alignment, Change, Comparison, FollowUp, ScanCheck, Trend, Visit, VisitBone
 from .alignment import align, carried
-from .change import LSC_FACTOR, Reading, change, trend
+from .change import LSC_FACTOR, Reading, change, forbidden, trend, unexplained
 from .comparable import check_person, compare_scans
 from .independent import independent_sd
 from .tables import effects, site_of
@@ -212,14 +212,23 @@ def _changes(
     checks: tuple[ScanCheck, ...],
     series: dict[tuple[str, str], _Series],
 ) -> list[Change]:
-    found = []
-    for quantity, (before, after, unit) in _readings(bone, name, visits, number).items():
+    found, readings = [], _readings(bone, name, visits, number)
+    fault = _fault(name, readings)
+    for quantity, (before, after, unit) in readings.items():
         same = bone.alignment.used and quantity != "strength"
-        row = change(name, quantity, unit, before, after, years=years, checks=checks, carried=same, doubt=bone.doubt)
+        wrong = fault if quantity == "strength" else ""
+        row = change(name, quantity, unit, before, after, years=years, checks=checks, carried=same, doubt=bone.doubt, fault=wrong)
         if row is not None:
             found.append(row)
             _note(series, row, number)
     return found
+
+
+def _fault(name: str, readings: dict[str, tuple[Reading, Reading, str]]) -> str:
+    """Return why the change of a bone's strength is none of the bone's; empty where nothing says so."""
+    if "strength" not in readings or "integral_vbmd" not in readings:
+        return ""
+    return unexplained(site_of(name), readings["strength"][:2], readings["integral_vbmd"][:2])
 
 
 def _means(
@@ -236,6 +245,8 @@ def _means(
     changes = []
     for quantity in (*QUANTITIES["vertebra"], "strength"):
         levels = [level for level in sound if quantity in rows[level]]
+        if quantity == "strength" and not forbidden(checks, quantity):
+            levels = [level for level in levels if not _fault(level, rows[level])]
         if len(levels) < 2:
             continue
         before, after = (_mean([rows[level][quantity][at] for level in levels]) for at in (0, 1))

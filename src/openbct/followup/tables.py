@@ -79,6 +79,12 @@ def repeat(site: str) -> float:
     return float(_tables()["repeat"][site])
 
 
+def explained(site: str) -> tuple[float, float]:
+    """Return the power of density that a strength follows, and the difference of logarithms from which a change is none of the bone's."""
+    table = _tables()["unexplained"]
+    return float(table[site]), float(table["limit"])
+
+
 def implausible(site: str, quantity: str) -> float | None:
     """Return the change in a year that no bone makes [%]."""
     rows = (row for row in _tables()["implausible"] if row["site"] == site and row["quantity"] == quantity)

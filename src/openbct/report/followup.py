@@ -156,7 +156,7 @@ def _table(followup: FollowUp, one: Comparison, changes: tuple[Change, ...], tex
         texts("followup.caption", first=first, last=last),
         tuple(texts(f"followup.{head}") for head in heads),
         "llrrrrrl",
-        (1.9, 2.2, 0.9, 0.9, 1.0, 1.0, 1.1, 1.6),
+        (1.85, 2.4, 0.85, 0.85, 0.95, 0.95, 1.0, 1.55),
         tuple(rows),
         compact=len(rows) > 8,
     )
