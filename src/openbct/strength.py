@@ -185,7 +185,7 @@ def _result(
         failed=failed,
         displacement=np.asarray(solution.displacement[0]),
         mesh=mesh_of(model),
-        stress=kept_stress(model, solution.stress[0]),
+        stress=kept_stress(model, solution.stress[0]) if solution.stress else None,
         seconds=seconds,
         step=_describe(model, test, solution, quantities),
     )

@@ -17,7 +17,7 @@ from openbct.fe.free_motions import FreeMotions
 from openbct.fe.hex8 import orthotropic_stiffness, strain_matrix
 from openbct.fe.orthotropic_points import OrthotropicPoints
 from openbct.fe.plastic_points import GeneralPoints, LargeStrainPoints, Material, Pool, VonMisesPoints
-from openbct.fe.post import von_mises
+from openbct.fe.post import CHUNK, von_mises
 from openbct.fe.system import LinearSystem
 
 FloatArray = NDArray[np.float64]
@@ -139,8 +139,11 @@ class PlasticModel:
 
         The mean of an element's strain is that at its centre, with mean dilatation or without.
         """
-        moved = self.elastic.unpack(u)[self.elastic.grid.element_nodes()].reshape(-1, 24)
-        strain = moved @ strain_matrix((0.5, 0.5, 0.5), self.spacing).T
+        nodes, moved = self.elastic.grid.element_nodes(), self.elastic.unpack(u)
+        centre, strain = strain_matrix((0.5, 0.5, 0.5), self.spacing).T, np.empty((len(nodes), 6))
+        for begin in range(0, len(nodes), CHUNK):
+            some = slice(begin, begin + CHUNK)
+            strain[some] = moved[nodes[some]].reshape(-1, 24) @ centre
         strain[self.candidates[self.pool.elements]] -= self.pool.plastic_strain.mean(axis=2)
         everything = self.everything
         if everything.orthotropy is not None:
