@@ -186,4 +186,6 @@ def _verify(out: Path, *, as_json: bool) -> None:
             print(f"version {signed.version}: {signed.reader}, {signed.when} UTC, sha256 {fixed(signed)}")
         print("\n".join(broken) if broken else "every version is as it was signed")
     if broken:
-        raise InputError(f"found {len(broken)} changes since the signature, expected none; trust the paper copy or the reader")
+        raise InputError(
+            f"found {len(broken)} change{'s' if len(broken) != 1 else ''} since the signature, expected none; trust the paper copy or the reader"
+        )

@@ -106,12 +106,18 @@ def _sections(
     sections += [earlier_section(earlier, texts, numbering)] if earlier is not None else []
     sure = sureness(case, texts, numbering)
     sections += [sure] if sure is not None else []
-    sections += [calibration(case, texts)] if usable(case) else []
+    line, doubts = calibration(case, texts), cautions(case, texts)
+    # With references a calibration fills its page; without, it is a few lines: with the cautions it fills that of the age curves, or
+    # stands with them after the bones. Without a result it is no more than a record.
+    brief = case.calibration is None or not case.calibration.samples
+    early = [] if not usable(case) else [line] if not brief else [line, doubts] if case.assessment.curves else []
+    sections += early
     sections += [bone_section(bone, case, texts, pictures) for bone, pictures in zip(shown, drawn, strict=True)]
-    doubts = [cautions(case, texts), interpretation(case, texts, numbering, versions, earlier)]
-    # Without a result the calibration, a page of its own, is no more than a record.
-    sections += doubts if usable(case) else [*doubts, calibration(case, texts)]
-    sections += [done, references(texts, numbering), provenance(case, texts)]
+    late = [line, doubts] if usable(case) else [doubts]
+    sections += [section for section in late if section not in early]
+    sections.append(interpretation(case, texts, numbering, versions, earlier))
+    sections += [done] if usable(case) else [line, done]
+    sections += [references(texts, numbering), provenance(case, texts)]
     return sections
 
 

@@ -38,7 +38,7 @@ def adequacy(case: Case, texts: Texts, overview: Figure | None) -> Section:
         texts("adequacy.caption"),
         (texts("adequacy.bone"), texts("adequacy.status"), texts("adequacy.reason")),
         "lll",
-        (1.25, 1.0, 3.05) if overview is not None else (1.3, 1.5, 5.2),
+        (1.2, 1.2, 2.9) if overview is not None else (1.3, 1.5, 5.2),
         tuple(rows),
         compact=len(rows) > MANY_BONES,
     )
