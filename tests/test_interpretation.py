@@ -110,6 +110,24 @@ def test_a_loss_near_the_limit_is_no_clean_bill(case: Case) -> None:
     assert "L5" not in {one.rule for one in draft(replace(case, fractures=sure), TEXTS)}
 
 
+@pytest.mark.parametrize(
+    ("ratio", "ends", "words"),
+    [
+        (0.64, (0.5, 0.78), "is 0.64 (95 %: 0.50 to 0.78) times the simulated strength, below it."),
+        (0.64, (0.35, 1.16), "reaches over 0.8 to 1.2, where it decides nothing."),
+        (1.23, (0.71, 2.12), "reaches over 0.8 to 1.2, where it decides nothing."),
+        (1.60, (1.3, 1.9), "times the simulated strength, above it."),
+        (1.60, None, "is 1.60 times the simulated strength, above it."),
+        (1.00, (0.9, 1.1), "from 0.8 to 1.2 it decides nothing."),
+    ],
+)
+def test_load_to_strength_is_said_no_surer_than_its_interval(case: Case, ratio: float, ends: Any, words: str) -> None:
+    known = {"femur_left": ends} if ends else {}
+    found = replace(case.assessment, load_to_strength={"femur_left": ratio}, ratio_intervals=known)
+    said = next(one for one in draft(replace(case, assessment=found), TEXTS) if one.rule == "F4")
+    assert said.text.endswith(words) and said.numbers == {"femur_left load_to_strength": ratio}
+
+
 def test_below_the_age_of_classes_no_dxa_is_asked_for(case: Case) -> None:
     reason = "no class: the patient is 42, classes apply from 50 years"
     young = replace(case, assessment=replace(case.assessment, category=None, reason=reason))
@@ -255,10 +273,11 @@ def test_every_word_is_used(case: Case) -> None:
     left = case.bones[-1]
     assert left.strength is not None
     right = replace(left, bone="femur_right", strength=replace(left.strength, strength=2000.0, scale="none"))
-    loads = {"femur_left": 0.7, "femur_right": 1.0, "L1": 1.3}
+    loads = {"femur_left": 0.7, "femur_right": 1.0, "L1": 1.3, "L2": 0.64}
     memory = (Reference("A formula of the fall, from memory", "recalled"),)
     assessment = replace(
         case.assessment, category="osteoporosis", risk="high", risk_reason="osteoporosis", beside_dxa=("DXA says the same.",), load_to_strength=loads,
+        ratio_intervals={"L2": (0.35, 1.16)},
         findings=(case.assessment.findings[0], hip, strong), step=replace(case.assessment.step, references=memory),
     )  # fmt: skip
     bones = (replace(left, strength=replace(left.strength, scale="none")), right)

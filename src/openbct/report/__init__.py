@@ -116,7 +116,7 @@ def _sections(
     late = [line, doubts] if usable(case) else [doubts]
     sections += [section for section in late if section not in early]
     sections.append(interpretation(case, texts, numbering, versions, earlier))
-    sections += [done] if usable(case) else [line, done]
+    sections += [done] if usable(case) else [done, line]
     sections += [references(texts, numbering), provenance(case, texts)]
     return sections
 

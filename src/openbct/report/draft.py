@@ -60,23 +60,31 @@ def _findings(case: Case, texts: Texts) -> Iterator[Sentence]:
     behind = {finding.reference for finding in case.assessment.findings}
     sources = [one for one in case.assessment.step.references if one not in behind]
     load = next((one for one in sources if unverified(one) and "fall" in one.text.lower()), OWN)
-    low, high = UNDECIDED
     for bone, ratio in case.assessment.load_to_strength.items():
-        zone = "below" if ratio < low else "above" if ratio > high else "undecided"
-        words = texts(
-            f"draft.F4.{zone}",
-            where=texts.bone(bone),
-            ratio=texts.number(ratio, 2),
-            low=texts.number(low, 1),
-            high=texts.number(high, 1),
-            formula=texts("draft.F4.formula") if doubtful else "",
+        yield Sentence(
+            "finding", "F4", _load(bone, ratio, case, texts, doubtful=doubtful), load, {f"{bone} load_to_strength": ratio}
         )
-        yield Sentence("finding", "F4", words, load, {f"{bone} load_to_strength": ratio})
     yield from _fractures(case, texts)
     if case.assessment.risk is not None:
         risk = texts(f"risk.{case.assessment.risk}").lower()
         rule = FRACTURES if "fracture" in case.assessment.risk_reason else COMBINED
         yield Sentence("finding", "F6", texts("draft.F6", risk=risk, reason=_lower(texts, case.assessment.risk_reason)), rule)
+
+
+def _load(bone: str, ratio: float, case: Case, texts: Texts, *, doubtful: bool) -> str:
+    """Return what load-to-strength says of a hip: below or above only where its whole interval is, if that is known."""
+    low, high = UNDECIDED
+    ends = case.assessment.ratio_intervals.get(bone, (ratio, ratio))
+    zone = "below" if ends[1] < low else "above" if ends[0] > high else "undecided" if low <= ratio <= high else "open"
+    spread = texts("draft.F4.spread", low=texts.number(ends[0], 2), high=texts.number(ends[1], 2)) if ends[0] < ends[1] else ""
+    return texts(
+        f"draft.F4.{zone}",
+        where=texts.bone(bone),
+        ratio=texts.number(ratio, 2) + spread,
+        low=texts.number(low, 1),
+        high=texts.number(high, 1),
+        formula=texts("draft.F4.formula") if doubtful else "",
+    )
 
 
 def _class(case: Case, texts: Texts) -> Sentence:
@@ -208,8 +216,8 @@ def _limits(case: Case, texts: Texts) -> Iterator[Sentence]:
 
 
 def _changes(text: str) -> bool:
-    """Tell whether a caution says that the class could be another."""
-    return "class could be" in text or "class may be" in text
+    """Tell whether a caution says that the class, or the side, could be another."""
+    return "class could be" in text or "class may be" in text or "must be settled" in text
 
 
 def _straddles(case: Case, texts: Texts) -> Iterator[Sentence]:

@@ -33,6 +33,11 @@ DRAFT: Final[Mapping[str, str]] = {
         "{where}: the load estimated for a sideways fall{formula} is {ratio} times the simulated strength; from {low} to {high} it decides nothing."
     ),
     "draft.F4.above": "{where}: the load estimated for a sideways fall{formula} is {ratio} times the simulated strength, above it.",
+    "draft.F4.open": (
+        "{where}: the load estimated for a sideways fall{formula} is {ratio} times the simulated strength; its interval reaches over {low} to {high}, where it "
+        "decides nothing."
+    ),
+    "draft.F4.spread": " (95 %: {low} to {high})",
     "draft.F4.formula": " (by a formula that was not verified in its source)",
     "draft.F5": "{where}: the heights speak for a {shape} fracture of grade {grade}, {loss} % of the height lost.",
     "draft.F5.possible": (
