@@ -31,6 +31,7 @@ from scipy import ndimage, stats
 from openbct.anatomy import locate_femur, locate_vertebra
 from openbct.calibration import Phantomless
 from openbct.followup import follow, visit_of
+from openbct.followup.change import Reading, unexplained
 from openbct.followup.tables import precision, repeat, site_of
 from openbct.measures import measure_femur, measure_vertebra
 from openbct.phantoms import VertebraShape
@@ -206,15 +207,22 @@ def followed(folder: Path) -> dict[Key, list[Pair]]:
 
 
 def _by_today(followup: FollowUp) -> FollowUp:
-    """Return a kept follow-up with the stated precision of a strength as it is packaged now, where that was the larger of the two sources."""
+    """Return a kept follow-up whose strengths are judged by the precision and the limits that are packaged now."""
     (one,) = followup.comparisons
+    densities = {
+        row.bone: (Reading(row.baseline, None), Reading(row.followup, None))
+        for row in one.changes
+        if row.quantity == "integral_vbmd"
+    }
     changes = []
     for change in one.changes:
         stated = precision(site_of(change.bone.split(",")[0]), change.quantity)
         if change.quantity == "strength" and change.least_from == "precision" and stated is not None:
             beyond = "increase" if change.percent > 0 else "decrease"
             judged: Judgement = beyond if abs(change.percent) > stated.same else "within"
-            change = replace(change, least=stated.same, judgement=judged)
+            strengths = Reading(change.baseline, None), Reading(change.followup, None)
+            fault = unexplained(site_of(change.bone), strengths, densities[change.bone]) if "," not in change.bone else ""
+            change = replace(change, least=stated.same, judgement="implausible" if fault else judged, why=fault)
         changes.append(change)
     return replace(followup, comparisons=(replace(one, changes=tuple(changes)),))
 
@@ -264,7 +272,7 @@ def errors_of(found: Found, truths: Truths, key: Key, quantity: str) -> list[tup
             known = truths.get((kind, pair.person), {}).get(change.bone, {})
             drawn_in = 100.0 * (DENSER - 1) if quantity == "trabecular_vbmd" else known.get(quantity)
             true = 0.0 if date == "1" else drawn_in
-            if true is not None:
+            if true is not None and change.judgement != "implausible":
                 errors.append((true, change.percent - true))
     return errors
 
@@ -438,11 +446,11 @@ def _strengths(found: Found, truths: Truths) -> list[str]:
                 beyond = sum(change.judgement in ("increase", "decrease") for change in changes)
                 told = sum(change.judgement == "implausible" for change in changes)
                 more = f"{np.mean([error for _, error in errors]):+.2f} ({len(errors)})" if errors else "–"
-                spread = _spread([change.percent for change in changes])
+                spread = _spread([change.percent for change in changes if change.judgement != "implausible"])
                 rows.append((words, what, str(len(changes)), _true(errors), *spread, more, f"{beyond}", f"{told}"))
     head = (
         "strength of", "second scan", "bones", "true change, %", "mean change, %", "SD, %", "from, to, %",
-        "found more than true, % (bones)", "judged beyond", "told implausible",
+        "found more than true, % (bones)", "judged beyond", "told implausible (not in the means)",
     )  # fmt: skip
     return ["## Strengths", "", STRENGTHS, "", *markdown(head, rows), ""]
 
@@ -450,13 +458,14 @@ def _strengths(found: Found, truths: Truths) -> list[str]:
 STRENGTHS = (
     "Each scan's own virtual test, with its own mask and pose. Where the truth is known it is the change of the strength of the drawing itself, without blur, noise and calibration, in the baseline's pose and "
     "mask, on voxels of twice the edge. One found mask, of person 3's left hip in the second scan, lacks a piece of the head: its strength fell by a third while its density rose, and the change is told as implausible, with both "
-    "masks to be looked at; no doubt of the segmenter's own said so."
+    "masks to be looked at; no doubt of the segmenter's own said so. The other three femora of found masks show less than the true change, within twice the scatter of a test."
 )
 
 
 SCATTER = (
     "What an unchanged bone's strength changed by beyond what its density did (integral, carried over, to the power that strength follows it by), over the root of two: pose, mask, mesh and noise of one test. It is part of the least "
-    "significant change of a strength (`[repeat]` in `data/followup.toml`), and was set on some persons; the others test it."
+    "significant change of a strength (`[repeat]` in `data/followup.toml`), and was set on persons 1 and 2; the others test it. No spine was found by the segmenter at two dates without a change, and vertebrae take the femur's figure. With two to six bones the limit is wide: the figure "
+    "is what these pairs show, and real scans may scatter more."
 )
 
 
@@ -527,8 +536,8 @@ SCANS = ("spine", "spinefound", "hips", "hipsfound")
 
 
 def _conclusion(found: Found, truths: Truths) -> list[str]:
-    def near(kinds: tuple[str, ...], quantities: tuple[str, ...]) -> tuple[int, int]:
-        keys = [key for key in found if key[2] == "2" and key[0] in kinds]
+    def near(kinds: tuple[str, ...], quantities: tuple[str, ...], method: str = "none") -> tuple[int, int]:
+        keys = [key for key in found if key[2] == "2" and key[0] in kinds and key[1] == method]
         errors = [error for key in keys for quantity in quantities for _, error in errors_of(found, truths, key, quantity)]
         return sum(abs(error) <= RECOVERED for error in errors), len(errors)
 
@@ -552,8 +561,10 @@ def _conclusion(found: Found, truths: Truths) -> list[str]:
         for c in changes_of(pairs, "trabecular_vbmd", mean=True)
     ]  # fmt: skip
     told = sum(change.judgement == "increase" for change in means)
-    spines, single, quiet = (near(kinds, ("trabecular_vbmd",)) for kinds in (("spine", "spinefound"), ("drawn",), ("quiet",)))
-    hips = near(("hips", "hipsfound"), ("total_hip_abmd", "femoral_neck_abmd", "integral_vbmd"))
+    single, quiet = (near((kind,), ("trabecular_vbmd",)) for kind in ("drawn", "quiet"))
+    spines = {method: near(("spine", "spinefound"), ("trabecular_vbmd",), method) for method in METHODS}
+    of_hips = ("total_hip_abmd", "femoral_neck_abmd", "integral_vbmd")
+    hips = {method: near(("hips", "hipsfound"), of_hips, method) for method in METHODS}
     false, drawn_false = beyond(SCANS), beyond(("drawn", "quiet"))
     density, strength = most(("trabecular_vbmd", "integral_vbmd"), False), most(("strength",), False)
 
@@ -561,17 +572,23 @@ def _conclusion(found: Found, truths: Truths) -> list[str]:
         return goal, what, "–" if met is None else "met" if met else "**not met**"
 
     rows = [
-        row(
-            "+ 5 % in trabecular density recovered within ± 1.5 %: vertebrae of whole scans",
-            "{} of {}".format(*spines),
-            spines[0] == spines[1],
+        *(
+            row(
+                f"+ 5 % in trabecular density recovered within ± 1.5 %: vertebrae of whole scans, {m}",
+                f"{near_it} of {of}",
+                near_it == of,
+            )
+            for m, (near_it, of) in spines.items()
         ),
         row("the same: single vertebrae drawn with noise", "{} of {}".format(*single), single[0] == single[1]),
         row("the same vertebrae without noise", "{} of {}".format(*quiet), quiet[0] == quiet[1]),
-        row(
-            "the true change of total hip, neck and whole femur recovered within ± 1.5 %",
-            "{} of {} densities".format(*hips),
-            hips[0] == hips[1],
+        *(
+            row(
+                f"the true change of total hip, neck and whole femur recovered within ± 1.5 %, {m}",
+                f"{near_it} of {of}",
+                near_it == of,
+            )
+            for m, (near_it, of) in hips.items()
         ),
         row(
             "unchanged pairs beyond the least significant change in at most 5 %: whole scans",
@@ -594,7 +611,8 @@ CONCLUSION = (
     "Simulated pairs hold no drift of a scanner, no other technologist and no change of the body: real precision is worse, and the published one counts. The single vertebrae that miss do so for their noise: "
     f"{DRAWN_NOISE:g} mg/cm³ for a voxel of 1 mm³, white, which a scan's is not, is worth 0.7 mg/cm³ in the mean of a trabecular region of 3.8 cm³, 1 % of a change between two scans; the worst "
     "(person 1: −4.0 % where nothing changed) holds +2.8 and −1.0 mg/cm³ of noise in its two regions, and the drawing read in the same regions without noise differs by 0.6 %. Without noise the same vertebrae, poses and "
-    "registrations give the row below it."
+    "registrations give the row below it. Of phantomless densities one vertebra (+ 6.9 %) and five of hips miss: four of person 1, 2 points more than the truth in both hips alike, and a neck of person 2, 2 points less. With the phantom "
+    "the same scans recover them: the lines that the tissues of two scans give differ by as much (1.4 % for each scan in the budget)."
 )
 
 
