@@ -17,6 +17,7 @@ from openbct import report
 from openbct.records import Step
 from openbct.report import pdf, views
 from openbct.report.content import Figure, Notice, Paragraph, Report, Table, Verdict
+from openbct.report.fractures import fracture_section
 from openbct.report.summary import MAIN_CAUTIONS
 from openbct.report.texts import ENGLISH
 
@@ -359,6 +360,12 @@ def test_every_text_is_used():
     plain = report_cases.plain_case()
     alone = replace(plain, assessment=replace(plain.assessment, risk="increased", risk_reason="T -2.0; by density alone"))
     report.make_report(alone, texts=report.Texts(Recorder(ENGLISH)), made_on=DAY)
+    broken = report_cases.fractured()
+    assert broken.fractures is not None
+    whole = tuple(replace(one, grade=0, shape=None, chances=(0.6, 0.3, 0.1, 0.0)) for one in broken.fractures.vertebrae)
+    near = replace(broken, fractures=replace(broken.fractures, vertebrae=whole, left_out={}))
+    section = fracture_section(near, report.Texts(Recorder(ENGLISH)))
+    assert section is not None and "near the limit of a fracture" in str(section.blocks)
     for site in ("hip", "spine", "both"):
         report.make_sheet(site, texts=report.Texts(Recorder(ENGLISH)), made_on=DAY)
     line = np.linspace(-20.0, 40.0, 3)

@@ -68,7 +68,7 @@ def _unplaced(case: Case, texts: Texts) -> str:
             value = texts("value.sd", value=value, sd=texts.quantity(half, finding.unit)) if half else value
             score = f" ({texts('results.z', value=texts.number(finding.z_score, 1))})" if finding.z_score is not None else ""
             name = texts.find(f"short.{finding.quantity}", clean(finding.quantity))
-            said.append(f"{texts.short_bone(finding.bone)} {name} {value} g/cm²{score}")
+            said.append(f"{texts.short_bone(finding.bone)} {name} {value}\u00a0g/cm²{score}")
     return texts("summary.unplaced", values=", ".join(said)) if said else ""
 
 
