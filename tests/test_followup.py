@@ -146,6 +146,15 @@ def test_a_bone_that_leaves_the_image_keeps_its_own_regions():
     assert all(not row.carried for row in one.changes)
 
 
+def test_a_result_of_an_earlier_version_is_compared_in_its_own_regions():
+    first, second = visit(0), visit(1)
+    bone = second.bones["L1"]
+    early = replace(bone, region=replace(bone.region, landmarks={}))
+    one = follow([first, replace(second, bones={"L1": early})]).comparisons[0]
+    assert any("earlier version" in text for text in one.cautions) and not one.alignments[0].used
+    assert one.changes and all(not row.carried for row in one.changes)
+
+
 # Least significant change ------------------------------------------------------------------------------------------
 
 

@@ -198,7 +198,7 @@ def _overlap(baseline: BoneRegion, followup: BoneRegion, transform: Affine) -> f
 def _seen(region: BoneRegion, image: Volume, transform: Affine) -> float:
     """Return the share of what is measured of a bone that lies in an image; of a femur's shaft nothing is."""
     places = to_patient(region.mask.affine, np.argwhere(region.mask.array).astype(float))
-    if region.kind == "femur":
+    if region.kind == "femur" and "lesser_trochanter_axis" in region.landmarks:
         below = (places - region.landmarks["lesser_trochanter_axis"]) @ region.frame.axes[:, 2]
         places = places[below >= -SHAFT_ROOM]
     index = to_index(image.affine, to_patient(transform, places))

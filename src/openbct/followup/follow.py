@@ -130,7 +130,11 @@ def _measured(before: VisitBone, after: VisitBone, baseline: Visit, followup: Vi
         try:
             measures, doubt = _in_same_regions(before, after, alignment, baseline, followup)
             cautions += [doubt] if doubt else []
-        except OpenBCTError as error:
+        except (OpenBCTError, KeyError) as error:
+            if isinstance(error, KeyError):  # a landmark that measures of today start from
+                error = InputError(
+                    "an earlier version of the program found it; analyse that scan again to have both measured alike"
+                )
             said = f"{before.bone}: the regions of one date could not be measured in the other ({error}); each scan's own are compared."
             alignment = replace(alignment, used=False, sentence=said)
             cautions.append(said)
