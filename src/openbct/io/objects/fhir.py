@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,6 +17,8 @@ from . import codes
 from .codes import Code
 from .measured import Group, Value, groups
 
+ODD_SPACE: Final = re.compile(r"[^\S \r\n\t]")
+"""Any space that is none of FHIR's."""
 SYSTEMS: Final = {
     "SCT": "http://snomed.info/sct",
     "DCM": "http://dicom.nema.org/resources/ontology/DCM",
@@ -115,11 +118,7 @@ def _spaced(value: Any) -> Any:
         return {key: _spaced(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_spaced(item) for item in value]
-    return (
-        "".join(" " if letter.isspace() and letter not in " \r\n\t" else letter for letter in value)
-        if isinstance(value, str)
-        else value
-    )
+    return ODD_SPACE.sub(" ", value) if isinstance(value, str) else value
 
 
 def _coding(code: Code) -> Resource:

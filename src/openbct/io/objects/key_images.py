@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from .codes import Code
@@ -15,6 +17,15 @@ from .dicom_object import Making, code_item, file_bytes, reference, start
 SERIES = (9003, "OpenBCT pictures, research use only")
 LONGEST = 1024
 """Letters of Image Comments that we use."""
+
+
+@lru_cache(maxsize=1)
+def _sources(instances: tuple[tuple[str, str], ...]) -> tuple[Dataset, ...]:
+    """Return references to all images that the pictures were made from, built once for all pictures of a report."""
+    items = tuple(reference(pair) for pair in instances)
+    for item in items:
+        item.PurposeOfReferenceCodeSequence = [code_item(Code("121322", "DCM", "Source image for image processing operation"))]
+    return items
 
 
 def key_image(png: bytes, caption: str, number: int, making: Making) -> bytes:
@@ -32,10 +43,7 @@ def key_image(png: bytes, caption: str, number: int, making: Making) -> bytes:
     dataset.Rows, dataset.Columns = pixels.shape[:2]
     dataset.BitsAllocated = dataset.BitsStored = 8
     dataset.HighBit, dataset.PixelRepresentation = 7, 0
-    sources = [reference(pair) for pair in making.source.instances]
-    for item in sources:
-        item.PurposeOfReferenceCodeSequence = [code_item(Code("121322", "DCM", "Source image for image processing operation"))]
-    dataset.SourceImageSequence = sources
+    dataset.SourceImageSequence = list(_sources(making.source.instances))
     content = pixels.tobytes()
     dataset.PixelData = content + b"\0" * (len(content) % 2)
     dataset["PixelData"].VR = "OB"
