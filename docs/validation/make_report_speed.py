@@ -29,7 +29,8 @@ HEAD = """# The speed of the report
 This page is written by `python docs/validation/make_report_speed.py RESULT`, with the result of `openbct demo` (a vertebra and a femur; a
 scan of 400 × 400 × 227 voxels): `report.html`, `report.pdf` and every object of `openbct export` (DICOM PDF, SR, SEG and pictures, FHIR, CSV).
 Medians of {runs} runs (least to largest), each from the start of the interpreter. Processor seconds are those of all threads; they grow too where other
-programs share a core. Load when the runs began and ended: {load} on {cores} cores.
+programs share a core. Load when the runs began and ended: {load} on {cores} cores. With a load above the number of cores the wall time is that of a
+queue and says nothing of the goal.
 
 """
 
