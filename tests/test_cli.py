@@ -83,7 +83,7 @@ def test_analyze_tells_a_person(openbct: Command, small: Small, tmp_path: Path) 
     said = openbct("analyze", small.nifti, *small.given, "-o", tmp_path / "out", "--no-report")
     assert said.status == 0
     for words in (
-        "research use only", "trab. vBMD", "refused: T12 is cut by", "not assessed: L3, L4, femur_left, femur_right (no label was given)",
+        "research use only", "trab. vBMD", "refused: T12 is cut by", "not assessed: L3, L4, femur_left, femur_right (no label was given; draw it",
         "BMD class: none — no class: sex and age unknown", "its scale provisional", str(tmp_path / "out" / "result.json"),
     ):  # fmt: skip
         assert words in said.out, words
