@@ -323,6 +323,22 @@ def test_hollow_label_is_filled_and_said() -> None:
     assert region.lengths["volume"] > 0.97 * locate(bone).lengths["volume"]
 
 
+@pytest.mark.parametrize(("depth", "held"), [(8.0, "caution"), (0.0, "refused")])
+def test_a_head_that_lacks_its_front_is_said_or_refused(depth: float, held: str) -> None:
+    """Most of the head's sphere may be surface all the same, so that it is found where it is."""
+    bone = simulated()
+    centre = bone.landmarks["head_centre"]
+    places = to_patient(bone.mask.affine, np.moveaxis(np.indices(bone.mask.shape), 0, -1).reshape(-1, 3).astype(float)) - centre
+    taken = ((places[:, 1] < -depth) & (np.abs(places[:, 0]) < 9.0) & (np.abs(places[:, 2]) < 14.0)).reshape(bone.mask.shape)
+    mask = bone.mask.with_array(bone.mask.array & ~taken)
+    if held == "refused":
+        with pytest.raises(SegmentationError, match="% of the inside of the femoral head in its label, expected at least 85 %"):
+            locate(bone, mask=mask)
+    else:
+        said = [caution for caution in locate(bone, mask=mask).step.cautions if "inside of the femoral head" in caution]
+        assert len(said) == 1 and "usually 90 % or more" in said[0]
+
+
 def test_coarse_voxels_are_a_caution() -> None:
     assert any("voxels are 3 x 3 x 3 mm" in caution for caution in locate(simulated(spacing=3.0)).step.cautions)
 
