@@ -458,7 +458,7 @@ def _strengths(found: Found, truths: Truths) -> list[str]:
 STRENGTHS = (
     "Each scan's own virtual test, with its own mask and pose. Where the truth is known it is the change of the strength of the drawing itself, without blur, noise and calibration, in the baseline's pose and "
     "mask, on voxels of twice the edge. One found mask, of person 3's left hip in the second scan, lacks a piece of the head: its strength fell by a third while its density rose, and the change is told as implausible, with both "
-    "masks to be looked at; no doubt of the segmenter's own said so. The other three femora of found masks show less than the true change, within twice the scatter of a test."
+    "masks to be looked at; no doubt of the segmenter's own said so. These pairs were analysed before a head that lacks a piece was looked for: today this femur is refused. The other three femora of found masks show less than the true change, within twice the scatter of a test."
 )
 
 
