@@ -62,7 +62,7 @@ def _rows(bone: BoneResult, texts: Texts) -> list[tuple[str, ...]]:
                 first,
                 texts.find(f"quantity.{name}", clean(name)),
                 f"{texts.quantity(budget.value, budget.unit)} {unit}",
-                f"{low} – {high}",
+                "?" if "calibration" in budget.unknown else f"{low} – {high}",  # without it an interval would be far too narrow
                 *(_share(budget, source, texts) for source in SOURCES),
                 _whole(budget, texts),
             )
