@@ -471,7 +471,7 @@ def test_what_ct_and_dxa_say_of_each_other(dxa: float, neck: float, newton: floa
 
 def test_dxa_is_compared_with_nobody_who_may_have_no_class() -> None:
     (said,) = assess(Patient(sex="F", age=40.0, dxa_t={"total_hip": -3.0}), *EVERYTHING).beside_dxa
-    assert "not compared (the patient is 40" in said and "osteoporosis" not in said
+    assert "not compared (the age used is 40" in said and "osteoporosis" not in said
     assert assess(WOMAN, *EVERYTHING).beside_dxa == ()
 
 
@@ -682,7 +682,7 @@ def test_fall_force_agrees_with_worked_examples(weight: float, height: float, fo
     result = assess(patient, [], [strength("femur_left", 2500.0), strength("femur_right", 5000.0), strength("L1", 4000.0)])
     assert result.load == pytest.approx(force, abs=1.0)
     assert result.load_to_strength == pytest.approx({"femur_left": force / 2500.0, "femur_right": force / 5000.0}, rel=1e-3)
-    assert any("not checked against its papers" in caution for caution in result.step.cautions)
+    assert any("not verified in its papers" in caution for caution in result.step.cautions)
     marks = {reference.mark for reference in result.step.references if "Kroonenberg" in reference.text}
     assert marks == {"recalled"}
 

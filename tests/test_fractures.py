@@ -118,7 +118,7 @@ def test_one_label_that_is_too_high_breaks_nobody() -> None:
 
 def test_neighbours_are_named_and_a_fractured_one_is_none() -> None:
     found = grades(spine({"L1": ("crush", 0.4), "T12": ("crush", 0.3)}))
-    assert "held against L2 and T11" in found["L1"].cautions[0] or "held against L2 and L3" in found["L1"].cautions[0]
+    assert "compared with L2 and T11" in found["L1"].cautions[0] or "compared with L2 and L3" in found["L1"].cautions[0]
     assert found["L1"].ratios["posterior_below"] == pytest.approx(
         found["L1"].heights["posterior"] / found["L2"].heights["posterior"]
     )

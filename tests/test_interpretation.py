@@ -129,7 +129,7 @@ def test_load_to_strength_is_said_no_surer_than_its_interval(case: Case, ratio: 
 
 
 def test_below_the_age_of_classes_no_dxa_is_asked_for(case: Case) -> None:
-    reason = "no class: the patient is 42, classes apply from 50 years"
+    reason = "no class: the age used is 42, classes apply from 50 years"
     young = replace(case, assessment=replace(case.assessment, category=None, reason=reason))
     said = next(one for one in draft(young, TEXTS) if one.rule == "R6")
     assert "Z-scores" in said.text and "not verified" in said.text and said.mark == "recalled"
@@ -295,7 +295,7 @@ def test_every_word_is_used(case: Case) -> None:
     interpretation(case, texts, Numbering(), (first, signed(2, fixed(first))))
     young = replace(
         normal,
-        assessment=replace(normal.assessment, category=None, reason="no class: the patient is 42, classes apply from 50 years"),
+        assessment=replace(normal.assessment, category=None, reason="no class: the age used is 42, classes apply from 50 years"),
     )
     near = replace(whole[0], loss=0.19, chances=(0.6, 0.3, 0.1, 0.0))
     interpretation(replace(young, fractures=replace(broken, vertebrae=(near,))), texts, Numbering())

@@ -28,7 +28,7 @@ def test_the_user_wins_and_a_contradiction_is_told() -> None:
     assert (patient.sex, patient.age, patient.height_cm, patient.weight_kg) == ("M", 72.0, 160.0, 75.0)
     assert patient.sources["age"] == "user"
     assert len(cautions) == 2
-    assert "sex F, the user M" in cautions[0] and "60, the user 72" in cautions[1]
+    assert "sex F, the user M" in cautions[0] and "age 60 years, the user 72 years" in cautions[1]
 
 
 def test_a_birthday_is_no_contradiction() -> None:

@@ -272,7 +272,7 @@ def test_refused_bone_keeps_its_picture_and_its_reason():
 
 def test_report_without_any_result_says_so_first():
     text = Page(html("all_refused")).text
-    assert "Nothing analysed No bone could be analysed" in text and "No class" not in text.split("Adequacy")[0]
+    assert "No density, no strength No bone could be measured" in text and "No class" not in text.split("Adequacy")[0]
     assert "✗ Why, and what to do" in text and text.index("use a fixed line") < text.index("Adequacy and location")
     assert "Right femur – not assessed Not in the image" in text
     assert "No calibration was reached" in text

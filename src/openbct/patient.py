@@ -48,9 +48,10 @@ def combine(
         known = getattr(header, field)
         differs = known is not None and (abs(known - value) > TOLERANCE[field] if field in TOLERANCE else known != value)
         if differs:
-            shown = [f"{v:g}" if isinstance(v, float | int) else str(v) for v in (known, value)]
+            word, _, unit = WORDS[field].rstrip("]").partition(" [")
+            shown = [f"{v:g} {unit}" if isinstance(v, float | int) else str(v) for v in (known, value)]
             cautions.append(
-                f"The image header says {WORDS[field]} {shown[0]}, the user {shown[1]}; the user's was used: make sure that scan and patient belong together."
+                f"The image header says {word} {shown[0]}, the user {shown[1]}; the user's was used: make sure that scan and patient belong together."
             )
         changes[field] = value
         sources[field] = "user"

@@ -17,7 +17,7 @@ def barrier(patient: Patient) -> str | None:
     if age < 18.0:
         return "no class: classes are for adults, children get numbers only"
     if age < youngest:
-        return f"no class: the patient is {age:g}, classes apply from {youngest:g} years"
+        return f"no class: the age used is {age:g}, classes apply from {youngest:g} years"
     return None
 
 

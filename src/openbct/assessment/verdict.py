@@ -90,10 +90,10 @@ def assess(
     cautions += strength_doubts(findings, patient, standards)
     if over:
         cautions.append(
-            "Load-to-strength sets a fall force from a recalled formula, not checked against its papers, against a strength "
+            "Load-to-strength sets a fall force, by a formula that was not verified in its papers, against a strength "
             "on a provisional scale: read it as an order of magnitude."
             if standards.reference is None
-            else "Load-to-strength sets a fall force from a recalled formula, not checked against its papers, against the newtons of this recipe: "
+            else "Load-to-strength sets a fall force, by a formula that was not verified in its papers, against the newtons of this recipe: "
             "read it as an order of magnitude."
         )
     bending = spine_loads(patient) if any(not one.bone.startswith("femur") for one in strengths) and not alone else {}

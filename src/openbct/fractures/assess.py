@@ -165,9 +165,9 @@ def _said(grade: VertebraGrade, expected: Expected, left_out_from: int) -> list[
     where = {"anterior": "in front", "middle": "in the middle", "posterior": "at the back"}[place]
     found = (
         f"{grade.heights[place]:.1f} mm {where}, expected {grade.expected[place]:.1f} mm: {100 * grade.loss:.0f} ± {100 * grade.loss_sd:.0f} % lost, "
-        f"{grade.shape}, chance of grade {grade.grade} {100 * grade.chances[grade.grade]:.0f} %"
+        f"{grade.shape}, chance of any grade {100 * (1.0 - grade.chances[0]):.0f} %, of grade {grade.grade} {100 * grade.chances[grade.grade]:.0f} %"
     )
-    against = f"; held against {' and '.join(expected.compared)}" if expected.compared else ""
+    against = f"; compared with {' and '.join(expected.compared)}" if expected.compared else ""
     words = (
         "a mild fracture (grade 1) is possible and must be confirmed by a physician"
         if grade.grade == 1

@@ -25,7 +25,9 @@ LINE_LENGTH: Final = 112
 CAUTION_LENGTH: Final = 700
 """Longer cautions than any of our own are cut on the first page [letters]."""
 REASON_LENGTH: Final = 460
-CLASS_CHANGING: Final = re.compile(r"class (could|may) be|T-score|class rests on|tube voltage", re.IGNORECASE)
+CLASS_CHANGING: Final = re.compile(
+    r"class (could|may) be|T-score|class rests on|tube voltage|belong together|fracture \(grade", re.IGNORECASE
+)
 """Words of doubts that could change the class."""
 FACT_LENGTH: Final = 90
 SOURCE_LENGTH: Final = 24
@@ -172,9 +174,10 @@ def _verdict(case: Case, texts: Texts) -> Verdict:
     reason = shorten(texts.statement(_without_label(case.assessment.reason, category)), REASON_LENGTH)
     if case.bones and not usable(case):
         # Which bones, why and what to do stands right below, in the box of its own.
-        return Verdict(
-            texts("verdict.nothing_label"), texts("verdict.nothing"), "none", texts("summary.nothing"), _analysed(case, texts)
-        )
+        said = texts("summary.nothing")
+        if case.fractures is not None and case.fractures.vertebrae:
+            said += " " + texts("summary.only_heights", count=len(case.fractures.vertebrae))
+        return Verdict(texts("verdict.nothing_label"), texts("verdict.nothing"), "none", said, _analysed(case, texts))
     standing, risk = STANDINGS.get(category or "", "none"), case.assessment.risk
     notes = [shorten(texts.sentence(text), REASON_LENGTH) for text in case.assessment.beside_dxa]
     if risk is not None:

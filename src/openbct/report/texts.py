@@ -79,7 +79,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "risk.increased": "Increased risk",
     "risk.not increased": "Risk not increased",
     "verdict.combined": "Combined class of density and strength",
-    "verdict.risk_note": "Combined class: {risk}; {reason}",
+    "verdict.risk_note": "Combined class (density and strength): {risk}; {reason}",
     "verdict.density_note": "Bone density class: {category}; {reason}",
     "zone.fragile": "fragile",
     "zone.osteoporosis": "osteoporosis",
@@ -153,13 +153,12 @@ ENGLISH: Final[Mapping[str, str]] = {
     "verdict.see": " (why: “Adequacy and location”)",
     "unverified": "unverified",
     "summary.no_cautions": "No cautions were raised.",
-    "summary.nothing": (
-        "No bone could be analysed: this report holds no density and no strength of the patient, and says nothing of the risk of fracture."
-    ),
+    "summary.nothing": "No bone could be measured for density or strength, so that this report says nothing of either.",
+    "summary.only_heights": "Heights of {count} vertebrae were graded: see the cautions below and “Vertebral fractures”.",
     "summary.why": "Why, and what to do",
     "summary.unplaced": "Areal density of the hip, on no scale because no threshold applies: {values}.",
     "verdict.nothing_label": "Result",
-    "verdict.nothing": "Nothing analysed",
+    "verdict.nothing": "No density, no strength",
     "summary.no_numbers": "There is no number to place on a scale.",
     "research.title": "Research use",
     "research.text": (
