@@ -8,10 +8,11 @@ import pytest
 
 import report_cases
 from openbct.assessment.age_curves import age_curves
-from openbct.records import AgeCurve, Case, ErrorBudget, ErrorPart, Finding, Patient, Reference
+from openbct.records import AgeCurve, Case, ErrorBudget, ErrorPart, Finding, Measure, Patient, Reference
 from openbct.report.age_plot import DASHES, age_plots
 from openbct.report.content import Figure, Paragraph, Table
 from openbct.report.references import Numbering
+from openbct.report.results import results
 from openbct.report.sureness import sureness
 from openbct.report.texts import ENGLISH
 from openbct.report.wording import Texts
@@ -44,6 +45,15 @@ def test_the_table_says_what_is_not_known() -> None:
     assert whole is not None and whole.blocks[0].rows[0][3:5] == ("90 – 110", "")  # type: ignore[union-attr]
     bare = replace(report_cases.plain_case(), bones=())
     assert sureness(replace(bare, assessment=replace(bare.assessment, curves=())), TEXTS, Numbering()) is None
+
+
+@pytest.mark.parametrize(("unknown", "shown"), [(("calibration",), "100"), (("edge",), "100 ± 5"), ((), "100 ± 5")])
+def test_a_measure_has_no_deviation_that_lacks_the_calibration(unknown: tuple[str, ...], shown: str) -> None:
+    case = case_with((), unknown)
+    measures = replace(case.bones[0].measures, values={"trabecular_vbmd": Measure(100.0, "mg/cm3 K2HPO4", "x", 4.0)})  # type: ignore[type-var]
+    bones = (replace(case.bones[0], measures=measures), *case.bones[1:])
+    table = next(one for one in results(replace(case, bones=bones), TEXTS, Numbering()).blocks if isinstance(one, Table))
+    assert next(row for row in table.rows if row[1] == ENGLISH["quantity.trabecular_vbmd"])[2] == f"{shown} mg/cm³"
 
 
 @pytest.mark.parametrize(("population", "number"), [("white", 1), (None, 4)])

@@ -28,7 +28,7 @@ def deviation(bone: BoneMeasures, quantity: str, budgets: Budgets) -> float | No
     if budget is None:
         sd = bone.values[quantity].uncertainty
         return sd if sd is not None and math.isfinite(sd) else None
-    return None if "calibration" in budget.unknown else budget.sd
+    return budget.known_sd
 
 
 def mean_deviation(bones: Sequence[BoneMeasures], quantity: str, budgets: Budgets) -> float | None:

@@ -176,7 +176,8 @@ class StrengthResult:
     scale: str = ""
     """What these newtons can be held against: ``"mapped"`` by a reference file, ``"provisional"`` or ``"none"``."""
     uncertainty: float | None = None
-    """One standard deviation [N], of modelling choices and calibration, within the newtons of the protocol; ``None``: not known for it."""
+    """One standard deviation [N], of modelling choices and calibration, within the newtons of the protocol; ``None``: not known for it, or the
+    calibration's part is not."""
     stress: Float[Array, "i j k"] | None = None
     """Von Mises stress of each element's mean stress at the strength, in half precision; 0 outside the bone [MPa]. ``None``: not kept."""
 
@@ -206,6 +207,11 @@ class ErrorBudget:
     parts: tuple[ErrorPart, ...]
     unknown: tuple[str, ...] = ()
     """Sources that should be in it and are not known."""
+
+    @property
+    def known_sd(self) -> float | None:
+        """``sd``; ``None`` where the calibration's part is not known: without it any interval would be far too narrow."""
+        return None if "calibration" in self.unknown else self.sd
 
 
 @dataclass(frozen=True)

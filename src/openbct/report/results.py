@@ -192,7 +192,7 @@ def _rows(bone: BoneResult, case: Case, texts: Texts, notes: Notes) -> list[tupl
         if _is_detail(key, bone):
             continue
         whole = bone.budgets.get(key)
-        known = replace(measure, uncertainty=None if whole.unknown else whole.sd) if whole else measure
+        known = replace(measure, uncertainty=whole.known_sd) if whole else measure
         rows.append(_row(key, known, findings.get(key), texts, notes))
     for key, finding in findings.items():
         if key not in used and "load" not in key:

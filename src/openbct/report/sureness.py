@@ -62,7 +62,7 @@ def _rows(bone: BoneResult, texts: Texts) -> list[tuple[str, ...]]:
                 first,
                 texts.find(f"quantity.{name}", clean(name)),
                 f"{texts.quantity(budget.value, budget.unit)} {unit}",
-                "?" if "calibration" in budget.unknown else f"{low} – {high}",  # without it an interval would be far too narrow
+                "?" if budget.known_sd is None else f"{low} – {high}",
                 *(_share(budget, source, texts) for source in SOURCES),
                 _whole(budget, texts),
             )

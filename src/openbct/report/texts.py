@@ -132,7 +132,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "sure.note": (
         "Last six columns: one standard deviation in % of the number. Edge: of the mask, within half a voxel. Model: voxel, element, supports, yield surface, "
         "within this recipe; that its newtons are not a testing machine’s is not in it. "
-        "A question mark: not known, so that the true deviation is larger; where it is the calibration’s, no interval is given. "
+        "A question mark: not known, so that the true deviation is larger; where it is the calibration’s, no ± and no interval is given, of "
+        "load-to-strength neither. "
         "Between two scans of one patient most of calibration, pose and model "
         "cancels."
     ),

@@ -70,17 +70,19 @@ def _relative(density: ErrorBudget | None, spread: ModelSpread, voxel: float) ->
 
 
 def with_uncertainty(strength: StrengthResult, budget: ErrorBudget) -> StrengthResult:
-    """Return the strength with one standard deviation, and the sentence that says what is in it."""
+    """Return the strength with one standard deviation, if the calibration's part of it is known, and the sentence that says what is in it."""
     shares: dict[str, float] = {part.source: part.sd / budget.value for part in budget.parts} if budget.value else {}
     parts = ", ".join(
         f"{100 * shares[source]:.0f} % from {words}" for source, words in WORDS.items() if shares.get(source, 0.0) >= 0.005
     )
-    if "calibration" in budget.unknown:
-        parts += "; that of the calibration is not known and not in it"
     relative = budget.sd / budget.value if budget.value else 0.0
-    sentence = f"{strength.bone}: one standard deviation of the strength within its recipe was taken as {100 * relative:.0f} % ({parts})."
+    sentence = f"{strength.bone}: one standard deviation of the strength within its recipe "
+    if budget.known_sd is None:
+        sentence += f"is at least {100 * relative:.0f} % ({parts}); that of the calibration is not known, so that none is given."
+    else:
+        sentence += f"was taken as {100 * relative:.0f} % ({parts})."
     step = replace(strength.step, sentence=f"{strength.step.sentence} {sentence}")
-    return replace(strength, uncertainty=budget.sd, step=step)
+    return replace(strength, uncertainty=budget.known_sd, step=step)
 
 
 def budgets_of(
