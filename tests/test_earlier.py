@@ -122,7 +122,8 @@ def tables(digest: str, number: int = 1) -> dict[str, Any]:
     one = earlier(change("L1,L2", "trabecular_vbmd", "decrease")).comparison
     visits = [
         {"number": 0, "date": "2024-01-15", "input_sha256": digest if number == 0 else "cd" * 32},
-        {"number": 1, "date": "2026-01-15", "input_sha256": digest if number == 1 else "ef" * 32},
+        {"number": 1, "date": "2026-01-15", "input_sha256": digest if number == 1 else "ef" * 32}
+        | {"protocol": plain_case().protocol, "version": plain_case().versions.get("openbct", "unknown")},
     ]
     return {"schema": "openbct-comparison/1", "visits": visits, "comparisons": [asdict(one)]}
 
@@ -150,6 +151,8 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
         (("comparisons", 0, "changes", 0, "percent"), float("nan"), "damaged"),
         (("comparisons", 0, "changes", 0, "percent"), None, "damaged"),
         (("comparisons", 0, "changes", 0, "precision", "mark"), "sworn", "damaged"),
+        (("comparisons", 0, "checks", 0, "outcome"), "splendid", "damaged"),
+        (("visits", 1, "number"), float("inf"), "damaged"),
         (("visits", 1, "input_sha256"), "00" * 32, "not among its scans"),
         (("visits", 0, "input_sha256"), "ab" * 32, "as its baseline"),
     ],
@@ -205,6 +208,58 @@ def test_a_comparison_is_kept_and_signed_with_the_report(tmp_path: Path, out: Pa
     kept = comparison_of(1, out)
     kept.write_text(kept.read_text(encoding="utf-8").replace("-7.4", "-2.4"), encoding="utf-8")
     assert check_versions(out, versions[-1].case) == (2, ("comparison-1.json is not the report that was signed.",))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "value", "protocol", "words"),
+    [
+        ("strength", 1.00001, None, ""),
+        ("strength", 1.01, None, "another analysis"),
+        ("integral_vbmd", 1.01, None, ""),
+        ("integral_vbmd", 1.0, "mine 2", "another analysis"),
+    ],
+)
+def test_a_comparison_of_another_analysis_of_the_scan_is_refused(
+    tmp_path: Path, out: Path, quantity: str, value: float, protocol: str | None, words: str
+) -> None:
+    case: Case = plain_case()
+    table: Any = tables(case.scan.digest)
+    strength = next(bone.strength.strength for bone in case.bones if bone.bone == "L1" and bone.strength)
+    table["comparisons"][0]["changes"] += (asdict(change("L1", quantity, "within", followup=strength * value)),)
+    table["visits"][1]["protocol"] = protocol or table["visits"][1]["protocol"]
+    given = put(tmp_path / "followup", table)
+    if not words:
+        command.keep_comparison(given, case, out, signs=False)
+        return
+    with pytest.raises(InputError, match=words):
+        command.keep_comparison(given, case, out, signs=False)
+    assert not (out / COMPARISON).exists()
+
+
+def test_an_anonymous_result_gets_no_dates_from_a_comparison(tmp_path: Path, out: Path) -> None:
+    case: Case = plain_case()
+    hidden = replace(case.scan, source="DICOM series of 9 slices", acquisition=replace(case.scan.acquisition, study_date=None))
+    given = put(tmp_path / "followup", tables(case.scan.digest))
+    with pytest.raises(InputError, match="anonymous"):
+        command.keep_comparison(given, replace(case, scan=hidden), out, signs=False)
+
+
+def test_a_comparison_put_beside_a_signature_is_not_shown_and_found(tmp_path: Path, out: Path) -> None:
+    case: Case = plain_case()
+    command.sign(case, out, "My words.", "Jane Example, MD")
+    versions = read_versions(out)
+    given = put(tmp_path / "followup", tables(case.scan.digest))
+    comparison_of(1, out).write_bytes((given / COMPARISON).read_bytes())
+    assert command.kept_comparison(case, out, versions) == (None, None)
+    assert check_versions(out, versions[-1].case) == (1, ("comparison-1.json was not there when the version was signed.",))
+
+
+def test_an_implausible_change_says_why() -> None:
+    one = said(earlier(change("L1", "strength", "implausible", why="The strength changed by −61 %; look at both masks.")))[0]
+    assert (
+        one.rule == "C6"
+        and "−61.0 %, which is implausible (the strength changed by −61 %; look at both masks): a fault" in one.text
+    )
 
 
 def test_a_new_run_leaves_no_comparison_of_the_one_before(out: Path) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 from .. import __version__
 from ..errors import InputError, SettingsError
 from ..io import case_digest, read_case, write_bytes
-from ..io.followup_files import COMPARISON, read_earlier
-from ..io.signed_store import check_versions, comparison_of, is_signed, read_text, read_versions, write_version
+from ..io.followup_files import COMPARISON, check_analysis, read_earlier
+from ..io.signed_store import check_versions, comparison_of, is_signed, read_text, read_versions, was_compared, write_version
 from ..records import Case
 from ..report import make_report, spoken, to_html, to_pdf
+from ..report.content import Report
 from ..report.texts import ENGLISH
 from ..report.wording import Texts
 from ..signing import Signed, fixed
@@ -50,12 +51,15 @@ def run_report(
     progress = Progress()
     progress("reading the stored case")
     case = read_case(out)
+    # what the user gave is read before anything is kept
+    words = (read_text(interpretation), checked_reader(reader)) if interpretation is not None and reader is not None else None
     if comparison is not None:
-        keep_comparison(comparison, case, out, signs=interpretation is not None)
-    if interpretation is not None and reader is not None:
-        text, name = read_text(interpretation), checked_reader(reader)
+        keep_comparison(comparison, case, out, signs=words is not None)
+    if words is not None:
         progress("making the signed report")
-        written = sign(case, out, text, name)
+        written = sign(case, out, *words)
+        if objects:
+            written |= _objects(case, out, None, progress)
     else:
         progress("making the report")
         versions = read_versions(out)
@@ -66,13 +70,22 @@ def run_report(
             _told(written, as_json=as_json)
             raise reports.failure
         if objects and reports.content is not None:
-            from .export import FOLDER, KINDS, write_objects  # which reads what is kept here
-
-            progress("making the objects")
-            files, refused = write_objects(case, out, out / FOLDER, KINDS, asked=False, made=(reports.content, reports.pdf))
-            written |= {f"object_{kind}": paths[0] for kind, paths in files.items()}
-            written |= {f"object_{kind}": f"not written: {reason}" for kind, reason in refused.items()}
+            written |= _objects(case, out, (reports.content, reports.pdf), progress)
     _told(written, as_json=as_json)
+
+
+def _objects(case: Case, out: Path, made: tuple[Report, bytes] | None, progress: Progress) -> dict[str, str]:
+    """Write the objects of the report; returns each file by its kind, and why a kind is missing."""
+    from .export import FOLDER, KINDS, write_objects  # which reads what is kept here
+
+    progress("making the objects")
+    files, refused = write_objects(case, out, out / FOLDER, KINDS, asked=False, made=made)
+    written = {
+        f"object_{kind}" + (f"_{number}" if number > 1 else ""): path
+        for kind, paths in files.items()
+        for number, path in enumerate(paths, start=1)
+    }
+    return written | {f"no_object_{kind}": reason for kind, reason in refused.items()}
 
 
 def keep_comparison(path: Path, case: Case, out: Path, *, signs: bool) -> None:
@@ -81,7 +94,7 @@ def keep_comparison(path: Path, case: Case, out: Path, *, signs: bool) -> None:
     Raises
     ------
     InputError
-        It is damaged, or knows nothing of this scan.
+        It is damaged, knows nothing of this scan, or is of another analysis of it.
     SettingsError
         The report is signed, and nobody signs again.
     """
@@ -91,12 +104,15 @@ def keep_comparison(path: Path, case: Case, out: Path, *, signs: bool) -> None:
             "sign again with --interpretation and --reader"
         )
     _, content = read_earlier(path, case.scan.digest)
+    check_analysis(content, case)
     write_bytes(out / COMPARISON, content)
 
 
 def kept_comparison(case: Case, out: Path, versions: tuple[Signed, ...]) -> tuple[Earlier | None, bytes | None]:
     """Return the comparison that the report tells of, and its file: that of the last signature, else the one that was kept."""
     path = comparison_of(versions[-1].version, out) if versions else out / COMPARISON
+    if versions and not was_compared(versions[-1].version, out):
+        return None, None
     return read_earlier(path, case.scan.digest) if path.is_file() else (None, None)
 
 

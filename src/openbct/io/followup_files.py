@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..errors import InputError
-from ..records import Mark, Reference
-from ..visits import Change, Comparison, Earlier, FollowUp, Judgement, ScanCheck, Visit
+from ..records import Case, Mark, Reference
+from ..visits import Change, Comparison, Earlier, FollowUp, Judgement, Outcome, ScanCheck, Visit
 from .files import prepare_folder, write_json, write_table
 
 SCHEMA = "openbct-comparison/1"
@@ -56,7 +56,7 @@ def read_earlier(path: Path, digest: str) -> tuple[Earlier, bytes]:
         content = (path / COMPARISON if path.is_dir() else path).read_bytes()
     except OSError:
         raise InputError(
-            f"found no readable {COMPARISON} under --comparison, expected the output of `openbct compare`; check the path"
+            f"found no readable {COMPARISON}, expected the output of `openbct compare`; check the path that --comparison names"
         ) from None
     try:
         table: Any = json.loads(content)
@@ -64,7 +64,7 @@ def read_earlier(path: Path, digest: str) -> tuple[Earlier, bytes]:
         dates = {str(visit["input_sha256"]): (int(visit["number"]), visit["date"]) for visit in table["visits"]}
         first = str(table["visits"][0]["input_sha256"])
         compared = {int(one["number"]): _compared(one) for one in table["comparisons"]}
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError):
         raise InputError(f"found a damaged {COMPARISON}, expected the output of `openbct compare`; compare again") from None
     if schema != SCHEMA:
         raise InputError(f"found a comparison of schema {schema!r}, expected {SCHEMA!r}; compare again with this version")
@@ -75,6 +75,38 @@ def read_earlier(path: Path, digest: str) -> tuple[Earlier, bytes]:
             f"found the scan of this result {found}, expected it as a follow-up of the comparison; give the result folder of a later scan of it"
         )
     return Earlier(_text(dates[first][1]), _text(when), compared[number]), content
+
+
+def check_analysis(content: bytes, case: Case) -> None:
+    """Refuse a comparison of another analysis of the same scan: its numbers would contradict those of the result.
+
+    Raises
+    ------
+    InputError
+        Protocol, version or a strength differs, or the comparison knows a date that an anonymous result does not.
+    """
+    table: Any = json.loads(content)
+    try:
+        visit = next(one for one in table["visits"] if one["input_sha256"] == case.scan.digest)
+        number, made_by = visit["number"], (str(visit["protocol"]), str(visit["version"]))
+        rows = next(one["changes"] for one in table["comparisons"] if one["number"] == number)
+        strengths = {
+            str(row["bone"]): float(row["followup"]) for row in rows if row["quantity"] == "strength" and "," not in row["bone"]
+        }
+    except (KeyError, TypeError, StopIteration):
+        raise InputError(f"found a damaged {COMPARISON}, expected the output of `openbct compare`; compare again") from None
+    known = {bone.bone: bone.strength.strength for bone in case.bones if bone.strength is not None}
+    own = (case.protocol, case.versions.get("openbct", "unknown"))
+    same = all(bone in known and math.isclose(value, known[bone], rel_tol=1e-4) for bone, value in strengths.items())
+    if made_by != own or not same:
+        raise InputError(
+            f"found a comparison of another analysis of this scan (protocol {made_by[0]}, version {made_by[1]}), expected one of this result "
+            f"(protocol {own[0]}, version {own[1]}, the same strengths); compare again with this result folder"
+        )
+    if visit["date"] is not None and case.scan.acquisition.study_date is None and case.scan.source.startswith("DICOM"):
+        raise InputError(
+            "found dates in the comparison and none in this result, which is anonymous, expected none in either; compare the anonymous results"
+        )
 
 
 def _text(value: object) -> str | None:
@@ -100,6 +132,8 @@ def _compared(table: Mapping[str, Any]) -> Comparison:
         if source.mark not in get_args(Mark):
             raise ValueError(source.mark)
         changes.append(Change(**words, **numbers, percent_per_year=yearly, precision=source, carried=bool(row["carried"])))  # type: ignore[arg-type]
+    if not {one["outcome"] for one in table["checks"]} <= set(get_args(Outcome)):
+        raise ValueError(table["checks"])
     checks = tuple(
         ScanCheck(str(one["rule"]), one["outcome"], str(one["baseline"]), str(one["followup"]), str(one["sentence"]))
         for one in table["checks"]

@@ -81,6 +81,11 @@ def comparison_of(version: int, folder: Path) -> Path:
     return folder / FOLDER / f"comparison-{version}.json"
 
 
+def was_compared(version: int, folder: Path) -> bool:
+    """Tell whether a version was signed with a comparison; a file that was put there later is none."""
+    return comparison_of(version, folder).name in dict(_tables(folder)[version - 1]["files"])
+
+
 def read_versions(folder: Path) -> tuple[Signed, ...]:
     """Return every signed version of a result folder, oldest first.
 
@@ -108,6 +113,9 @@ def check_versions(folder: Path, case: str) -> tuple[int, tuple[str, ...]]:
     tables = _tables(folder)
     found = list(breaks([_signed(table) for table in tables], [str(table["sha256"]) for table in tables], case))
     for table in tables:
+        beside = comparison_of(int(table["version"]), folder)
+        if beside.is_file() and beside.name not in dict(table["files"]):
+            found.append(f"{beside.name} was not there when the version was signed.")
         for name, stated in dict(table["files"]).items():
             path = folder / FOLDER / Path(name).name
             if not path.is_file():

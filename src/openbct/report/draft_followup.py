@@ -29,11 +29,12 @@ def changes(earlier: Earlier, texts: Texts) -> Iterator[Sentence]:
             first=first,
             what=_what(change, texts),
             direction=texts(f"draft.C4.{change.judgement}") if key == "draft.C4" else "",
-            percent=texts.number(abs(change.percent), 1) if key != "draft.C5" else signed(change.percent, texts),
+            percent=texts.number(abs(change.percent), 1) if key == "draft.C4" else signed(change.percent, texts),
             least=texts.number(change.least, 1),
             before=texts.quantity(change.baseline, change.unit),
             after=texts.quantity(change.followup, change.unit),
             unit=texts.unit(change.unit.split(" ")[0]),
+            why=texts("draft.C7.why", why=plain(texts.sentence(change.why)).rstrip(".")) if change.why else "",
             precision=texts("draft.C4.unverified") if unverified(change.precision) and key != "draft.C6" else "",
         )
         name = f"{change.bone} {change.quantity}"

@@ -40,7 +40,7 @@ def earlier_section(earlier: Earlier, texts: Texts, numbering: Numbering) -> Sec
     if found:
         said = tuple(
             (
-                own(f"followup.rule.{check.rule}"),
+                own.find(f"followup.rule.{check.rule}", clean(check.rule)),
                 shorten(clean(check.baseline), LONG),
                 shorten(clean(check.followup), LONG),
                 own(f"followup.outcome.{check.outcome}"),

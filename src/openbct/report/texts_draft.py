@@ -60,8 +60,8 @@ DRAFT: Final[Mapping[str, str]] = {
     "draft.C4.unverified": " (by a precision that was not verified in its source)",
     "draft.C5": "Since {first}, {what} differs by {percent} %, within the least significant change of {least} %{precision}: no change is shown.",
     "draft.C6": (
-        "Against {first}, {what} differs by {percent} %, more than bone changes in that time: a fault in one of the scans is to be looked for first, and no "
-        "change is stated."
+        "Against {first}, {what} differs by {percent} %, which is implausible{why}: a fault in one of the scans is to be looked for first, and no change is "
+        "stated."
     ),
     "draft.C7": "{what} cannot be compared with {first}{why}: no change is stated.",
     "draft.C7.why": " ({why})",
