@@ -105,7 +105,7 @@ def check_analysis(content: bytes, case: Case) -> None:
         )
     if visit["date"] is not None and case.scan.acquisition.study_date is None and case.scan.source.startswith("DICOM"):
         raise InputError(
-            "found dates in the comparison and none in this result, which is anonymous, expected none in either; compare the anonymous results"
+            "found dates in the comparison and none in this result, which is anonymous, expected none in either; compare the anonymous results without --date"
         )
 
 
