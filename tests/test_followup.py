@@ -28,6 +28,8 @@ from openbct.phantoms import VertebraShape, vertebra_region
 from openbct.records import (
     Acquisition,
     BoneMask,
+    BoneMeasures,
+    BoneRegion,
     CalibratedVolume,
     ErrorBudget,
     ErrorPart,
@@ -37,6 +39,7 @@ from openbct.records import (
     StrengthResult,
 )
 from openbct.report import followup_names
+from openbct.report.content import Verdict
 from openbct.report.followup_texts import FOLLOWUP, FOLLOWUP_ENGLISH
 from openbct.settings import built_in, to_tables
 from openbct.visits import FollowUp, ScanCheck, Visit, VisitBone
@@ -153,6 +156,15 @@ def test_a_result_of_an_earlier_version_is_compared_in_its_own_regions():
     one = follow([first, replace(second, bones={"L1": early})]).comparisons[0]
     assert any("earlier version" in text for text in one.cautions) and not one.alignments[0].used
     assert one.changes and all(not row.carried for row in one.changes)
+
+
+def test_a_fault_of_the_program_is_not_told_as_an_earlier_version(monkeypatch: pytest.MonkeyPatch):
+    def faulty(region: BoneRegion, calibration: CalibratedVolume) -> BoneMeasures:
+        raise KeyError("volume")
+
+    monkeypatch.setattr(order, "measure_vertebra", faulty)
+    with pytest.raises(KeyError, match="volume"):
+        follow([visit(0), visit(1)])
 
 
 # Least significant change ------------------------------------------------------------------------------------------
@@ -338,6 +350,7 @@ def odd(followup: FollowUp) -> list[FollowUp]:
     found.append(replace(followup, comparisons=(replace(one, changes=twice, cautions=()),)))
     quiet = tuple(replace(row, judgement="within", bone="L1,L2") for row in one.changes)
     found.append(replace(followup, comparisons=(replace(one, changes=quiet),)))
+    found.append(replace(followup, comparisons=(replace(one, changes=(), alignments=(), absent={"L1": "gone"}),)))
     return found
 
 
@@ -366,6 +379,18 @@ def test_no_change_is_given_of_what_is_not_comparable():
     assert rows and not any("%" in row for row in rows)
     line = import_module("openbct.cli.compare")._line(done.comparisons[0].changes[0])
     assert "%" not in line and line.endswith("NOT COMPARABLE")
+
+
+def test_a_last_date_without_any_bone_of_the_baseline_is_not_comparable():
+    blank = replace(visit(2), bones={}, missing={"L1": "cut by the image"})
+    done = follow([visit(0), visit(1), blank])
+    assert done.comparisons[0].changes and not done.comparisons[1].changes
+    made = report.make_followup_report(done, made_on=DAY)
+    verdict = next(block for block in made.sections[0].blocks if isinstance(block, Verdict))
+    assert verdict.category == FOLLOWUP["followup.verdict.not comparable"]
+    assert verdict.reason.endswith("Vertebra L1: Not at the follow-up (cut by the image).")
+    page = report.to_html(made)
+    assert FOLLOWUP["followup.verdict.within"] not in page and report.to_pdf(made)[:5] == b"%PDF-"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from openbct.anatomy import locate_femur
 from openbct.errors import SegmentationError
-from openbct.measures import femoral_densities, measure_femur
+from openbct.measures import femoral_densities, lacking_landmarks, measure_femur, needed
 from openbct.measures.hip import PIXEL, _narrowest
 from openbct.measures.soft_tissue import soft_tissue
 from openbct.phantoms import femur_region
@@ -109,6 +109,19 @@ def test_neck_without_bone_is_refused() -> None:
     astray = {**region.landmarks, "neck_centre": region.landmarks["neck_centre"] + np.array([0.0, 0.0, 40.0])}
     with pytest.raises(SegmentationError, match="neck"):
         measure_femur(replace(region, landmarks=astray), calibrated(region.density))
+
+
+def test_landmarks_that_are_needed_are_those_that_are_used() -> None:
+    region = coarse_region()
+    kept = {name: region.landmarks[name] for name in needed.FEMUR}
+    needing = replace(region, landmarks=kept)
+    assert not lacking_landmarks(needing)
+    assert femoral_densities(needing, calibrated(region.density)).values["total_hip_abmd"].value > 0
+    for name in needed.FEMUR:
+        without = replace(region, landmarks={key: point for key, point in kept.items() if key != name})
+        assert lacking_landmarks(without) == (name,)
+        with pytest.raises(KeyError, match=name):
+            measure_femur(without, calibrated(region.density))
 
 
 def test_shaft_that_ends_above_the_total_hip_is_a_caution() -> None:

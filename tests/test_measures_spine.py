@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from openbct.errors import SegmentationError
-from openbct.measures import measure_vertebra, vertebral_densities
+from openbct.measures import lacking_landmarks, measure_vertebra, measure_whole_vertebra, needed, vertebral_densities
 from openbct.records import BoneMask, BoneRegion, CalibratedVolume, Frame, Step
 from openbct.volume import Volume
 
@@ -97,6 +97,19 @@ def test_region_is_a_slab_in_the_front_clear_of_the_vein() -> None:
     roi = np.argwhere(reference.regions["trabecular"].array) - 31.5
     assert np.ptp(roi[:, 2]) + 1 == pytest.approx(10.0, abs=1.0)
     assert roi[:, 1].mean() < -2.0
+
+
+def test_landmarks_that_are_needed_are_those_that_are_used() -> None:
+    region = make_region()
+    kept = {name: region.landmarks[name] for name in needed.VERTEBRA}
+    needing = replace(region, landmarks=kept)
+    assert not lacking_landmarks(needing) and measure_vertebra(needing, calibration(region)).values
+    assert measure_whole_vertebra(replace(region, landmarks={}), calibration(region)).values
+    for name in needed.VERTEBRA:
+        without = replace(region, landmarks={key: point for key, point in kept.items() if key != name})
+        assert lacking_landmarks(without) == (name,)
+        with pytest.raises(KeyError, match=name):
+            measure_vertebra(without, calibration(region))
 
 
 def test_region_follows_the_frame() -> None:

@@ -10,7 +10,7 @@ from datetime import date
 import numpy as np
 
 from ..errors import InputError, OpenBCTError
-from ..measures import measure_femur, measure_vertebra, measure_whole_vertebra
+from ..measures import lacking_landmarks, measure_femur, measure_vertebra, measure_whole_vertebra
 from ..records import BoneMeasures, BoneRegion, Reference, Step
 from ..versions import versions
 from ..visits import Alignment, Change, Comparison, FollowUp, ScanCheck, Trend, Visit, VisitBone
@@ -130,11 +130,7 @@ def _measured(before: VisitBone, after: VisitBone, baseline: Visit, followup: Vi
         try:
             measures, doubt = _in_same_regions(before, after, alignment, baseline, followup)
             cautions += [doubt] if doubt else []
-        except (OpenBCTError, KeyError) as error:
-            if isinstance(error, KeyError):  # a landmark that measures of today start from
-                error = InputError(
-                    "an earlier version of the program found it; analyse that scan again to have both measured alike"
-                )
+        except OpenBCTError as error:
             said = f"{before.bone}: the regions of one date could not be measured in the other ({error}); each scan's own are compared."
             alignment = replace(alignment, used=False, sentence=said)
             cautions.append(said)
@@ -159,6 +155,11 @@ def _in_same_regions(
 
     The baseline's regions are measured in the follow-up, and the follow-up's in the baseline; the change is the geometric mean of the two.
     Interpolation lowers the density at the cortex of the image that is interpolated: in the mean it cancels, as the masks do in each.
+
+    Raises
+    ------
+    InputError
+        A region lacks a landmark that measures of today start from.
     """
     there = _measure(carried(before.region, after, alignment.transform), followup, before).values
     back = _measure(carried(after.region, before, np.linalg.inv(alignment.transform)), baseline, after).values
@@ -181,9 +182,11 @@ def _in_same_regions(
 def _measure(region: BoneRegion, visit: Visit, before: VisitBone) -> BoneMeasures:
     """Return the measures of a carried region, by the same function as the baseline's."""
     calibration = replace(visit.calibration, density=region.density)
+    whole = "whole_vbmd" in before.measures.values
+    if not whole and lacking_landmarks(region):
+        raise InputError("an earlier version of the program found it; analyse that scan again to have both measured alike")
     if region.kind == "femur":
         return measure_femur(region, calibration)
-    whole = "whole_vbmd" in before.measures.values
     return measure_whole_vertebra(region, calibration) if whole else measure_vertebra(region, calibration)
 
 

@@ -72,8 +72,9 @@ def _running(visits: tuple[Visit, ...], texts: Texts) -> str:
 def _summary(followup: FollowUp, texts: Texts) -> Section:
     last = followup.comparisons[-1]
     blocks: list[Block] = [_facts(followup, texts), _verdict(followup, texts)]
-    blocks.append(_table(followup, last, main_changes(last.changes), texts))
-    blocks.append(Paragraph(texts("followup.note.least"), "note"))
+    if last.changes:
+        blocks.append(_table(followup, last, main_changes(last.changes), texts))
+        blocks.append(Paragraph(texts("followup.note.least"), "note"))
     said = [shorten(texts.sentence(text), LONG) for text in last.cautions]
     for one in followup.comparisons[:-1]:
         new = [text for text in one.cautions if text not in last.cautions]
@@ -114,7 +115,7 @@ def _verdict(followup: FollowUp, texts: Texts) -> Verdict:
     beyond = [change for change in main if change.judgement in ("increase", "decrease")]
     if "implausible" in found:
         key, beyond = "implausible", [change for change in main if change.judgement == "implausible"]
-    elif found == {"not comparable"}:
+    elif found <= {"not comparable"}:  # also where no bone of the baseline was found again
         key = "not comparable"
     elif beyond:
         kinds = {change.judgement for change in beyond}
@@ -123,12 +124,18 @@ def _verdict(followup: FollowUp, texts: Texts) -> Verdict:
         key = "within"
     notes: tuple[str, ...] = (texts("followup.note.only"), texts("followup.note.drug"))
     if key == "not comparable":
-        reason, notes = shorten(texts.sentence(main[0].why), LONG), notes[1:]
+        reason, notes = shorten(texts.sentence(main[0].why) if main else _nothing(last, texts), LONG), notes[1:]
     else:
         reason = _reason(beyond or list(main), texts)
     standing: Standing = {"decrease": "high", "implausible": "increased"}.get(key, "none")  # type: ignore[assignment]
     label = texts("followup.since", first=when(followup, 0, texts))
     return Verdict(label, texts(f"followup.verdict.{key}"), standing, reason, notes)
+
+
+def _nothing(last: Comparison, texts: Texts) -> str:
+    """Return why a date has no change at all."""
+    reasons = (f"{texts.bone(bone)}: {texts.sentence(why, bone).rstrip('.')}." for bone, why in last.absent.items())
+    return " ".join((texts("followup.nothing"), *reasons))
 
 
 def _reason(changes: list[Change], texts: Texts) -> str:
@@ -192,7 +199,7 @@ def _figure(trend: Trend, followup: FollowUp, texts: Texts) -> Figure:
 def _all_changes(followup: FollowUp, texts: Texts) -> Section:
     blocks: list[Block] = []
     for one in followup.comparisons:
-        blocks.append(_table(followup, one, one.changes, texts))
+        blocks += [_table(followup, one, one.changes, texts)] if one.changes else []
         if one.absent:
             items = tuple(f"{texts.bone(bone)}: {texts.sentence(why, bone)}" for bone, why in one.absent.items())
             blocks.append(Notice("refused", texts("followup.not_compared"), items))

@@ -28,6 +28,7 @@ FOLLOWUP: Final[Mapping[str, str]] = {
     "followup.verdict.implausible": "Implausible: look for a fault first",
     "followup.reason": "{quantity} ({bone}): {percent} %, least significant change {least} %.",
     "followup.reason.more": "And {count} more beyond it in the table.",
+    "followup.nothing": "No bone has numbers at both dates.",
     "followup.note.only": "Only a change that was judged beyond the least significant one is more than the measurement's own scatter.",
     "followup.note.drug": "What a change means for treatment is a physician's judgement; this page gives none.",
     "followup.fact.dates": "Scans",
