@@ -9,7 +9,7 @@ import pytest
 
 from openbct.errors import ModelError, SolveError
 from openbct.records import Boundary, FEModel, Step
-from openbct.strength import FEMUR_TEST, VERTEBRA_TEST, Bounds, MechanicalTest, least_rigidity, measure_strength
+from openbct.strength import FEMUR_TEST, VERTEBRA_TEST, Bounds, MechanicalTest, kept_stress, least_rigidity, measure_strength
 
 E, Y, N = 1000.0, 8.0, 4
 # A block of a few millimetres has no vertebra's stiffness: the bounds have tests of their own.
@@ -45,6 +45,8 @@ def test_a_block_yields_at_its_yield_stress_times_its_area() -> None:
     np.testing.assert_allclose(result.failed, 0.019 - Y / E, rtol=1e-2)
     assert result.stress is not None and result.stress.dtype == np.float16
     np.testing.assert_allclose(result.stress, Y, rtol=1e-3, err_msg="the stress of a block is force over area")
+    kept = kept_stress(column(), np.full(result.stress.shape, 1e6))
+    assert np.all(kept == np.finfo(np.float16).max), "a stress that half precision cannot hold is no infinity"
 
 
 def test_strain_outputs_scale_with_the_gauge_length() -> None:

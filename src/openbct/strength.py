@@ -193,7 +193,8 @@ def _result(
 
 def kept_stress(model: FEModel, stress: Array) -> Array:
     """Return the stress of the bone's elements as it is kept: three digits are more than a picture shows [MPa]."""
-    return np.where(model.mask, stress, 0.0).astype(np.float16)
+    most = float(np.finfo(np.float16).max)  # beyond it half precision holds infinity
+    return np.where(model.mask, np.minimum(stress, most), 0.0).astype(np.float16)
 
 
 def _quantities(

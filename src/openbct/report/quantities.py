@@ -84,9 +84,9 @@ def quantities_of(bone: BoneResult, mask: Volume, density: Volume, moved: Moved 
     if strength is None or specimen is None:
         return tuple(found)
     if strength.stress is not None and strength.stress.shape == specimen.mask.shape:
-        stress = _smooth(Volume(strength.stress.astype(np.float32), specimen.to_patient, "MPa"), specimen.mask)
-        most = float(np.percentile(stress.array[specimen.mask], STRESS_PERCENTILE))
-        found.append(_quantity("stress", stress, drawing.nice_ceiling(max(most, 0.1)), DENSITY_DEPTH))
+        stress = Volume(strength.stress.astype(np.float32), specimen.to_patient, "MPa")
+        most = drawing.nice_ceiling(max(float(np.percentile(stress.array[specimen.mask], STRESS_PERCENTILE)), 0.1))
+        found.append(_quantity("stress", _smooth(stress, specimen.mask), most, DENSITY_DEPTH, cut=stress, order=0))
     if moved is not None and moved.array.any():
         length = Volume(np.linalg.norm(moved.array, axis=-1).astype(np.float32), moved.affine, "mm")
         # a few nodes of soft bone move on their own

@@ -43,7 +43,7 @@ BONES: Final[Mapping[str, str]] = {
     "bone.views_vertebra": "{bone} from the front and left, and cut in the mid-sagittal plane (A anterior, P posterior), by {quantities}.",
     "bone.views_femur": "{bone} from the front, and cut through neck and shaft, by {quantities}. The shaft below the model bears no stress in it.",
     "view.told_density": "density (on the surface the mean of the outer {depth} mm)",
-    "view.told_stress": "von Mises stress at the strength (likewise)",
+    "view.told_stress": "von Mises stress at the strength (likewise; in the cut that of each element)",
     "view.told_displacement": "displacement at the strength from the unloaded place",
     "view.told_failure": "equivalent plastic strain at the strength (the largest of the outer {depth} mm); {share} of the bone has yielded",
     "view.alt_density": "density, 0 to {top} mg/cm³",

@@ -35,7 +35,7 @@ Measurer = Callable[[BoneRegion, CalibratedVolume], BoneMeasures]
 def density_budgets(
     region: BoneRegion, measures: BoneMeasures, calibrated: CalibratedVolume, measure: Measurer
 ) -> dict[str, ErrorBudget]:
-    """Return the budget of each density that counts; ``measure`` is the function that made ``measures``."""
+    """Return the budget of each density that counts; ``measure`` makes at least the densities among ``measures``, alike."""
     values = {name: measures.values[name] for name in BUDGETED if name in measures.values}
     values = {name: one for name, one in values.items() if math.isfinite(one.value)}
     if not values:
