@@ -117,7 +117,7 @@ def test_a_loss_near_the_limit_is_no_clean_bill(case: Case) -> None:
         (0.64, (0.35, 1.16), "reaches over 0.8 to 1.2, where it decides nothing."),
         (1.23, (0.71, 2.12), "reaches over 0.8 to 1.2, where it decides nothing."),
         (1.60, (1.3, 1.9), "times the simulated strength, above it."),
-        (1.60, None, "is 1.60 times the simulated strength, above it."),
+        (1.60, None, "is 1.60 times the simulated strength, of unknown certainty."),
         (1.00, (0.9, 1.1), "from 0.8 to 1.2 it decides nothing."),
     ],
 )
@@ -273,11 +273,11 @@ def test_every_word_is_used(case: Case) -> None:
     left = case.bones[-1]
     assert left.strength is not None
     right = replace(left, bone="femur_right", strength=replace(left.strength, strength=2000.0, scale="none"))
-    loads = {"femur_left": 0.7, "femur_right": 1.0, "L1": 1.3, "L2": 0.64}
+    loads = {"femur_left": 0.7, "femur_right": 1.0, "L1": 1.3, "L2": 0.64, "L3": 0.5}
     memory = (Reference("A formula of the fall, from memory", "recalled"),)
     assessment = replace(
         case.assessment, category="osteoporosis", risk="high", risk_reason="osteoporosis", beside_dxa=("DXA says the same.",), load_to_strength=loads,
-        ratio_intervals={"L2": (0.35, 1.16)},
+        ratio_intervals={"L2": (0.35, 1.16), "femur_left": (0.65, 0.75), "L1": (1.25, 1.35)},
         findings=(case.assessment.findings[0], hip, strong), step=replace(case.assessment.step, references=memory),
     )  # fmt: skip
     bones = (replace(left, strength=replace(left.strength, scale="none")), right)

@@ -72,10 +72,12 @@ def _findings(case: Case, texts: Texts) -> Iterator[Sentence]:
 
 
 def _load(bone: str, ratio: float, case: Case, texts: Texts, *, doubtful: bool) -> str:
-    """Return what load-to-strength says of a hip: below or above only where its whole interval is, if that is known."""
+    """Return what load-to-strength says of a hip: below or above only where its interval is known and lies there as a whole."""
     low, high = UNDECIDED
     ends = case.assessment.ratio_intervals.get(bone, (ratio, ratio))
+    known = bone in case.assessment.ratio_intervals
     zone = "below" if ends[1] < low else "above" if ends[0] > high else "undecided" if low <= ratio <= high else "open"
+    zone = "alone" if zone in ("below", "above") and not known else zone
     spread = texts("draft.F4.spread", low=texts.number(ends[0], 2), high=texts.number(ends[1], 2)) if ends[0] < ends[1] else ""
     return texts(
         f"draft.F4.{zone}",

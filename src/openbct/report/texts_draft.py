@@ -37,6 +37,7 @@ DRAFT: Final[Mapping[str, str]] = {
         "{where}: the load estimated for a sideways fall{formula} is {ratio} times the simulated strength; its interval reaches over {low} to {high}, where it "
         "decides nothing."
     ),
+    "draft.F4.alone": "{where}: the load estimated for a sideways fall{formula} is {ratio} times the simulated strength, of unknown certainty.",
     "draft.F4.spread": " (95 %: {low} to {high})",
     "draft.F4.formula": " (by a formula that was not verified in its source)",
     "draft.F5": "{where}: the heights speak for a {shape} fracture of grade {grade}, {loss} % of the height lost.",
