@@ -39,9 +39,10 @@ AGES = {"spine": (45.0, 88.0), "hip": (22.0, 88.0)}
 SEEDS = {"spine": 91, "hip": 92}
 VOLTAGES = (100.0, 120.0, 120.0, 120.0, 140.0)
 """Tube voltages, in turn [kV]."""
-HIP_VOXEL = 1.5
-"""Of the femur's model [mm]: a third of the time; the first three persons are solved at the protocol's 1 mm as well."""
-FINE_HIPS = 3
+DRAWN_VOXEL = 1.5
+"""Of the model of a femur that is drawn and not scanned [mm]: a third of the time of the protocol's 1 mm, on which scanned femora are solved."""
+FINE_DRAWN = 6
+"""So many drawn femora are solved on both."""
 DIRECT = 8
 """Every so many persons the strength with the phantom is solved; between them it is read off the power of density."""
 DENSITIES = ("trabecular_vbmd", "integral_vbmd", "femoral_neck_abmd", "total_hip_abmd")
@@ -73,7 +74,7 @@ def cases(site: str, first: int, last: int) -> Iterator[CohortCase]:
 def run(case: CohortCase, folder: Path) -> list[dict[str, Any]]:
     """Return a row for each bone of a case and keep what was measured on in ``folder``; a refusal is a row with its reason."""
     begin = time.process_time()
-    bones = ("L1",) if case.site == "spine" else ("femur_left", "femur_right")
+    bones = ("L1",) if case.site == "spine" else ("femur_left",)
     known = {
         "case": case.name, "site": case.site, "sex": case.person.sex, "age": case.person.age, "height_cm": case.person.height_cm,
         "weight_kg": case.person.weight_kg, "kvp": case.kvp, "drawn_density": case.person.trabecular_density,
@@ -81,7 +82,7 @@ def run(case: CohortCase, folder: Path) -> list[dict[str, Any]]:
     }  # fmt: skip
     try:
         scan = simulated(case)
-        plan = _plan(case.site)
+        plan = _plan()
         settings = with_bones(built_in(), bones)
         without = analyze(as_scan(scan), BuiltIn(bones), settings=settings, plan=plan)
         rows = [known | row for row in _rows(case, scan, without, plan, folder)]
@@ -105,12 +106,9 @@ def drawn(case: CohortCase) -> list[dict[str, Any]]:
     }  # fmt: skip
     try:
         scan = simulate_torso(small)
-        density = replace(scan.density, unit="mg/cm3 K2HPO4")
-        ideal = CalibratedVolume(density, "K2HPO4", "given", 1.0, 0.0, np.zeros((2, 2)), (), Step("calibration", "drawn"))
-        plan = _plan(case.site)
-        row |= _of(
-            analyze_bone(true_mask(scan, bone), ideal, plan.recipe(bone), plan=plan, observe=lambda stage, name: None), "true"
-        )
+        row |= _of(_ideal(scan, bone, _plan(None if bone == "L1" else DRAWN_VOXEL)), "true")
+        if bone != "L1" and case.number < FINE_DRAWN:
+            row["fine_true_strength"] = _of(_ideal(scan, bone, _plan()), "true").get("true_strength", "")
     except OpenBCTError as error:
         row |= {"status": "refused", "reason": str(error)}
     return [row | {"seconds": round(time.process_time() - begin, 1)}]
@@ -124,10 +122,10 @@ def simulated(case: CohortCase) -> SimulatedScan:
     return simulate_torso(replace(torso, bottom=low, top=high, calibration=calibration_phantom(PHANTOM)))
 
 
-def _plan(site: str, voxel: float = HIP_VOXEL) -> Plan:
-    """Return the default recipe; the femur's on larger voxels, with the same share for modelling choices."""
+def _plan(voxel: float | None = None) -> Plan:
+    """Return the default recipe; the femur's on larger voxels where asked, with the same share for modelling choices."""
     plan = make_plan(built_in())
-    if site == "hip":
+    if voxel is not None:
         spread = plan.femur.spread
         plan = make_plan(override(built_in(), {"femur": {"voxel_mm": voxel}}, "cohort"))
         plan = replace(plan, femur=replace(plan.femur, spread=spread))
@@ -147,7 +145,7 @@ def _rows(case: CohortCase, scan: SimulatedScan, without: Case, plan: Plan, fold
             "pl_said": " | ".join(without.cautions),
         }
         mask = true_mask(scan, result.bone)
-        row |= _of(_true(scan, mask, plan, without), "true")
+        row |= _of(_ideal(scan, result.bone, plan), "true")
         found = without.segmentation.bones.get(result.bone)
         if found is not None:
             row |= _overlap(found, mask, scan.image)
@@ -155,8 +153,6 @@ def _rows(case: CohortCase, scan: SimulatedScan, without: Case, plan: Plan, fold
             row |= _of(result, "pl") | _line(without.calibration, "pl")
             row |= _edges(result.region, without.calibration, plan)
             _keep(case, result, without.calibration, rods, folder)
-            if case.site == "hip" and case.number < FINE_HIPS:
-                row |= _fine(scan, mask, without, result.bone)
             if rods is not None:
                 row |= _line(rods, "ph") | _with_rods(case, result, without.calibration, rods, plan)
         yield row
@@ -177,12 +173,11 @@ def true_mask(scan: SimulatedScan, bone: str) -> BoneMask:
     )
 
 
-def _true(scan: SimulatedScan, mask: BoneMask, plan: Plan, like: Case) -> BoneResult:
-    """Return what the recipe makes of the truth."""
-    assert like.calibration is not None
+def _ideal(scan: SimulatedScan, bone: str, plan: Plan) -> BoneResult:
+    """Return what the recipe makes of the truth: the drawn density in the drawn mask."""
     density = replace(scan.density, unit="mg/cm3 K2HPO4")
-    ideal = replace(like.calibration, density=density, mineral="K2HPO4", slope=1.0, intercept=0.0, covariance=np.zeros((2, 2)))
-    return analyze_bone(mask, ideal, plan.recipe(mask.bone), plan=plan, observe=lambda stage, bone: None)
+    ideal = CalibratedVolume(density, "K2HPO4", "given", 1.0, 0.0, np.zeros((2, 2)), (), Step("calibration", "drawn"))
+    return analyze_bone(true_mask(scan, bone), ideal, plan.recipe(bone), plan=plan, observe=lambda stage, name: None)
 
 
 def _of(result: BoneResult, prefix: str) -> dict[str, Any]:
@@ -251,28 +246,12 @@ def _with_rods(case: CohortCase, result: BoneResult, old: CalibratedVolume, rods
     assert result.region is not None
     recipe = plan.recipe(result.bone)
     region = _moved(result.region, old, rods)
-    if case.number % DIRECT == 0 and result.bone != "femur_right":
+    if case.number % DIRECT == 0:
         recipe = replace(recipe, locate=lambda mask, calibrated: region)
         mask = BoneMask(result.bone, region.mask, "body", 1.0, False)
         return _of(analyze_bone(mask, rods, recipe, plan=plan, observe=lambda stage, bone: None), "ph")
     values = recipe.measure(region, rods)
     return _of(BoneResult(result.bone, "ok", None, (), (), measures=values), "ph")
-
-
-def _fine(scan: SimulatedScan, mask: BoneMask, without: Case, bone: str) -> dict[str, Any]:
-    """Return strengths at the protocol's own voxels."""
-    if bone == "femur_right":
-        return {}
-    plan = _plan("hip", 1.0)
-    assert without.calibration is not None
-    read = analyze_bone(
-        without.segmentation.bones[bone], without.calibration, plan.recipe(bone), plan=plan, observe=lambda stage, name: None
-    )
-    return {
-        f"fine_{key}": value
-        for key, value in (_of(read, "pl") | _of(_true(scan, mask, plan, without), "true")).items()
-        if key.endswith("_strength")
-    }
 
 
 def _keep(case: CohortCase, result: BoneResult, old: CalibratedVolume, rods: CalibratedVolume | None, folder: Path) -> None:

@@ -130,7 +130,7 @@ def intervals(rows: list[Row]) -> Lines:
 
 
 def person_values(rows: list[Row], mode: str) -> list[dict[str, Any]]:
-    """One point for each person: the mean of both hips, or the vertebra."""
+    """One point for each person."""
     people: dict[str, list[Row]] = {}
     for row in rows:
         people.setdefault(row["case"], []).append(row)
@@ -153,18 +153,16 @@ def fit(x: Sequence[float], y: Sequence[float]) -> Any:
     return stats.linregress(np.array(x), np.array(y))
 
 
-def against(rows: list[Row], site: str, sources: dict[str, str]) -> Lines:
+def against(rows: list[Row], site: str, sources: Sequence[tuple[str, str, str]]) -> Lines:
     """Strength over density and age."""
     table = []
     density = "trabecular_vbmd" if site == "spine" else "femoral_neck_abmd"
     unit = "mg/cm³" if site == "spine" else "0.1 g/cm²"
     scale = 1.0 if site == "spine" else 0.1
-    for which, words in sources.items():
+    for which, words, mode in sources:
         chosen = [row for row in rows if row["site"] == which and row["status"] != "refused" and row["fractured"] != "True"]
         for sex, name in (("F", "women"), ("M", "men")):
-            mine = [
-                one for one in person_values(chosen, words.split("|")[1]) if one["sex"] == sex and math.isfinite(one[density])
-            ]
+            mine = [one for one in person_values(chosen, mode) if one["sex"] == sex and math.isfinite(one[density])]
             if len(mine) < 8:
                 continue
             on_density = fit([one[density] / scale for one in mine], [one["strength"] for one in mine])
@@ -172,7 +170,7 @@ def against(rows: list[Row], site: str, sources: dict[str, str]) -> Lines:
             low, high = (25.0, 85.0) if site == "hip" else (50.0, 85.0)
             young, old = (on_age.intercept + on_age.slope * age for age in (low, high))
             table.append(
-                [words.split("|")[0], name, str(len(mine)), f"{on_density.rvalue:.2f}", f"{on_density.slope:.0f} N per {unit}", f"{on_age.rvalue:.2f}".replace("-", "−"),
+                [words, name, str(len(mine)), f"{on_density.rvalue:.2f}", f"{on_density.slope:.0f} N per {unit}", f"{on_age.rvalue:.2f}".replace("-", "−"),
                  f"{10 * on_age.slope:.0f} N".replace("-", "−"), percent(old / young - 1, 0, True)]
             )  # fmt: skip
     span = "25 to 85" if site == "hip" else "50 to 85"
@@ -189,11 +187,10 @@ def against(rows: list[Row], site: str, sources: dict[str, str]) -> Lines:
     return markdown(head, table)
 
 
-def cuts(rows: list[Row], sources: dict[str, str]) -> Lines:
+def cuts(rows: list[Row], sources: Sequence[tuple[str, str, str]]) -> Lines:
     """Mapped cut-points, as `openbct reference build` makes them."""
     table, refused = [], []
-    for which, words in sources.items():
-        title, mode = words.split("|")
+    for which, title, mode in sources:
         chosen = [row for row in rows if row["site"] == which and row["status"] != "refused" and row["fractured"] != "True"]
         seen = []
         for one in person_values(chosen, mode):
@@ -210,9 +207,13 @@ def cuts(rows: list[Row], sources: dict[str, str]) -> Lines:
         for row in built.thresholds:
             table.append(
                 [title, row.site, "women" if row.sex == "F" else "men", str(row.persons), f"{row.fragile_n:,.0f} N ({row.fragile_95_n[0]:,.0f}–{row.fragile_95_n[1]:,.0f})",
-                 f"{row.normal_n:,.0f} N ({row.normal_95_n[0]:,.0f}–{row.normal_95_n[1]:,.0f})", f"{row.r2:.2f}"]
+                 f"{row.normal_n:,.0f} N ({row.normal_95_n[0]:,.0f}–{row.normal_95_n[1]:,.0f})", f"{row.r_squared:.2f}", f"{row.residual_sd_n:,.0f} N"]
             )  # fmt: skip
-    return [*markdown(("cohort", "site", "sex", "persons", "fragile (95 %)", "normal (95 %)", "r²"), table), *refused, ""]
+    return [
+        *markdown(("cohort", "site", "sex", "persons", "fragile (95 %)", "normal (95 %)", "r²", "SD of single persons"), table),
+        *refused,
+        "",
+    ]
 
 
 # Classes ----------------------------------------------------------------------------------------------------------------
@@ -274,11 +275,36 @@ def chain(rows: list[Row]) -> Lines:
 
 
 def voxels(rows: list[Row]) -> Lines:
-    """Are femora on 1.5 mm in the same ratio as on 1 mm?"""
+    """What larger voxels do to the strength of drawn femora."""
     table = []
     for row in rows:
-        fine = [number(row, f"fine_{mode}_strength") for mode in ("pl", "true")]
-        coarse = [number(row, f"{mode}_strength") for mode in ("pl", "true")]
-        if all(map(math.isfinite, (*fine, *coarse))):
-            table.append([row["case"], f"{coarse[0] / coarse[1]:.3f}", f"{fine[0] / fine[1]:.3f}", f"{coarse[1] / fine[1]:.3f}"])
-    return markdown(("person, left femur", "read over true, 1.5 mm", "read over true, 1 mm", "true: 1.5 mm over 1 mm"), table)
+        fine, coarse = number(row, "fine_true_strength"), number(row, "true_strength")
+        if math.isfinite(fine) and math.isfinite(coarse):
+            table.append([row["case"], f"{fine:,.0f} N", f"{coarse:,.0f} N", f"{coarse / fine:.3f}"])
+    return markdown(("person, left femur", "1 mm", "1.5 mm", "1.5 mm over 1 mm"), table)
+
+
+def outliers(rows: list[Row], limit: float) -> Lines:
+    """Every scan whose strength was read further from the truth than the limit, with what its result said."""
+    table = []
+    for row in rows:
+        read, true = number(row, "pl_strength"), number(row, "true_strength")
+        if math.isfinite(read / true) and abs(read / true - 1) > limit:
+            said = [text for text in row["pl_said"].split(" | ") if not any(word in text for word in ALWAYS)]
+            table.append(
+                [row["case"], f"{row['sex']}, {number(row, 'age'):.0f}", f"{number(row, 'drawn_density'):.0f}", f"{number(row, 'dice'):.3f}", percent(number(row, "volume_ratio") - 1, 0, True),
+                 percent(read / true - 1, 0, True), "; ".join(text.split(":")[0] if len(text) > 90 else text.rstrip(".") for text in said) or "nothing of the mask"]
+            )  # fmt: skip
+    return markdown(("scan", "person", "drawn density, mg/cm³", "Dice", "volume", "strength", "cautions of the scan"), table)
+
+
+ALWAYS = (
+    "Strength was not classified",
+    "Load-to-strength sets",
+    "Hip T-scores are",
+    "The spine's class rests",
+    "Muscle behind",
+    "Contrast agent",
+    "its class could be",
+)
+"""Words of cautions that most scans have, which say nothing of the mask."""
