@@ -114,6 +114,29 @@ def drawn(case: CohortCase) -> list[dict[str, Any]]:
     return [row | {"seconds": round(time.process_time() - begin, 1)}]
 
 
+def corrected(case: CohortCase) -> list[dict[str, Any]]:
+    """Return the densities of a scan whose hardening in bone was taken off before it was calibrated."""
+    begin, bone = time.process_time(), "L1" if case.site == "spine" else "femur_left"
+    plan = make_plan(override(built_in(), {"calibration": {"hardening": "correct"}}, "cohort"))
+    row: dict[str, Any] = {
+        "case": f"corrected-{case.name}",
+        "site": f"corrected-{case.site}",
+        "of": case.name,
+        "bone": bone,
+        "status": "ok",
+    }
+    try:
+        scan = as_scan(simulated(case))
+        found = BuiltIn((bone,))(scan)
+        calibration = plan.calibrator(scan, found)
+        recipe = plan.recipe(bone)
+        measures = recipe.measure(recipe.locate(found.bones[bone], calibration), calibration)
+        row |= _of(BoneResult(bone, "ok", None, (), (), measures=measures), "pl")
+    except OpenBCTError as error:
+        row |= {"status": "refused", "reason": str(error)}
+    return [row | {"seconds": round(time.process_time() - begin, 1)}]
+
+
 def simulated(case: CohortCase) -> SimulatedScan:
     """Return the scan of a person, on the phantom."""
     scanner = ScannerSettings(kvp=case.kvp)

@@ -126,6 +126,35 @@ def intervals(rows: list[Row]) -> Lines:
     return markdown(head, [row for row in table if row is not None])
 
 
+def without_hardening(rows: list[Row]) -> Lines:
+    """Density of the first scans with the hardening in bone taken off, beside the default."""
+    known = {row["case"]: row for row in rows}
+    pairs = [
+        (row, known[row["of"]])
+        for row in rows
+        if row["site"].startswith("corrected-") and row["status"] == "ok" and row["of"] in known
+    ]
+    table = []
+    for site, names in (("spine", ("trabecular_vbmd", "integral_vbmd")), ("hip", (*HIPS, "integral_vbmd"))):
+        mine = [(new, old) for new, old in pairs if old["site"] == site]
+        for name in names if mine else ():
+            errors = [[number(row, f"pl_{name}") / number(old, f"true_{name}") - 1 for row in (old, new)] for new, old in mine]
+            default, taken = np.array(errors).T
+            table.append(
+                [
+                    WORDS[name] + (", femur" if name == "integral_vbmd" and site == "hip" else ""),
+                    str(len(mine)),
+                    percent(default.mean(), 1, True),
+                    percent(taken.mean(), 1, True),
+                    percent(float(np.abs(taken).max()), 1),
+                ]
+            )
+    if not table:
+        return []
+    said = 'The first of these scans again, phantomless, with `hardening = "correct"`:'
+    return [said, "", *markdown(("number", "scans", "mean error, default", "mean error, corrected", "largest, corrected"), table)]
+
+
 # Regression -------------------------------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,7 @@
 # ruff: noqa: E501  (the rows and sentences of a page)
 """Write docs/validation/cohort.md: what a simulated cohort says of intervals, classes, age and the cut-points of the default recipe.
 
-    python docs/validation/make_cohort.py --cache FOLDER --compute spine-0:160 hip-0:40 drawn-hip-0:85
+    python docs/validation/make_cohort.py --cache FOLDER --compute spine-0:160 hip-0:40 drawn-hip-0:85 corrected-spine-0:4 corrected-hip-0:4
     python docs/validation/make_cohort.py --cache FOLDER
 
 ``FOLDER`` keeps one table for each scan, so that a broken-off run goes on where it stopped; empty it when the program has changed. The
@@ -15,17 +15,18 @@ import sys
 from pathlib import Path
 
 import cohort_page
-from cohort_cases import DRAWN_VOXEL, cases, drawn, run, table, write_rows
+from cohort_cases import DRAWN_VOXEL, cases, corrected, drawn, run, table, write_rows
 
 
 def compute(asked: str, folder: Path) -> None:
-    """Compute ``site-first:last`` or ``drawn-site-first:last``, without those that are there."""
+    """Compute ``site-first:last``, ``drawn-site-first:last`` or ``corrected-site-first:last``, without those that are there."""
     kind, _, span = asked.rpartition("-")
+    how, _, site = kind.rpartition("-")
     first, last = (int(number) for number in span.split(":"))
-    for case in cases(kind.removeprefix("drawn-"), first, last):
+    for case in cases(site, first, last):
         path = folder / f"{kind}-{case.number:03d}.csv"
         if not path.is_file():
-            rows = drawn(case) if kind.startswith("drawn-") else run(case, folder)
+            rows = {"drawn": drawn, "corrected": corrected}[how](case) if how else run(case, folder)
             write_rows(rows, path)
             sys.stdout.write(f"{path.stem}: {[(row['status'], row.get('seconds')) for row in rows]}\n")
             sys.stdout.flush()
@@ -66,6 +67,7 @@ def page(rows: list[dict[str, str]]) -> str:
         "Goals: the truth in at least 90 % of the stated 95 % intervals, and a median half-width of at most 8 % (density) and 15 % (strength). The intervals hold calibration and edge, and for strength pose and model; "
         "noise (below 1 %) is left out here. The column before the last says how wide an interval these simulated errors would have needed.", "",
         *cohort_page.intervals(rows), *INTERVALS,
+        *cohort_page.without_hardening(rows),
         "## Strengths far from the truth", "",
         f"Every scan whose strength, phantomless, was read more than {100 * FAR:g} % from the truth, and what its result said beside the cautions that most of these scans have.", "",
         *cohort_page.outliers(rows, FAR),
