@@ -18,7 +18,7 @@ from openbct.records import Step
 from openbct.report import pdf, views
 from openbct.report.content import Figure, Notice, Paragraph, Report, Table, Verdict
 from openbct.report.fractures import fracture_section
-from openbct.report.summary import MAIN_CAUTIONS
+from openbct.report.summary import MAIN_CAUTIONS, summary
 from openbct.report.texts import ENGLISH
 
 DAY = date(2024, 2, 29)
@@ -278,6 +278,16 @@ def test_report_without_any_result_says_so_first():
     assert "No calibration was reached" in text
 
 
+def verdict_beside_heights() -> Verdict:
+    bare = replace(report_cases.all_refused(), fractures=report_cases.fractured().fractures)
+    blocks = summary(bare, report.Texts(Recorder(ENGLISH)), "").blocks
+    return next(block for block in blocks if isinstance(block, Verdict))
+
+
+def test_a_report_without_any_result_tells_of_the_heights_that_were_graded():
+    assert re.search(r"Heights of \d vertebrae were graded: see the cautions", verdict_beside_heights().reason)
+
+
 def test_unknown_patient_gets_no_invented_facts():
     text = Page(html("unknown_patient")).text
     assert text.count("not known") >= 10
@@ -366,6 +376,7 @@ def test_every_text_is_used():
     near = replace(broken, fractures=replace(broken.fractures, vertebrae=whole, left_out={}))
     section = fracture_section(near, report.Texts(Recorder(ENGLISH)))
     assert section is not None and "near the limit of a fracture" in str(section.blocks)
+    verdict_beside_heights()
     for site in ("hip", "spine", "both"):
         report.make_sheet(site, texts=report.Texts(Recorder(ENGLISH)), made_on=DAY)
     line = np.linspace(-20.0, 40.0, 3)
