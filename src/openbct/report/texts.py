@@ -130,12 +130,9 @@ ENGLISH: Final[Mapping[str, str]] = {
     "sure.model": "model",
     "sure.all": "all",
     "sure.note": (
-        "Last six columns: one standard deviation in % of the number. Edge: of the mask, within half a voxel. Model: voxel, element, supports, yield surface, "
-        "within this recipe; that its newtons are not a testing machine’s is not in it. "
-        "A question mark: not known, so that the true deviation is larger; where it is the calibration’s, no ± and no interval is given, of "
-        "load-to-strength neither. "
-        "Between two scans of one patient most of calibration, pose and model "
-        "cancels."
+        "Last six columns: one standard deviation in %. Edge: of the mask, within half a voxel. Model: voxel, element, supports, yield surface; how far "
+        "newtons are from a testing machine’s is not in it. “?”: not known, the true deviation is larger; without the calibration’s no ± and no interval "
+        "is given, of load-to-strength neither. Between two scans of one patient most of calibration, pose and model cancels."
     ),
     "sure.no_strength": (
         "No interval of the strength is known for: {bones}. What modelling choices are worth was studied for the recipes of the default protocol alone."
@@ -176,8 +173,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "results.against": "Note",
     "results.note": (
         "± is one standard deviation, from the sources in the table “How sure the numbers are”; of numbers that are not "
-        "in it, from the calibration alone. Strength is from a simulated test; its newtons are those of this "
-        "recipe, so that published thresholds are shown beside it and give no class."
+        "in it, from the calibration alone. Strength is from a simulated test, in newtons of this "
+        "recipe: published thresholds are shown beside it and give no class."
     ),
     "results.note_alone": (
         "± is one standard deviation, from the sources in the table “How sure the numbers are”; of numbers that are not "
